@@ -1,0 +1,160 @@
+"""Many vassals with one worker each: memory, wake-ups while idle, and a thousand at once."""
+
+import asyncio
+import resource
+import time
+from typing import NamedTuple
+
+from benchmarks.client import first_answers
+from benchmarks.proc import cpu_seconds, pss_bytes, rss_bytes, wakeups
+from benchmarks.report import Row, Target
+from benchmarks.servers import Application, Ours, Server, Uwsgi
+
+KINDS: tuple[type[Ours | Uwsgi], ...] = (Ours, Uwsgi)
+START_TIMEOUT_S = 600.0
+MEBIBYTE = 1024 * 1024
+
+
+def serve(server: Server, count: int) -> list[float]:
+    """Drop `count` applications at once; return how long each took to answer, sorted."""
+    apps = [
+        Application(name=f"v{number}", module="hello", http=server.socket_path(f"v{number}"))
+        for number in range(count)
+    ]
+    began = time.monotonic()
+    for app in apps:
+        server.drop(app)
+    paths = [app.http for app in apps if isinstance(app.http, str)]
+    times = asyncio.run(first_answers(paths, START_TIMEOUT_S))
+    return [at - began for at in times]
+
+
+class Idle(NamedTuple):
+    """An idle tree of vassals."""
+
+    pss_vassals: int
+    pss_all: int
+    wakeups_vassals: float  # per second
+    wakeups_all: float
+    seconds: float
+
+
+def run_idle(quick: bool) -> list[Row]:
+    count, seconds = (10, 5.0) if quick else (100, 60.0)
+    seen: dict[str, Idle] = {}
+    for kind in KINDS:
+        with kind() as server:
+            server.start()
+            serve(server, count)
+            time.sleep(3)
+            seen[server.name] = _idle(server, seconds)
+
+    def values(figure: str, divisor: float) -> dict[str, float]:
+        return {name: getattr(idle, figure) / divisor for name, idle in seen.items()}
+
+    each = f"{count} vassals with 1 worker"
+    return [
+        Row(
+            what=f"PSS per vassal, {each}",
+            unit="MiB",
+            values=values("pss_vassals", count * MEBIBYTE),
+            targets=[Target(bound=0.85, versus="uWSGI")],
+        ),
+        Row(
+            what="the same, the emperor's own divided among them",
+            unit="MiB",
+            values=values("pss_all", count * MEBIBYTE),
+        ),
+        Row(
+            what=f"wake-ups of an idle vassal, {each}",
+            unit="1/s",
+            values=values("wakeups_vassals", count),
+            targets=[Target(bound=0.05)],
+            digits=3,
+        ),
+        Row(
+            what=f"wake-ups of the whole idle tree, over {seconds:g} s",
+            unit="1/s",
+            values=values("wakeups_all", 1),
+            targets=[Target(bound=1)],
+        ),
+    ]
+
+
+def _idle(server: Server, seconds: float) -> Idle:
+    everyone = server.pids()
+    supervisors = set(server.supervisors())
+    vassals = [pid for pid in everyone if pid not in supervisors]
+    before = wakeups(vassals), wakeups(everyone)
+    began = time.monotonic()
+    time.sleep(seconds)
+    took = time.monotonic() - began
+    after = wakeups(vassals), wakeups(everyone)
+    return Idle(
+        pss_vassals=pss_bytes(vassals),
+        pss_all=pss_bytes(everyone),
+        wakeups_vassals=(after[0] - before[0]) / took,
+        wakeups_all=(after[1] - before[1]) / took,
+        seconds=took,
+    )
+
+
+class Thousand(NamedTuple):
+    """Many vassals started at once."""
+
+    answering: float
+    all_ready_s: float
+    median_ready_s: float
+    emperor_rss: float  # MiB, of the emperor's own processes
+    emperor_cpu_s: float  # until all were ready
+    idle_cpu_ms: float  # of the emperor's own processes, per second
+    pss_all: float  # GiB
+
+
+def run_thousand(quick: bool) -> list[Row]:
+    count, seconds = (50, 5.0) if quick else (1000, 30.0)
+    _open_many_files()
+    seen: dict[str, Thousand] = {}
+    for kind in KINDS:
+        with kind() as server:
+            server.start()
+            times = serve(server, count)
+            supervisors = server.supervisors()
+            cpu = cpu_seconds(supervisors)
+            time.sleep(5)
+            idle = cpu_seconds(supervisors)
+            time.sleep(seconds)
+            seen[server.name] = Thousand(
+                answering=len(times),
+                all_ready_s=times[-1],
+                median_ready_s=times[len(times) // 2],
+                emperor_rss=sum(map(rss_bytes, supervisors)) / MEBIBYTE,
+                emperor_cpu_s=cpu,
+                idle_cpu_ms=(cpu_seconds(supervisors) - idle) / seconds * 1000,
+                pss_all=pss_bytes(server.pids()) / MEBIBYTE / 1024,
+            )
+    labels = {
+        "answering": ("answer", "vassals", 0),
+        "all_ready_s": ("time until all answer", "s", 1),
+        "median_ready_s": ("time until half of them answer", "s", 1),
+        "emperor_rss": ("memory (RSS) of the emperor's own processes", "MiB", 1),
+        "emperor_cpu_s": ("CPU of the emperor's own processes until then", "s", 2),
+        "idle_cpu_ms": ("CPU of the emperor's own processes when idle", "ms/s", 2),
+        "pss_all": ("memory (PSS) of everything", "GiB", 2),
+    }
+    return [
+        Row(
+            what=f"{count:,} vassals: {what}",
+            unit=unit,
+            values={name: getattr(thousand, figure) for name, thousand in seen.items()},
+            targets=[Target(bound=count, at_least=True)] if figure == "answering" else [],
+            digits=digits,
+        )
+        for figure, (what, unit, digits) in labels.items()
+    ]
+
+
+def _open_many_files() -> None:
+    """One connection is held per vassal while they start."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,145 @@
+"""Turns a vassal's settings into what its master needs: a confinement and a generation.
+
+Pure but for the interpreter, which the caller has chosen.
+"""
+
+import hashlib
+
+import msgspec
+
+from emperor.config.identity import Identity
+from emperor.config.settings import ListenAddress, VassalSettings
+from limits.confinement import Confinement
+from limits.facts import HostFacts
+from limits.rlimits import exceeds
+from vassal.messages import Generation, Listener, LogSettings
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """One valid vassal file, ready to run. The digests tell what a change of it needs."""
+
+    settings: VassalSettings
+    identity: Identity
+    confinement: Confinement
+    generation: Generation  # number and fingerprint still to be filled in
+
+    @property
+    def generation_digest(self) -> str:
+        return _digest(self.generation)
+
+    @property
+    def birth_digest(self) -> str:
+        return _digest(self.confinement)
+
+
+def build(
+    settings: VassalSettings,
+    identity: Identity,
+    python: str,
+    log_target: str,
+    lang: str,
+    facts: HostFacts,
+) -> Spec:
+    """Return the spec of a vassal that runs as `identity` in the interpreter `python`."""
+    return Spec(
+        settings=settings,
+        identity=identity,
+        confinement=_confinement(settings, identity, facts),
+        generation=_generation(settings, identity, python, log_target, lang),
+    )
+
+
+def _confinement(settings: VassalSettings, identity: Identity, facts: HostFacts) -> Confinement:
+    """What the master is born into. Its workload's rlimits are set later, for a master
+    must not die of its tenant's limits; only what needs root is raised here."""
+    raised = {
+        name: (facts.rlimits[name][0], pair.hard)
+        for name, pair in settings.limits.items()
+        if name in facts.rlimits and exceeds(pair.hard, facts.rlimits[name][1])
+    }
+    return Confinement(
+        uid=identity.uid,
+        gid=identity.gid,
+        groups=tuple(sorted(identity.groups)),
+        rlimits=raised,
+        umask=0o027,
+        new_session=True,
+        no_new_privs=True,
+        drop_capabilities=True,
+        pid_namespace=True,
+        dumpable=False,
+    )
+
+
+def _generation(
+    settings: VassalSettings, identity: Identity, python: str, log_target: str, lang: str
+) -> Generation:
+    jitter = settings.max_requests_jitter
+    return Generation(
+        vassal=settings.name,
+        number=0,
+        fingerprint="",
+        app=settings.app,
+        directory=settings.directory,
+        python=python,
+        pythonpath=settings.pythonpath,
+        env=environment(settings, identity, python, lang),
+        workers=settings.workers,
+        threads=settings.threads,
+        listeners=tuple(_listener(address) for address in settings.listen),
+        harakiri_s=settings.harakiri,
+        harakiri_max_s=settings.harakiri_max,
+        harakiri_soft_s=settings.harakiri_soft,
+        spawn_timeout_s=settings.spawn_timeout,
+        stop_timeout_s=settings.stop_timeout,
+        socket_timeout_s=settings.socket_timeout,
+        keepalive_timeout_s=settings.keepalive_timeout,
+        max_requests=settings.max_requests,
+        max_requests_jitter=settings.max_requests // 10 if jitter is None else jitter,
+        max_worker_lifetime_s=settings.max_worker_lifetime,
+        reload_on_rss_bytes=settings.reload_on_rss,
+        head_bytes_max=settings.max_head,
+        body_bytes_max=settings.max_body,
+        rlimits={name: (pair.soft, pair.hard) for name, pair in settings.limits.items()},
+        log=LogSettings(
+            target=log_target,
+            max_bytes=settings.log.max_bytes,
+            keep=settings.log.keep,
+            lines_per_second=settings.log.lines_per_second,
+        ),
+    )
+
+
+def environment(
+    settings: VassalSettings, identity: Identity, python: str, lang: str
+) -> dict[str, str]:
+    """Return the whole environment of the mold: nothing of the emperor's own gets in."""
+    base = {
+        "PATH": PATH,
+        "HOME": identity.home,
+        "USER": identity.user,
+        "LOGNAME": identity.user,
+        "SHELL": identity.shell,
+        "LANG": lang,
+        "EMPEROR_VASSAL": settings.name,
+    }
+    if settings.python is not None and python.endswith("/bin/python"):
+        root = python.removesuffix("/bin/python")
+        base |= {"VIRTUAL_ENV": root, "PATH": f"{root}/bin:{PATH}"}
+    return base | settings.env
+
+
+def _listener(address: ListenAddress) -> Listener:
+    return Listener(
+        key=address.key,
+        url=address.url,
+        protocol=address.protocol,
+        host=address.host,
+        port=address.port or 0,
+    )
+
+
+def _digest(value: Generation | Confinement) -> str:
+    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()[:16]

@@ -1,0 +1,75 @@
+"""Chooses the interpreter that a vassal's mold runs in. Nothing of the tenant's is executed."""
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+from emperor.config.identity import Identity
+
+SYSTEM_PYTHON = "/usr/bin/python3"
+
+
+class NoInterpreter(Exception):
+    """No usable interpreter; str() says which was tried and what to write."""
+
+
+def choose(python: str | None, identity: Identity) -> str:
+    """Return the absolute path of the interpreter.
+
+    `python` is a virtualenv's folder or an interpreter; None means the one that the
+    emperor itself runs in if that user may execute it, else the system's.
+    """
+    if python is not None:
+        path = str(Path(python) / "bin" / "python") if Path(python).is_dir() else python
+        if not Path(path).exists():
+            raise NoInterpreter(
+                f"python = {python}: {path} does not exist; "
+                "write a virtualenv's folder or an interpreter"
+            )
+        blocker = first_blocker(path, identity)
+        if blocker:
+            raise NoInterpreter(
+                f"python = {python}: user {identity.user} may not pass {blocker}; choose an "
+                f"interpreter that it may execute, such as {SYSTEM_PYTHON}"
+            )
+        return path
+    own = own_interpreter()
+    for path in (own, SYSTEM_PYTHON):
+        if Path(path).exists() and not first_blocker(path, identity):
+            return path
+    raise NoInterpreter(
+        f"user {identity.user} may execute neither {own} nor {SYSTEM_PYTHON}; write python = "
+        "an interpreter that it may execute"
+    )
+
+
+def own_interpreter() -> str:
+    """Return the emperor's interpreter outside its virtualenv: ours is not for tenants."""
+    base = getattr(sys, "_base_executable", None) or sys.executable
+    return os.path.realpath(base)
+
+
+def first_blocker(path: str, identity: Identity) -> str | None:
+    """Return the first folder or file on the way to `path` that keeps the user out.
+
+    Follows symbolic links as the kernel would; None = the user may execute it.
+    """
+    for step in (path, os.path.realpath(path)):
+        parents = list(reversed(Path(step).parents))
+        for part in (*parents, Path(step)):
+            if not may_execute(os.stat(part), identity.uid, identity.gid, identity.groups):
+                return str(part)
+    return None
+
+
+def may_execute(status: os.stat_result, uid: int, gid: int, groups: tuple[int, ...]) -> bool:
+    """Return whether the mode bits let the user execute the file or enter the folder."""
+    mode = status.st_mode
+    if uid == 0:
+        return bool(mode & 0o111) or stat.S_ISDIR(mode)
+    if status.st_uid == uid:
+        return bool(mode & stat.S_IXUSR)
+    if status.st_gid in (gid, *groups):
+        return bool(mode & stat.S_IXGRP)
+    return bool(mode & stat.S_IXOTH)

@@ -1,0 +1,90 @@
+"""Reads what outlived the emperor before, and keeps what the next one must know.
+
+The spawner holds descriptors under a key. Besides listeners there are memory files of
+ours, which live as long as the spawner and leave nothing on any disk.
+"""
+
+import os
+import socket
+from typing import NamedTuple
+
+import msgspec
+
+from vassal import packets
+from vassal.messages import (
+    FromSpawner,
+    HeldListener,
+    HoldListener,
+    InventoryComplete,
+    Message,
+    decode_from_spawner,
+    encode,
+)
+
+LOCK = "emperor:lock"
+SETTINGS = "emperor:settings"
+STOPPED = "emperor:stopped"
+
+
+class Inventory(NamedTuple):
+    """`ours` maps a key above to its descriptor; `rest` is for the fleet, in order."""
+
+    starts: int
+    ours: dict[str, int]
+    rest: list[tuple[FromSpawner, list[int]]]
+
+
+def receive_inventory(channel: socket.socket) -> Inventory:
+    """Read messages until the inventory is complete; waits. The caller owns all descriptors."""
+    channel.setblocking(True)
+    ours: dict[str, int] = {}
+    rest: list[tuple[FromSpawner, list[int]]] = []
+    while True:
+        packet = _receive_waiting(channel)
+        message = decode_from_spawner(packet.data)
+        if isinstance(message, InventoryComplete):
+            channel.setblocking(False)
+            return Inventory(message.starts, ours, rest)
+        if isinstance(message, HeldListener) and message.key.startswith("emperor:"):
+            ours[message.key] = packet.fds[0]
+        else:
+            rest.append((message, packet.fds))
+
+
+def _receive_waiting(channel: socket.socket) -> packets.Packet:
+    import select
+
+    while True:
+        select.select([channel], [], [])
+        try:
+            return packets.receive(channel)
+        except BlockingIOError:
+            continue
+
+
+class Keeper:
+    """Gives the spawner small values to keep for the next emperor."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+
+    def keep_fd(self, key: str, fd: int) -> None:
+        """Let the spawner hold a copy of `fd` under `key`."""
+        self._send(HoldListener(key=key), [fd])
+
+    def keep(self, key: str, value: msgspec.Struct | list[str]) -> None:
+        """Let the spawner hold `value`, as JSON in a memory file, under `key`."""
+        fd = os.memfd_create(key, os.MFD_CLOEXEC)
+        try:
+            os.write(fd, msgspec.json.encode(value))
+            self._send(HoldListener(key=key), [fd])
+        finally:
+            os.close(fd)
+
+    def _send(self, message: Message, fds: list[int]) -> None:
+        packets.send(self._channel, encode(message), fds)
+
+
+def read_kept(fd: int) -> bytes:
+    """Return what an earlier emperor kept in this memory file."""
+    return os.pread(fd, os.fstat(fd).st_size, 0)

@@ -1,0 +1,300 @@
+"""The brain's process: takes over what runs, then watches, reconciles and reports."""
+
+import argparse
+import asyncio
+import gc
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import prctl
+
+from emperor import __version__, notify
+from emperor.brain.catalog import Catalog
+from emperor.brain.eventstream import EventStream
+from emperor.brain.fleet import DESCRIBE_PATIENCE_S, Fleet
+from emperor.brain.inventory import (
+    LOCK,
+    SETTINGS,
+    STOPPED,
+    Inventory,
+    Keeper,
+    read_kept,
+    receive_inventory,
+)
+from emperor.brain.links import Link
+from emperor.brain.routing import Routing
+from emperor.brain.startup import (
+    CannotStart,
+    prepare_directories,
+    read_settings,
+    remove_traces,
+    take_lock,
+)
+from emperor.brain.steering import BrainSteering
+from emperor.config.settings import EmperorSettings
+from emperor.control.server import ControlServer
+from emperor.logfmt import Log
+from emperor.status import EmperorStatus, Event, VassalState
+from emperor.watch.events import Changed, Degraded, FileChanged, Rescan, WatchEvent
+from emperor.watch.watcher import Watcher
+from limits.facts import probe
+from limits.pidns import can_fork_in_new_pid_namespace
+from vassal import packets
+from vassal.messages import (
+    Exit,
+    FromSpawner,
+    NotifySystemd,
+    ReloadRequested,
+    ShutdownRequested,
+    decode_from_spawner,
+    encode,
+)
+
+SPAWNER_FD = 3
+EX_CONFIG = 78
+SETTLE_PATIENCE_S = 60.0
+"""READY is said after this time even while vassals are still starting."""
+
+
+def main() -> int:
+    """Run the brain until the spawner goes or everything is stopped."""
+    arguments = _parse()
+    prctl.set_name("emperor")
+    prctl.set_proctitle("emperor: brain")
+    channel = socket.socket(fileno=SPAWNER_FD)
+    os.set_inheritable(SPAWNER_FD, False)
+    log = Log()
+    inventory = receive_inventory(channel)
+    keeper = Keeper(channel)
+    try:
+        settings = _settings(arguments, inventory, log)
+        prepare_directories(settings)
+        if LOCK in inventory.ours:
+            os.close(inventory.ours[LOCK])
+        else:
+            lock = take_lock(settings)
+            keeper.keep_fd(LOCK, lock)
+            os.close(lock)
+    except CannotStart as error:
+        for line in str(error).splitlines():
+            print(f"emperor: {line}", file=sys.stderr)
+        packets.send(channel, encode(Exit(status=EX_CONFIG)))
+        return EX_CONFIG
+    keeper.keep(SETTINGS, settings)
+    asyncio.run(Brain(settings, channel, inventory, keeper, log).run())
+    return 0
+
+
+class Brain:
+    """Wires the parts together; every decision is made in one of them."""
+
+    def __init__(
+        self,
+        settings: EmperorSettings,
+        channel: socket.socket,
+        inventory: Inventory,
+        keeper: Keeper,
+        log: Log,
+    ) -> None:
+        self._settings = settings
+        self._channel = channel
+        self._inventory = inventory
+        self._keeper = keeper
+        self._log = log
+        self._stream = EventStream()
+        self._started = time.monotonic()
+        self._is_ready = False
+        self._stopping = asyncio.Event()
+        self._spawner_gone = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve until there is nothing left to serve."""
+        settings = self._settings
+        self._link: Link[FromSpawner] = Link(
+            self._channel,
+            decode_from_spawner,
+            self._on_spawner_message,
+            lambda problem: self._log.error("message_not_understood", error=problem),
+            self._spawner_gone.set,
+        )
+        facts = probe(can_pid_namespace=can_fork_in_new_pid_namespace())
+        self._fleet = Fleet(
+            self._link.send,
+            facts,
+            settings.spawn_concurrency,
+            self._publish,
+            self._on_change,
+        )
+        self._catalog = Catalog(settings, facts, self._fleet, self._publish, self._stopped())
+        self._routing = Routing(settings.runtime_dir, self._fleet, self._publish)
+        await self._catalog.rescan_all()
+        await self._take_over()
+        watcher = Watcher(
+            settings.directories,
+            self._on_watch,
+            mode=settings.watch,
+            poll_interval_s=settings.poll_interval,
+        )
+        await watcher.start()
+        self._watcher = watcher
+        steering = BrainSteering(self._fleet, self._catalog, self._stream, self._about(facts.euid))
+        control = ControlServer(steering, Path(settings.runtime_dir), self._log)
+        await control.start()
+        self._publish(
+            "info",
+            "emperor_started",
+            None,
+            {"version": __version__, "runtime_dir": settings.runtime_dir},
+        )
+        gc.freeze()
+        self._fleet.begin()
+        await self._until_stopped()
+        await watcher.close()
+        await control.stop()
+        await self._catalog.close()
+        self._routing.close()
+        if not self._spawner_gone.is_set():
+            self._finish()
+
+    # ── starting and stopping ────────────────────────────────────────────────────────
+
+    async def _take_over(self) -> None:
+        """Adopt what an earlier emperor left running, and ask every master what it is."""
+        for message, fds in self._inventory.rest:
+            self._fleet.on_spawner_message(message, fds)
+        deadline = time.monotonic() + DESCRIBE_PATIENCE_S
+        while self._fleet.is_adopting and time.monotonic() < deadline:
+            await asyncio.sleep(0.005)
+        self._fleet.listeners.close_unclaimed()
+
+    async def _until_stopped(self) -> None:
+        stopping = asyncio.create_task(self._stopping.wait())
+        gone = asyncio.create_task(self._spawner_gone.wait())
+        await asyncio.wait([stopping, gone], return_when=asyncio.FIRST_COMPLETED)
+        for task in (stopping, gone):
+            task.cancel()
+        if self._spawner_gone.is_set():
+            return  # masters stop by themselves; nobody is left who could hold anything
+        self._fleet.stop_all()
+        deadline = time.monotonic() + self._settings.shutdown_timeout
+        while not self._fleet.is_empty and time.monotonic() < deadline:
+            await asyncio.sleep(0.005)
+        if not self._fleet.is_empty:
+            self._publish("error", "shutdown_incomplete", None, {"action": "killing the rest"})
+
+    def _finish(self) -> None:
+        self._fleet.listeners.close_all()
+        remove_traces(self._settings)
+        self._publish("info", "emperor_stopped", None, {})
+        self._link.send(Exit(status=0))
+
+    # ── facts ────────────────────────────────────────────────────────────────────────
+
+    def _on_spawner_message(self, message: FromSpawner, fds: list[int]) -> None:
+        if isinstance(message, ShutdownRequested):
+            self._stopping.set()
+        elif isinstance(message, ReloadRequested):
+            self._reloading = asyncio.create_task(self._reload())
+        else:
+            self._fleet.on_spawner_message(message, fds)
+
+    async def _reload(self) -> None:
+        """SIGHUP: read every file anew, and tell systemd when that is done."""
+        self._notify(notify.reloading(time.monotonic()))
+        self._publish("info", "emperor_reloading", None, {})
+        await self._catalog.rescan_all()
+        self._notify(notify.ready(self._summary()))
+
+    def _on_watch(self, event: WatchEvent) -> None:
+        match event:
+            case Changed(directory, name):
+                self._catalog.on_changed(directory, name)
+            case Rescan(directory):
+                self._catalog.on_rescan(directory)
+            case FileChanged(path):
+                self._catalog.on_touched(path)
+            case Degraded(path, reason):
+                self._publish("warning", "watch_degraded", None, {"path": path, "reason": reason})
+
+    def _on_change(self) -> None:
+        """Something in the fleet may have changed: links, files to watch, status, readiness."""
+        self._routing.update()
+        watcher = getattr(self, "_watcher", None)
+        if watcher is not None:
+            watcher.set_files(self._catalog.touch_files())
+        self._keep_stopped()
+        waited = time.monotonic() - self._started
+        if not self._is_ready and (self._fleet.has_settled or waited > SETTLE_PATIENCE_S):
+            self._is_ready = True
+            self._notify(notify.ready(self._summary()))
+            self._publish("info", "emperor_ready", None, {"vassals": self._summary()})
+        elif self._is_ready:
+            self._notify(notify.status(self._summary()))
+
+    def _publish(
+        self, level: str, event: str, vassal: str | None, fields: dict[str, object]
+    ) -> None:
+        getattr(self._log, level)(event, vassal=vassal, **fields)
+        texts = {key: str(value) for key, value in fields.items() if value is not None}
+        self._stream.publish(Event(at=time.time(), event=event, vassal=vassal, fields=texts))
+
+    # ── what is told to others ───────────────────────────────────────────────────────
+
+    def _notify(self, state: str) -> None:
+        self._link.send(NotifySystemd(state=state))
+
+    def _summary(self) -> str:
+        counts: dict[VassalState, int] = {}
+        for vassal in self._fleet.vassals.values():
+            counts[vassal.state] = counts.get(vassal.state, 0) + 1
+        return ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "empty"
+
+    def _about(self, euid: int) -> EmperorStatus:
+        return EmperorStatus(
+            pid=os.getpid(),
+            spawner_pid=os.getppid(),
+            version=__version__,
+            since=time.time(),
+            mode="root" if euid == 0 else "rootless",
+            runtime_dir=self._settings.runtime_dir,
+            directories=self._settings.directories,
+        )
+
+    def _stopped(self) -> frozenset[str]:
+        fd = self._inventory.ours.get(STOPPED)
+        if fd is None:
+            return frozenset()
+        return frozenset(msgspec.json.decode(read_kept(fd), type=list[str]))
+
+    def _keep_stopped(self) -> None:
+        """What people stopped by hand stays stopped when the brain is started again."""
+        if self._stopping.is_set():
+            return
+        stopped = self._fleet.stopped_by_hand()
+        if stopped != getattr(self, "_kept_stopped", []):
+            self._kept_stopped = stopped
+            self._keeper.keep(STOPPED, stopped)
+
+
+def _settings(arguments: argparse.Namespace, inventory: Inventory, log: Log) -> EmperorSettings:
+    try:
+        return read_settings(arguments.config, arguments.runtime_dir, arguments.directories)
+    except CannotStart as error:
+        fd = inventory.ours.get(SETTINGS)
+        if fd is None:
+            raise
+        # Vassals run: a file that was broken since must not take them down.
+        log.error("settings_unusable", error=error, action="the last good ones are used")
+        return msgspec.json.decode(read_kept(fd), type=EmperorSettings)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="emperor.brain")
+    parser.add_argument("--config")
+    parser.add_argument("--runtime-dir")
+    parser.add_argument("directories", nargs="*")
+    return parser.parse_args()

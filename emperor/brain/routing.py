@@ -1,0 +1,59 @@
+"""Keeps the links RUNTIME_DIR/hosts/HOST.sock true to what the fleet serves."""
+
+from pathlib import Path
+
+from emperor.brain.fleet import Fleet, Publish
+from emperor.config.settings import VassalSettings
+from emperor.hosts import Claim, HostLinks, plan_hosts
+
+
+class Routing:
+    """Owns the folder of links while the emperor runs."""
+
+    def __init__(self, runtime_dir: str, fleet: Fleet, publish: Publish) -> None:
+        self._links = HostLinks(str(Path(runtime_dir) / "hosts"))
+        self._fleet = fleet
+        self._publish = publish
+        self._existing = self._links.read()
+        self._holders: dict[str, str] = {}
+        self._claims: list[Claim] = []
+        self._refused: frozenset[tuple[str, str]] = frozenset()
+
+    def update(self) -> None:
+        """Bring the links up to date; does nothing when no claim changed."""
+        claims = [
+            claim
+            for name, wish in sorted(self._fleet.wishes.items())
+            if wish.spec is not None
+            for claim in claims_of(wish.spec.settings)
+        ]
+        if claims == self._claims:
+            return
+        self._claims = claims
+        plan = plan_hosts(claims, self._existing, self._holders)
+        for problem in self._links.apply(plan.actions):
+            self._publish("error", "host_not_linked", None, {"error": problem})
+        self._existing = self._links.read()
+        self._holders = dict(plan.holders)
+        refused = frozenset((conflict.host, conflict.vassal) for conflict in plan.conflicts)
+        for conflict in plan.conflicts:
+            if (conflict.host, conflict.vassal) not in self._refused:
+                self._publish("error", "host_refused", conflict.vassal, {"error": str(conflict)})
+        self._refused = refused
+
+    def refusals_of(self, vassal: str) -> tuple[str, ...]:
+        """Return the hosts that were refused to `vassal`."""
+        return tuple(sorted(host for host, name in self._refused if name == vassal))
+
+    def close(self) -> None:
+        self._links.close()
+
+
+def claims_of(settings: VassalSettings) -> list[Claim]:
+    """Return a vassal's claims: its hosts, all to one unix socket, a uwsgi one if it has it."""
+    sockets = [address for address in settings.listen if address.path is not None]
+    sockets.sort(key=lambda address: address.protocol != "uwsgi")
+    if not sockets:
+        return []
+    path = sockets[0].path or ""
+    return [Claim(host, settings.name, path) for host in settings.hosts]

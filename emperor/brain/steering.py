@@ -1,0 +1,162 @@
+"""What the control API may ask of the brain: reads the fleet, and changes wishes."""
+
+import asyncio
+import os
+import stat
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from emperor.brain.catalog import Catalog
+from emperor.brain.eventstream import EventStream
+from emperor.brain.fleet import Fleet, Wish
+from emperor.brain.host import processes_below
+from emperor.brain.views import explanation, vassal_status
+from emperor.core.registry import RUNNING, Vassal
+from emperor.status import (
+    EmperorStatus,
+    Event,
+    Explanation,
+    NotPossible,
+    Status,
+    UnknownVassal,
+    VassalStatus,
+)
+
+
+class BrainSteering:
+    """Implements `emperor.status.Steering` over a fleet and a catalog."""
+
+    def __init__(
+        self, fleet: Fleet, catalog: Catalog, stream: EventStream, about: EmperorStatus
+    ) -> None:
+        self._fleet = fleet
+        self._catalog = catalog
+        self._stream = stream
+        self._about = about
+
+    async def status(self) -> Status:
+        """Return everything; masters that do not answer within a second show no workers."""
+        vassals = await asyncio.gather(*(self.vassal(name) for name in self.names()))
+        about = msgspec.structs.replace(self._about, errors=self._catalog.stray_problems())
+        return Status(emperor=about, vassals=tuple(vassals))
+
+    async def vassal(self, name: str) -> VassalStatus:
+        """Return one vassal's status; raise UnknownVassal."""
+        self._check(name)
+        found = await self._fleet.describe(name)
+        vassal, wish = self._look_up(name)
+        return vassal_status(
+            vassal,
+            wish,
+            self._catalog.path_of(name),
+            found,
+            processes_below(vassal.pid) if vassal.pid else {},
+            self._fleet.unsupported.get(name, ()),
+            time.monotonic(),
+            time.time(),
+        )
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted(self._fleet.wishes.keys() | self._fleet.vassals.keys()))
+
+    def owner_uid(self, name: str) -> int:
+        """Return the uid that may read and steer this vassal; raise UnknownVassal."""
+        self._check(name)
+        return self._catalog.owner_uid(name)
+
+    async def reload(self, name: str) -> str:
+        """Read the file anew and start a new generation."""
+        vassal, wish = await self._fresh(name)
+        if vassal.state not in RUNNING:
+            raise NotPossible(f"{name} is {vassal.state}, not running: emperor start {name}")
+        self._fleet.wish(name, msgspec.structs.replace(wish, reload_serial=wish.reload_serial + 1))
+        return f"{name}: building generation {vassal.generation + 1}"
+
+    async def restart(self, name: str) -> str:
+        """Stop the vassal and start it anew."""
+        vassal, wish = await self._fresh(name)
+        restarted = msgspec.structs.replace(
+            wish,
+            run=True,
+            restart_serial=wish.restart_serial + 1,
+            reload_serial=wish.reload_serial + 1,
+        )
+        self._fleet.wish(name, restarted)
+        self._fleet.forgive(name)
+        return f"{name}: " + ("stopping, then starting" if vassal.state in RUNNING else "starting")
+
+    async def stop(self, name: str) -> str:
+        """Stop gracefully and stay stopped until `start`."""
+        _, wish = self._look_up(name)
+        if wish is None:
+            raise NotPossible(f"{name} is being removed already")
+        self._fleet.wish(name, msgspec.structs.replace(wish, run=False))
+        return f"{name}: stopping; emperor start {name} brings it back"
+
+    async def start(self, name: str) -> str:
+        """Start a stopped, parked or waiting vassal now."""
+        vassal, wish = await self._fresh(name)
+        if wish.run and vassal.state in RUNNING:
+            raise NotPossible(f"{name} is {vassal.state} already: emperor reload {name}")
+        self._fleet.wish(name, msgspec.structs.replace(wish, run=True))
+        self._fleet.forgive(name)
+        return f"{name}: starting"
+
+    def explain(self, name: str) -> Explanation:
+        vassal, wish = self._look_up(name)
+        return explanation(vassal, wish, self._fleet.unsupported.get(name, ()), time.monotonic())
+
+    def events(self) -> AsyncIterator[Event]:
+        """Yield events from now on; a slow reader loses the oldest."""
+        return self._stream.subscribe()
+
+    def open_log(self, name: str) -> BinaryIO:
+        """Open the vassal's log file for reading; raise NotPossible when there is none."""
+        _, wish = self._look_up(name)
+        if wish is None or wish.spec is None:
+            raise NotPossible(f"{name} has never run: its file has problems")
+        target = wish.spec.generation.log.target
+        if target == "journal":
+            raise NotPossible(f"its log is in the journal: journalctl -t vassal-{name}")
+        if target == "inherit":
+            raise NotPossible("its log is the emperor's own (log = inherit)")
+        return _open_safely(Path(target), wish.spec.identity.uid)
+
+    # ── helpers ──────────────────────────────────────────────────────────────────────
+
+    def _check(self, name: str) -> None:
+        if name not in self._fleet.wishes and name not in self._fleet.vassals:
+            raise UnknownVassal(name)
+
+    def _look_up(self, name: str) -> tuple[Vassal, Wish | None]:
+        self._check(name)
+        return self._fleet.vassals.get(name) or Vassal(name=name), self._fleet.wishes.get(name)
+
+    async def _fresh(self, name: str) -> tuple[Vassal, Wish]:
+        """Return record and wish after the file was read anew; raise NotPossible."""
+        self._check(name)
+        await self._catalog.refresh(name)
+        vassal, wish = self._look_up(name)
+        if wish is None:
+            raise NotPossible(f"{name} has no file any more")
+        problems = self._catalog.problems_of(name)
+        if problems:
+            raise NotPossible("\n".join(problems))
+        return vassal, wish
+
+
+def _open_safely(path: Path, uid: int) -> BinaryIO:
+    """Open a log that a tenant may have replaced: only its own regular file is shown."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise NotPossible(f"{path}: {error.strerror}") from error
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != uid or status.st_nlink != 1:
+        os.close(fd)
+        raise NotPossible(f"{path} is not a plain file of the vassal's own")
+    return os.fdopen(fd, "rb")

@@ -1,0 +1,165 @@
+"""Makes the status model from records, wishes and masters' descriptions. Pure."""
+
+from collections.abc import Mapping
+
+from emperor.brain.fleet import Wish
+from emperor.config.vassal_file import written
+from emperor.core.reconcile import decide, why_not_yet
+from emperor.core.registry import Vassal
+from emperor.status import (
+    AppliedLimit,
+    CurrentRequest,
+    Explanation,
+    Unsupported,
+    VassalStatus,
+    WorkerStatus,
+)
+from limits.rlimits import as_text
+from vassal.messages import Description, Failure, Totals, WorkerDescription
+
+
+class HostProcess:
+    """A worker's process as the host sees it."""
+
+    __slots__ = ("pid", "rss_bytes")
+
+    def __init__(self, pid: int, rss_bytes: int) -> None:
+        self.pid = pid
+        self.rss_bytes = rss_bytes
+
+
+def vassal_status(
+    vassal: Vassal,
+    wish: Wish | None,
+    config: str,
+    found: Description | None,
+    processes: Mapping[int, HostProcess],
+    unsupported: tuple[str, ...],
+    now: float,
+    unix_now: float,
+) -> VassalStatus:
+    """Return the status of one vassal.
+
+    `found` is its master's answer, None = silent or none; `processes` maps pids as the
+    master sees them to the host's. `now` is monotonic seconds, `unix_now` Unix time.
+    """
+    spec = wish.spec if wish is not None else None
+    missing = (*unsupported, *(found.unsupported if found else ()))
+    if spec is not None:
+        not_yet = "not applied by this version"
+        missing += tuple(f"{key}: {not_yet}" for key in spec.settings.not_applied)
+    return VassalStatus(
+        name=vassal.name,
+        state=vassal.state,
+        config=config,
+        user=spec.identity.user if spec else "",
+        generation=vassal.generation,
+        pid=vassal.pid,
+        since=unix_now - (now - vassal.since),
+        listen=tuple(address.url for address in spec.settings.listen) if spec else (),
+        hosts=spec.settings.hosts if spec else (),
+        workers=tuple(
+            _worker_status(row, processes.get(row.ns_pid), unix_now)
+            for row in (found.workers if found else ())
+        ),
+        totals=found.totals if found else Totals(),
+        restarts=vassal.restarts,
+        last_failure=latest(vassal.last_failure, found.last_failure if found else None),
+        next_retry_s=None if vassal.retry_at is None else max(0.0, vassal.retry_at - now),
+        unsupported=tuple(_unsupported(text) for text in missing),
+    )
+
+
+def latest(one: Failure | None, other: Failure | None) -> Failure | None:
+    """Return the later failure of two."""
+    if one is None or other is None:
+        return one or other
+    return one if one.at >= other.at else other
+
+
+def explanation(
+    vassal: Vassal,
+    wish: Wish | None,
+    unsupported: tuple[str, ...],
+    now: float,
+) -> Explanation:
+    """Return what is wanted of a vassal, what is, what comes next and why."""
+    desired = wish.desired() if wish is not None else None
+    action = decide(desired, vassal, now)
+    spec = wish.spec if wish is not None else None
+    if wish is None:
+        wanted = "gone: there is no file"
+    elif not wish.run:
+        wanted = "stopped by hand"
+    elif spec is None:
+        wanted = "to run, once its file is valid"
+    else:
+        wanted = f"to run: {spec.settings.app} as {spec.identity.user}"
+    actual = vassal.state.value + (f", master pid {vassal.pid}" if vassal.pid else "")
+    return Explanation(
+        name=vassal.name,
+        desired=wanted,
+        actual=actual,
+        next_action=type(action).__name__ if action is not None else "none",
+        why=why_not_yet(desired, vassal, now),
+        settings=written(spec.settings) if spec is not None else {},
+        limits=_limits(wish, unsupported),
+        last_failure=vassal.last_failure,
+    )
+
+
+def _limits(wish: Wish | None, unsupported: tuple[str, ...]) -> tuple[AppliedLimit, ...]:
+    spec = wish.spec if wish is not None else None
+    if spec is None:
+        return ()
+    reasons = {item.key: item.reason for item in map(_unsupported, unsupported)}
+    rows = [
+        AppliedLimit(
+            key=f"limit_{name}",
+            value=f"{as_text(pair.soft)}:{as_text(pair.hard)}",
+            outcome="degraded" if f"limit_{name}" in reasons else "applied",
+            reason=reasons.get(f"limit_{name}", ""),
+        )
+        for name, pair in spec.settings.limits.items()
+    ]
+    confined = spec.confinement
+    built_in = {
+        "user": spec.identity.user,
+        "groups": ",".join(map(str, confined.groups or ())),
+        "no_new_privs": "yes",
+        "drop_capabilities": "all",
+        "pid_namespace": "yes",
+    }
+    for key, value in built_in.items():
+        reason = reasons.get(key, "")
+        outcome = "unsupported" if reason else "applied"
+        rows.append(AppliedLimit(key=key, value=value, outcome=outcome, reason=reason))
+    rows += [
+        AppliedLimit(key=key, value="", outcome="unsupported", reason="not applied by this version")
+        for key in spec.settings.not_applied
+    ]
+    return tuple(rows)
+
+
+def _worker_status(
+    row: WorkerDescription, process: HostProcess | None, unix_now: float
+) -> WorkerStatus:
+    current = None
+    if row.state == "busy":
+        current = CurrentRequest(method=row.method, uri=row.uri, seconds=row.request_s)
+    return WorkerStatus(
+        slot=row.slot,
+        pid=process.pid if process else 0,
+        state=row.state,
+        requests=row.requests,
+        exceptions=row.exceptions,
+        harakiris=row.harakiris,
+        rss_bytes=process.rss_bytes if process else 0,
+        since=unix_now - row.age_s,
+        current=current,
+    )
+
+
+def _unsupported(text: str) -> Unsupported:
+    key, _, reason = text.partition(": ")
+    return Unsupported(key=key[:100], reason=reason[:500])

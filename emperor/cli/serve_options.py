@@ -1,0 +1,154 @@
+"""The options of `emperor serve`: the keys of a vassal file, on the command line. Pure.
+
+Names, checks, defaults and help are the vassal file's own, so that an application can
+move into a file word by word. Imported for `emperor serve` only.
+"""
+
+import argparse
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from emperor.cli.errors import UsageError
+from emperor.config.keys import VASSAL_KEYS
+from emperor.config.problems import Invalid, dotted
+from emperor.config.settings import LogConfig, VassalSettings
+from emperor.config.values import resolved
+
+_TEXT_KEYS = ("directory", "python")
+_HELP = {
+    "directory": "Working directory, on the import path. Default: the current one.",
+    "listen": "PROTOCOL://HOST:PORT or PROTOCOL+unix:///PATH; http, uwsgi, fastcgi or scgi. "
+    "May be given more than once.",
+    "env": "Environment variable of the application. May be given more than once.",
+    "pythonpath": "One more folder on the import path. May be given more than once.",
+}
+_NUMBER_KEYS = (
+    "workers",
+    "threads",
+    "harakiri",
+    "harakiri_max",
+    "harakiri_soft",
+    "spawn_timeout",
+    "stop_timeout",
+    "socket_timeout",
+    "keepalive_timeout",
+    "max_requests",
+    "max_requests_jitter",
+    "max_worker_lifetime",
+    "reload_on_rss",
+    "max_head",
+    "max_body",
+    "backlog",
+)
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """What `emperor serve` was asked to do.
+
+    `settings` is as complete as a vassal file's; user, group, hosts, limits and
+    touch_reload stand at their defaults, and output is inherited. Without `master` one
+    process serves, and harakiri is alarm().
+    """
+
+    settings: VassalSettings
+    master: bool = True
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options; every value stays text until `parse`."""
+    parser.add_argument("app", metavar="APP", help="MODULE:CALLABLE or MODULE:FACTORY(ARGUMENTS)")
+    parser.add_argument(
+        "--listen", metavar="URL", action="append", required=True, help=_HELP["listen"]
+    )
+    for name in (*_TEXT_KEYS, *_NUMBER_KEYS):
+        parser.add_argument(_option(name), metavar=_metavar(name), help=_help(name))
+    parser.add_argument(
+        "--pythonpath", metavar="DIR", action="append", default=[], help=_HELP["pythonpath"]
+    )
+    parser.add_argument("--env", metavar="K=V", action="append", default=[], help=_HELP["env"])
+    parser.add_argument(
+        "--no-master",
+        dest="master",
+        action="store_false",
+        help="Serve in one process without supervision. Harakiri is then alarm(): "
+        "unreliable, an application can block or reset it.",
+    )
+
+
+def parse(arguments: argparse.Namespace, current_directory: str) -> ServeOptions:
+    """Return the checked options; raise UsageError that names everything wrong.
+
+    Relative paths are seen from `current_directory`.
+    """
+    faults: list[str] = []
+    given: dict[str, object] = {"app": arguments.app, "listen": arguments.listen}
+    for name in (*_TEXT_KEYS, *_NUMBER_KEYS):
+        text = getattr(arguments, name)
+        if text is not None:
+            # A bare number is one for the parsers of a TOML file too.
+            is_number = name in _NUMBER_KEYS and text.isascii() and text.isdigit()
+            given[name] = int(text[:20]) if is_number else text
+    given["pythonpath"] = arguments.pythonpath
+    given["env"] = _environment(arguments.env, faults)
+    values = _checked(given, faults)
+    if not arguments.master and values.get("workers", 1) != 1:
+        faults.append("--no-master: one process serves; leave out --workers")
+    if faults:
+        raise UsageError("\n".join(faults))
+    return ServeOptions(_settings(values, current_directory), arguments.master)
+
+
+def _checked(given: dict[str, object], faults: list[str]) -> dict[str, object]:
+    values: dict[str, object] = {}
+    for name, value in given.items():
+        try:
+            values[name] = VASSAL_KEYS[name].parse(value)
+        except Invalid as error:
+            where = "APP" if name == "app" else _option(name)
+            for fault in error.faults:
+                # [0] is the first --listen; only names, as those of --env, tell more.
+                part = dotted(tuple(p for p in fault.path if isinstance(p, str)))
+                faults.append(f"{where}: {part and part + ': '}{fault.problem}; {fault.remedy}")
+    return values
+
+
+def _settings(values: dict[str, object], current_directory: str) -> VassalSettings:
+    values["directory"] = resolved(str(values.get("directory", ".")), current_directory)
+    if "python" in values:
+        values["python"] = resolved(str(values["python"]), current_directory)
+    paths = values["pythonpath"]
+    assert isinstance(paths, tuple)
+    values["pythonpath"] = tuple(resolved(path, current_directory) for path in paths)
+    name = str(values["app"]).partition(":")[0].partition(".")[0]
+    return VassalSettings(name=name, log=LogConfig(target="inherit"), **values)  # type: ignore[arg-type]
+
+
+def _environment(pairs: Iterable[str], faults: list[str]) -> dict[str, str]:
+    environment = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            faults.append(f"--env: {pair[:60]!r} has no value; write --env {pair[:60]}=VALUE")
+        environment[name] = value
+    return environment
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _metavar(name: str) -> str:
+    if name in _TEXT_KEYS:
+        return "PATH"
+    if name in ("reload_on_rss", "max_head", "max_body"):
+        return "SIZE"
+    return "S" if "timeout" in name or "harakiri" in name or "lifetime" in name else "N"
+
+
+def _help(name: str) -> str:
+    key = VASSAL_KEYS[name]
+    text = _HELP.get(name, key.help)
+    if key.default:
+        text += " Default: " + key.default.strip('"') + "."
+    return text.replace("%", "%%")

@@ -1,0 +1,271 @@
+"""Turns what the emperor says of itself and its vassals into views. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from emperor.cli import units
+from emperor.cli.view import (
+    BAD,
+    BUSY,
+    FAINT,
+    GOOD,
+    STRONG,
+    Cell,
+    Column,
+    Line,
+    Table,
+    View,
+    cell,
+    line,
+    paragraph,
+)
+from emperor.logfmt import quote, timestamp
+from emperor.status import (
+    EmperorStatus,
+    Event,
+    Explanation,
+    Status,
+    VassalState,
+    VassalStatus,
+    WorkerStatus,
+)
+from vassal.messages import Failure
+
+OUTPUT_LINES_MAX = 30
+SETTING_CHARS_MAX = 200
+
+STATE_STYLES = {
+    VassalState.STARTING: BUSY,
+    VassalState.READY: GOOD,
+    VassalState.RELOADING: BUSY,
+    VassalState.STOPPING: BUSY,
+    VassalState.STOPPED: FAINT,
+    VassalState.BACKOFF: BAD,
+    VassalState.PARKED: BAD,
+    VassalState.DORMANT: FAINT,
+}
+OUTCOME_STYLES = {"applied": GOOD, "degraded": BUSY, "unsupported": BAD}
+
+_LIST_COLUMNS = (
+    Column("NAME"),
+    Column("STATE"),
+    Column("WORKERS", right=True),
+    Column("REQUESTS", right=True),
+    Column("EXCEPTIONS", right=True),
+    Column("HARAKIRIS", right=True),
+    Column("RESTARTS", right=True),
+    Column("MEMORY", right=True),
+    Column("SINCE", right=True),
+    Column("LISTEN"),
+)
+_WORKER_COLUMNS = (
+    Column("SLOT", right=True),
+    Column("PID", right=True),
+    Column("STATE"),
+    Column("REQUESTS", right=True),
+    Column("EXCEPTIONS", right=True),
+    Column("HARAKIRIS", right=True),
+    Column("MEMORY", right=True),
+    Column("SINCE", right=True),
+    Column("REQUEST"),
+)
+
+
+def status_view(status: Status, now: float) -> View:
+    """Return the overview: the emperor, every vassal in a row, and what needs a person."""
+    view: View = [*_emperor_lines(status.emperor, now), _counts_line(status.vassals)]
+    if status.vassals:
+        rows = tuple(_vassal_row(vassal, now) for vassal in status.vassals)
+        view += [line(), Table(_LIST_COLUMNS, rows)]
+    troubles = [_trouble_line(v) for v in status.vassals if _is_in_trouble(v)]
+    if troubles:
+        view += [line(), *troubles]
+    if status.emperor.errors:
+        view += [line(), line(cell("config errors", BAD))]
+        for error in status.emperor.errors:
+            view += paragraph(error)
+    return view
+
+
+def vassal_view(vassal: VassalStatus, now: float) -> View:
+    """Return all that is known of one vassal."""
+    totals = vassal.totals
+    view: View = [
+        line(cell(vassal.name, STRONG), "  ", _state(vassal.state)),
+        _field("config", vassal.config),
+        _field("user", vassal.user),
+        _field("generation", vassal.generation),
+        _field("master", f"pid {vassal.pid}" if vassal.pid else "none runs"),
+        _field("since", units.since(vassal.since, now)),
+        *(_field("listen", url) for url in vassal.listen),
+        *(_field("host", host) for host in vassal.hosts),
+        _field(
+            "totals",
+            f"{totals.requests} requests, {totals.exceptions} exceptions, "
+            f"{totals.harakiris} harakiris, {totals.worker_deaths} worker deaths, "
+            f"{units.size(totals.bytes_sent)} sent",
+        ),
+        _field("restarts", vassal.restarts),
+    ]
+    if totals.log_lines_dropped:
+        view.append(_field("log", f"{totals.log_lines_dropped} lines dropped"))
+    if vassal.next_retry_s is not None:
+        view.append(_field("next try", f"in {units.duration(vassal.next_retry_s)}"))
+    view += [
+        _field("unsupported", f"{missing.key}: {missing.reason}") for missing in vassal.unsupported
+    ]
+    if vassal.workers:
+        rows = tuple(_worker_row(worker, now) for worker in vassal.workers)
+        view += [line(), Table(_WORKER_COLUMNS, rows)]
+    return view + _failure_lines(vassal.last_failure, now)
+
+
+def explanation_view(explanation: Explanation, now: float) -> View:
+    """Return what is wanted of a vassal, what is, what comes next and why."""
+    view: View = [
+        line(cell(explanation.name, STRONG)),
+        _field("desired", explanation.desired),
+        _field("actual", explanation.actual),
+        _field("next", explanation.next_action),
+        _field("why", explanation.why),
+    ]
+    if explanation.limits:
+        columns = (Column("LIMIT"), Column("VALUE"), Column("OUTCOME"), Column("REASON"))
+        rows = tuple(
+            (
+                cell(limit.key),
+                cell(limit.value),
+                cell(limit.outcome, OUTCOME_STYLES.get(limit.outcome, "")),
+                cell(limit.reason),
+            )
+            for limit in explanation.limits
+        )
+        view += [line(), Table(columns, rows)]
+    if explanation.settings:
+        view += [line(), line("settings")]
+        view += [_setting_line(key, value) for key, value in explanation.settings.items()]
+    return view + _failure_lines(explanation.last_failure, now)
+
+
+def event_line(event: Event) -> str:
+    """Return an event as one line in the words of the log."""
+    words = [f"vassal={quote(event.vassal)}"] if event.vassal is not None else []
+    words.append(f"event={quote(event.event)}")
+    words += [f"{quote(key)}={quote(value)}" for key, value in event.fields.items()]
+    return " ".join([timestamp(event.at), *words])
+
+
+def _emperor_lines(emperor: EmperorStatus, now: float) -> Iterable[Line]:
+    yield line(
+        cell("emperor", STRONG),
+        f" {emperor.version}  {emperor.mode}  pid {emperor.pid}"
+        f"  spawner {emperor.spawner_pid}  since {units.since(emperor.since, now)}",
+    )
+    if emperor.directories:
+        yield line("watching ", ", ".join(emperor.directories))
+
+
+def _counts_line(vassals: Iterable[VassalStatus]) -> Line:
+    counts = Counter(vassal.state for vassal in vassals)
+    total = sum(counts.values())
+    by_state = ", ".join(f"{counts[state]} {state}" for state in VassalState if counts[state])
+    noun = "vassal" if total == 1 else "vassals"
+    return line(f"{total} {noun}" + (f": {by_state}" if by_state else ""))
+
+
+def _vassal_row(vassal: VassalStatus, now: float) -> tuple[Cell, ...]:
+    busy = sum(worker.current is not None for worker in vassal.workers)
+    memory = {worker.pid: worker.rss_bytes for worker in vassal.workers}  # threads share one
+    return (
+        cell(vassal.name, STRONG),
+        _state(vassal.state),
+        cell(f"{busy}/{len(vassal.workers)}" if vassal.workers else "-"),
+        cell(vassal.totals.requests),
+        _count(vassal.totals.exceptions),
+        _count(vassal.totals.harakiris),
+        _count(vassal.restarts),
+        cell(units.size(sum(memory.values())) if memory else "-"),
+        cell(units.since(vassal.since, now)),
+        cell(", ".join(vassal.listen)),
+    )
+
+
+def _worker_row(worker: WorkerStatus, now: float) -> tuple[Cell, ...]:
+    current = worker.current
+    request = f"{current.method} {current.uri}  {current.seconds:.1f}s" if current else ""
+    return (
+        cell(worker.slot),
+        cell(worker.pid or "-"),
+        cell(worker.state, BUSY if worker.state == "busy" else ""),
+        cell(worker.requests),
+        _count(worker.exceptions),
+        _count(worker.harakiris),
+        cell(units.size(worker.rss_bytes)),
+        cell(units.since(worker.since, now)),
+        cell(request),
+    )
+
+
+def _is_in_trouble(vassal: VassalStatus) -> bool:
+    return vassal.state in (VassalState.BACKOFF, VassalState.PARKED) or bool(
+        vassal.last_failure and vassal.last_failure.kind == "config"
+    )
+
+
+def _trouble_line(vassal: VassalStatus) -> Line:
+    failure = vassal.last_failure
+    what = f"{failure.kind}: {failure.message}" if failure else "no reason is known"
+    retry = (
+        f" Next try in {units.duration(vassal.next_retry_s)}."
+        if vassal.next_retry_s is not None
+        else ""
+    )
+    return line(
+        cell(vassal.name, STRONG),
+        ": ",
+        cell(what, BAD),
+        f"{retry} More: emperor status {vassal.name}",
+    )
+
+
+def _failure_lines(failure: Failure | None, now: float) -> View:
+    if failure is None:
+        return []
+    ended = [f"exit status {failure.exit_status}"] if failure.exit_status is not None else []
+    ended += [f"signal {failure.signal}"] if failure.signal is not None else []
+    ago = f", {units.since(failure.at, now)} ago" if failure.at else ""
+    view: View = [
+        line(),
+        line(cell("last failure", BAD), f": {failure.kind}{ago}"),
+        *paragraph(failure.message),
+    ]
+    if ended:
+        view.append(line("  ", ", ".join(ended)))
+    if failure.traceback:
+        view += [line("traceback"), *paragraph(failure.traceback)]
+    if failure.output:
+        last = "\n".join(failure.output.rstrip("\n").split("\n")[-OUTPUT_LINES_MAX:])
+        view += [line("last output"), *paragraph(last)]
+    return view
+
+
+def _setting_line(key: str, value: object) -> Line:
+    if key == "env" and isinstance(value, dict):
+        # Secrets live here, and this is what people paste into tickets. --json has all.
+        return line(f"  {key} = ", cell(f"{len(value)} variables: {', '.join(map(str, value))}"))
+    text = str(value)
+    if len(text) > SETTING_CHARS_MAX:
+        text = text[:SETTING_CHARS_MAX] + "…"
+    return line(f"  {key} = {text}")
+
+
+def _field(name: str, value: object) -> Line:
+    return line(cell(f"{name + ':':<13}", FAINT), value)
+
+
+def _state(state: VassalState) -> Cell:
+    return cell(state.value, STATE_STYLES[state])
+
+
+def _count(number: int) -> Cell:
+    return cell(number, BUSY if number else "")

@@ -1,0 +1,207 @@
+"""Turns the text of the emperor's own file into settings, or into its problems. Pure."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from emperor.config import values
+from emperor.config.document import Document, Octal, read_document
+from emperor.config.keys import VASSAL_KEYS, Key, paths
+from emperor.config.problems import ConfigError, Path, Problem, dotted
+from emperor.config.schemas import ACCOUNT, BOOLEAN, DURATION, PATH, PATHS, TABLE, choice, integer
+from emperor.config.settings import EmperorSettings, Policy, WatchMode
+from emperor.config.table import Layers, Reading, read_table
+from emperor.config.vassal_file import check_defaults
+
+RUNTIME_DIR_BYTES_MAX = 94
+"""RUNTIME_DIR/control.sock must fit into a socket's address: 107 bytes."""
+
+_WATCH_MODES = tuple(mode.value for mode in WatchMode)
+
+
+class Places(NamedTuple):
+    """Where things are when nobody says otherwise."""
+
+    runtime_dir: str
+    log_dir: str
+
+
+def default_places(uid: int, environ: Mapping[str, str]) -> Places:
+    """Return the places for an emperor that runs as `uid` in this environment."""
+    if uid == 0:
+        return Places("/run/emperor", "/var/log/emperor")
+    home = environ.get("HOME") or "/"
+    state = environ.get("XDG_STATE_HOME") or f"{home.rstrip('/')}/.local/state"
+    # Never a fixed name in /tmp: somebody else may have made it first.
+    runtime = environ.get("XDG_RUNTIME_DIR") or f"{state}/run"
+    return Places(f"{runtime}/emperor", f"{state}/emperor/log")
+
+
+def _table(value: object) -> object:
+    """Accept [defaults] here: check_defaults reports what is wrong in it."""
+    if not isinstance(value, dict):
+        raise values.Invalid("is not a table", "write [defaults] on a line of its own")
+    return value
+
+
+EMPEROR_KEYS: Mapping[str, Key] = {
+    key.name: key
+    for key in (
+        Key(
+            "directories",
+            paths,
+            PATHS,
+            "Folders of vassal files.",
+            "[]",
+            '["/etc/emperor/vassals"]',
+        ),
+        Key(
+            "runtime_dir",
+            values.path_text,
+            PATH,
+            "Control socket and host links. Default: /run/emperor, or under XDG_RUNTIME_DIR.",
+            example='"/run/emperor"',
+        ),
+        Key(
+            "log_dir",
+            values.path_text,
+            PATH,
+            "Log files of vassals. Default: /var/log/emperor, or under XDG_STATE_HOME.",
+            example='"/var/log/emperor"',
+        ),
+        Key(
+            "spawn_concurrency",
+            partial(values.whole, minimum=1, maximum=256),
+            integer(1, 256),
+            "Vassals that may be starting at one time.",
+            "4",
+            "8",
+        ),
+        Key(
+            "shutdown_timeout",
+            values.duration,
+            DURATION,
+            "Time for all vassals to stop when the emperor stops.",
+            "90",
+            "30",
+        ),
+        Key(
+            "watch",
+            partial(values.one_of, choices=_WATCH_MODES),
+            choice(*_WATCH_MODES),
+            "How folders are watched: inotify, or polling where it is blind.",
+            '"auto"',
+            '"poll"',
+        ),
+        Key(
+            "poll_interval",
+            partial(values.duration, minimum=0.05),
+            DURATION,
+            "Time between two looks at a polled folder.",
+            "1",
+            "5",
+        ),
+        Key(
+            "policy.default_user",
+            values.account_name,
+            ACCOUNT,
+            "Runs the vassals whose root-owned file names no user.",
+            '"nobody"',
+            '"www-data"',
+        ),
+        Key(
+            "policy.allow_root",
+            values.boolean,
+            BOOLEAN,
+            'A root-owned file may say user = "root".',
+            "false",
+            "true",
+        ),
+        Key("defaults", _table, TABLE, "Merged under every vassal file.", "{}", "{ workers = 2 }"),
+    )
+}
+
+
+def load_emperor(
+    text: str, file: str, folder: str, places: Places
+) -> EmperorSettings | ConfigError:
+    """Return the settings that `text` describes ("" = all defaults), or all that is wrong.
+
+    `file` is the file's name for people, `folder` the absolute path that relative paths
+    start from. Never raises.
+    """
+    document = read_document(text, file)
+    if isinstance(document, Problem):
+        return ConfigError([document])
+    reading = read_table(Layers(document, Document(file, {})), EMPEROR_KEYS)
+    read: dict[str, Any] = reading.values
+    runtime_dir = values.resolved(read.get("runtime_dir", places.runtime_dir), folder)
+    if len(runtime_dir.encode()) > RUNTIME_DIR_BYTES_MAX:
+        reading.report(
+            ("runtime_dir",),
+            f"is {len(runtime_dir.encode())} bytes long, too long for the sockets in it",
+            f"write at most {RUNTIME_DIR_BYTES_MAX}",
+        )
+    _check_directories(reading)
+    defaults = _below(document, "defaults")
+    problems = [*reading.problems, *map(_in_defaults, check_defaults(defaults))]
+    if problems:
+        return ConfigError(sorted(problems, key=lambda problem: problem.line))
+    simple = ("spawn_concurrency", "shutdown_timeout", "poll_interval")
+    policy = {
+        field: read[f"policy.{field}"]
+        for field in ("default_user", "allow_root")
+        if f"policy.{field}" in read
+    }
+    return EmperorSettings(
+        directories=tuple(values.resolved(path, folder) for path in read.get("directories", ())),
+        runtime_dir=runtime_dir,
+        log_dir=values.resolved(read.get("log_dir", places.log_dir), folder),
+        watch=WatchMode(read.get("watch", WatchMode.AUTO)),
+        policy=Policy(**policy),
+        defaults=_portable(defaults.values),
+        defaults_lines={dotted(path): line for path, line in defaults.lines.items()},
+        file=file,
+        **{name: read[name] for name in simple if name in read},
+    )
+
+
+def _check_directories(reading: Reading) -> None:
+    directories: Any = reading.values.get("directories", ())
+    for index, path in enumerate(directories):
+        if path in directories[:index]:
+            reading.report(("directories", index), "is in the list twice", "remove one")
+
+
+def _below(document: Document, table: str) -> Document:
+    """Return one table of a document as a document, its lines included."""
+    content = document.values.get(table)
+    lines: dict[Path, int] = {
+        path[1:]: line for path, line in document.lines.items() if path[0] == table and path[1:]
+    }
+    return Document(document.file, content if isinstance(content, dict) else {}, lines)
+
+
+def _in_defaults(problem: Problem) -> Problem:
+    return Problem(
+        file=problem.file,
+        line=problem.line,
+        key=f"defaults.{problem.key}",
+        problem=problem.problem,
+        remedy=problem.remedy,
+    )
+
+
+def _portable(table: Mapping[str, Any], section: str = "") -> dict[str, Any]:
+    """Return the table without Octal, which no JSON keeps: a mode becomes text again."""
+    result: dict[str, Any] = {}
+    for name, value in table.items():
+        key = VASSAL_KEYS.get(section + name)
+        if isinstance(value, dict):
+            result[name] = _portable(value, f"{name}.") if not section else dict(value)
+        elif isinstance(value, Octal):
+            is_mode = key is not None and key.parse is values.file_mode
+            result[name] = f"{value:03o}" if is_mode else int(value)
+        else:
+            result[name] = value
+    return result

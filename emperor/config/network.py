@@ -1,0 +1,224 @@
+"""Parsers of listen URLs and host names, and which addresses exclude each other. Pure."""
+
+import ipaddress
+import posixpath
+import re
+
+from emperor.config.problems import Fault, Invalid, InvalidParts, described, quoted
+from emperor.config.settings import ListenAddress
+from emperor.config.values import each, text
+
+PROTOCOLS = ("http", "uwsgi", "fastcgi", "scgi")
+SOCKET_PATH_BYTES_MAX = 107
+"""sun_path of unix(7) has 108 bytes, the last one for the NUL."""
+
+HOST_MAX = 250
+"""The name of a symlink HOST.sock has at most 255 bytes."""
+
+_LISTEN_EXAMPLE = '"http://127.0.0.1:8000" or "uwsgi+unix:///run/emperor/blog.sock"'
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_FOREIGN = {"fcgi": "fastcgi", "tcp": "http", "unix": "http+unix", "uwsgi-socket": "uwsgi"}
+
+
+def listen_addresses(value: object) -> tuple[ListenAddress, ...]:
+    """Return all addresses of `listen`; a single string is an array of one."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise Invalid(
+            f"{described(value)} is not an address",
+            f'write "http://127.0.0.1:{described(value)}"; the queue\'s length is backlog',
+        )
+    urls = [value] if isinstance(value, str) else value
+    if urls == []:
+        raise Invalid("the list is empty", f"write listen = [{_LISTEN_EXAMPLE.split(' ')[0]}]")
+    addresses = [listen_address(url) for url in each(urls, _checked_url, _LISTEN_EXAMPLE, 32)]
+    faults = [
+        Fault(
+            f"{quoted(address.url)} and {quoted(earlier.url)} exclude each other",
+            "remove one of them",
+            () if isinstance(value, str) else (index,),
+        )
+        for index, address in enumerate(addresses)
+        for earlier in addresses[:index]
+        if overlaps(address, earlier)
+    ]
+    if faults:
+        raise InvalidParts(faults)
+    return tuple(addresses)
+
+
+def _checked_url(value: object) -> str:
+    return listen_address(value).url
+
+
+def listen_address(value: object) -> ListenAddress:
+    """Return the address of one URL: PROTOCOL://HOST:PORT or [PROTOCOL+]unix:///PATH."""
+    url = text(value, "an address", _LISTEN_EXAMPLE)
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        raise Invalid(f"{quoted(url)} has no protocol", f"write {_with_protocol(url)}")
+    protocol, _, transport = scheme.lower().rpartition("+")
+    if not protocol:
+        protocol, transport = (transport, "") if transport != "unix" else ("http", "unix")
+    if protocol in ("https", "http2", "h2"):
+        raise Invalid(
+            f"{quoted(url)}: TLS is not spoken here",
+            f'write "http{url[len(protocol) :]}" behind nginx',
+        )
+    if protocol not in PROTOCOLS or transport not in ("", "unix"):
+        better = _FOREIGN.get(protocol)
+        raise Invalid(
+            f"{quoted(url)}: unknown protocol {quoted(scheme)}",
+            f'write "{better}://…"'
+            if better
+            else "write http, uwsgi, fastcgi or scgi, or one of them +unix",
+        )
+    if transport == "unix":
+        return ListenAddress(url=url, protocol=protocol, path=_socket_path(url, protocol, rest))
+    host, port = _host_and_port(url, protocol, rest.removesuffix("/"))
+    return ListenAddress(url=url, protocol=protocol, host=host, port=port)
+
+
+def _with_protocol(url: str) -> str:
+    for prefix in ("unix:", "tcp:"):
+        url = url.removeprefix(prefix)
+    if url.startswith(("/", "@", ".")):
+        path = url if url.startswith("/") else "/run/emperor/blog.sock"
+        return f'"http+unix://{path}" or "uwsgi+unix://{path}"'
+    if re.fullmatch(r"[0-9a-zA-Z.:\[\]-]*:[0-9]{1,5}", url):
+        return f'"http://{url}" or "uwsgi://{url}"'
+    return _LISTEN_EXAMPLE
+
+
+def _socket_path(url: str, protocol: str, path: str) -> str:
+    if not path.startswith("/"):
+        stem = path.lstrip("@./") or "blog.sock"
+        raise Invalid(
+            f"{quoted(url)}: the path of a socket begins with /",
+            f'write "{protocol}+unix:///{stem}"'
+            if "/" in stem
+            else f'write "{protocol}+unix:///run/emperor/{stem}"',
+        )
+    if path.endswith("/"):
+        raise Invalid(f"{quoted(url)} is a folder", f'write "{protocol}+unix://{path}blog.sock"')
+    if ".." in path.split("/"):
+        raise Invalid(f'{quoted(url)} contains ".."', "write the path without it")
+    # normpath keeps two leading slashes, as POSIX has it.
+    normal = "/" + posixpath.normpath(path).lstrip("/")
+    length = len(normal.encode())
+    if length > SOCKET_PATH_BYTES_MAX:
+        raise Invalid(
+            f"the path of the socket has {length} bytes",
+            f"write at most {SOCKET_PATH_BYTES_MAX}: the kernel takes no more",
+        )
+    return normal
+
+
+def _host_and_port(url: str, protocol: str, rest: str) -> tuple[str, int]:
+    if re.search(r"[/?#@]", rest):
+        raise Invalid(
+            f"{quoted(url)}: an address ends with its port",
+            f'write "{protocol}+unix://{rest}" for a unix socket'
+            if rest.startswith("/")
+            else f'write "{protocol}://{re.split("[/?#@]", rest)[0]}"',
+        )
+    host, separator, digits = rest.rpartition(":")
+    bracketed = rest.endswith("]")
+    if not separator or bracketed or not digits:
+        shown = rest.rstrip(":") or "127.0.0.1"
+        if ":" in shown and not shown.startswith("["):
+            shown = f"[{shown}]"
+        raise Invalid(f"{quoted(url)} has no port", f'write "{protocol}://{shown}:8000"')
+    if not re.fullmatch(r"[0-9]{1,5}", digits) or not 1 <= int(digits) <= 65535:
+        raise Invalid(f"{quoted(url)}: {quoted(digits)} is not a port", "write 1 to 65535")
+    return _host(url, protocol, host, digits), int(digits)
+
+
+def _host(url: str, protocol: str, host: str, digits: str) -> str:
+    """Return "" (all addresses) or the one spelling of an IP address."""
+    if host == "":
+        return ""
+    if host == "*":
+        raise Invalid(f'{quoted(url)}: "*" is not an address', f'write "{protocol}://:{digits}"')
+    if host.lower() == "localhost":
+        return "127.0.0.1"
+    try:
+        if host.startswith("[") and host.endswith("]"):
+            return _ipv6(host[1:-1])
+        return str(ipaddress.IPv4Address(host))
+    except ValueError:
+        pass
+    if ":" in host and not host.startswith("["):
+        raise Invalid(
+            f"{quoted(url)}: an IPv6 address stands in brackets",
+            f'write "{protocol}://[{host}]:{digits}"',
+        )
+    raise Invalid(
+        f"{quoted(url)}: {quoted(host)} is not an IP address",
+        f'write "{protocol}://127.0.0.1:{digits}", or "{protocol}://:{digits}" for all addresses',
+    )
+
+
+def _ipv6(host: str) -> str:
+    # A zone ("%eth0") is a number that may change with every boot.
+    if "%" in host:
+        raise ValueError(host)
+    return str(ipaddress.IPv6Address(host))
+
+
+def overlaps(one: ListenAddress, other: ListenAddress) -> bool:
+    """Tell whether the kernel refuses to bind both: a wildcard covers its single addresses."""
+    if one.path is not None or other.path is not None:
+        return one.path == other.path
+    if one.port != other.port:
+        return False
+    hosts = {one.host, other.host}
+    if len(hosts) == 1 or "" in hosts:
+        return True
+    families = {":" in host for host in hosts}
+    return len(families) == 1 and bool(hosts & {"0.0.0.0", "::"})
+
+
+def host_names(value: object) -> tuple[str, ...]:
+    """Return the normal form of every name; a single string is an array of one."""
+    names = each(
+        [value] if isinstance(value, str) else value, host_name, '["blog.example"]', length_max=256
+    )
+    faults = [
+        Fault(f"{quoted(name)} is in the list twice", "remove one", (index,))
+        for index, name in enumerate(names)
+        if name in names[:index]
+    ]
+    if faults:
+        raise InvalidParts(faults)
+    return tuple(names)
+
+
+def host_name(value: object) -> str:
+    """Return a host name in lower case without trailing dot: nginx's $host has this form.
+
+    The name becomes a file name, so nothing but letters, digits, hyphens and single dots.
+    """
+    written = text(value, "a host name", '"blog.example"')
+    name = written.lower().removesuffix(".")
+    if "://" in name or "/" in name:
+        raise Invalid(f"{quoted(written)} is not a host name", "write the name alone")
+    if "*" in name:
+        raise Invalid(f"{quoted(written)}: wildcards are not served", "write every name in full")
+    if ":" in name:
+        raise Invalid(
+            f"{quoted(written)} contains a port", f'write "{name.partition(":")[0]}" alone'
+        )
+    if not name.isascii():
+        raise Invalid(
+            f"{quoted(written)} is not ASCII",
+            'write its punycode form, like "xn--bcher-kva.example"',
+        )
+    if len(name) > HOST_MAX:
+        raise Invalid(f"is {len(name)} characters long", f"write at most {HOST_MAX}")
+    for label in name.split("."):
+        if not _LABEL.fullmatch(label):
+            raise Invalid(
+                f"{quoted(written)}: {quoted(label)} is not a part of a host name",
+                "use letters, digits and hyphens, 1 to 63 of them between two dots",
+            )
+    return name

@@ -1,0 +1,55 @@
+"""JSON Schema of the kinds of values; what editors complete and underline. Pure."""
+
+from typing import Any
+
+from emperor.config.values import DURATION_MAX, SIZE_MAX
+
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string", "minLength": 1}
+TEXTS: Schema = {"anyOf": [TEXT, {"type": "array", "items": TEXT}]}
+PATH: Schema = {"type": "string", "minLength": 1, "maxLength": 4095}
+PATHS: Schema = {"anyOf": [PATH, {"type": "array", "items": PATH}]}
+ACCOUNT: Schema = {"type": "string", "pattern": r"^[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,31}\$?$"}
+BOOLEAN: Schema = {"type": "boolean"}
+DURATION: Schema = {
+    "anyOf": [
+        {"type": "number", "minimum": 0, "maximum": DURATION_MAX},
+        {"type": "string", "pattern": r"^\s*(\d+(\.\d+)?\s*[a-z]*\s*)+$"},
+    ]
+}
+SIZE: Schema = {
+    "anyOf": [
+        {"type": "integer", "minimum": 0, "maximum": SIZE_MAX},
+        {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*[KMGTPE]?\s*$"},
+    ]
+}
+MODE: Schema = {
+    "anyOf": [
+        {"type": "string", "pattern": "^0?[0-7]{3}$"},
+        {"type": "integer", "minimum": 0, "maximum": 0o777},
+    ]
+}
+RLIMIT: Schema = {
+    "anyOf": [
+        {"type": "integer", "minimum": 0},
+        {"type": "string", "pattern": r"^\s*[^:\s][^:]*(:[^:]+)?$"},
+    ]
+}
+ENVIRONMENT: Schema = {
+    "type": "object",
+    "patternProperties": {"^[A-Za-z_][A-Za-z0-9_]*$": {"type": "string"}},
+    "additionalProperties": False,
+}
+TABLE: Schema = {"type": "object"}
+ANY: Schema = {}
+
+
+def integer(minimum: int, maximum: int) -> Schema:
+    """Return the schema of a whole number within the bounds."""
+    return {"type": "integer", "minimum": minimum, "maximum": maximum}
+
+
+def choice(*words: str) -> Schema:
+    """Return the schema of one of the words."""
+    return {"enum": list(words)}

@@ -1,0 +1,171 @@
+"""Decides what to do so that what runs becomes what is wanted. Pure.
+
+Events are only reasons to call `reconcile` again: a lost one costs latency, never
+correctness.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from emperor.core.registry import RUNNING, Vassal
+from emperor.status import VassalState
+
+S = VassalState
+
+
+class Desired(msgspec.Struct, frozen=True, kw_only=True):
+    """What one vassal file asks for.
+
+    `fingerprint` changes with anything that needs a new generation, `birth` with what
+    needs a new master. `fingerprint` None: the file has never been valid.
+    """
+
+    fingerprint: str | None
+    birth: str = ""
+    run: bool = True
+
+
+class StartVassal(msgspec.Struct, frozen=True, tag=True):
+    """Spawn a master and build the first generation."""
+
+    name: str
+
+
+class ReloadVassal(msgspec.Struct, frozen=True, tag=True):
+    """Build a new generation in the running master."""
+
+    name: str
+
+
+class StopVassal(msgspec.Struct, frozen=True, tag=True):
+    """Ask the master to stop gracefully."""
+
+    name: str
+    why: str
+
+
+class KillVassal(msgspec.Struct, frozen=True, tag=True):
+    """The master outlived its deadline: SIGKILL it and all below it."""
+
+    name: str
+
+
+class SettleVassal(msgspec.Struct, frozen=True, tag=True):
+    """Nothing runs and nothing shall: leave backoff or parking."""
+
+    name: str
+
+
+class ForgetVassal(msgspec.Struct, frozen=True, tag=True):
+    """Its file is gone and nothing runs: release listeners and drop the record."""
+
+    name: str
+
+
+Action = StartVassal | ReloadVassal | StopVassal | KillVassal | SettleVassal | ForgetVassal
+
+
+def reconcile(
+    desired: Mapping[str, Desired], actual: Mapping[str, Vassal], now: float, concurrency: int
+) -> list[Action]:
+    """Return the actions that bring `actual` closer to `desired`, in order of names.
+
+    Safe to repeat: called again with nothing changed, it asks for the same actions.
+    At most `concurrency` vassals are starting at a time. `now` is monotonic seconds.
+    """
+    starting = sum(vassal.state is S.STARTING for vassal in actual.values())
+    budget = max(0, concurrency - starting)
+    actions: list[Action] = []
+    for name in sorted(desired.keys() | actual.keys()):
+        action = decide(desired.get(name), actual.get(name, Vassal(name=name)), now)
+        if isinstance(action, StartVassal):
+            if not budget:
+                continue
+            budget -= 1
+        if action is not None:
+            actions.append(action)
+    return actions
+
+
+def decide(wanted: Desired | None, vassal: Vassal, now: float) -> Action | None:
+    """Return the next action for one vassal, None = nothing to do now."""
+    name = vassal.name
+    if vassal.token is not None and vassal.deadline is not None and now >= vassal.deadline:
+        return KillVassal(name)
+    if wanted is None:
+        return _remove(vassal)
+    if not wanted.run:
+        return _hold(vassal)
+    if wanted.fingerprint is None:
+        return None
+    if vassal.state in RUNNING:
+        return _update(wanted, vassal)
+    return StartVassal(name) if _may_start(wanted, vassal, now) else None
+
+
+def why_not_yet(wanted: Desired | None, vassal: Vassal, now: float) -> str:
+    """Return, for people, why `decide` has nothing to do."""
+    if wanted is not None and wanted.fingerprint is None:
+        return "the file has problems: correct it"
+    if vassal.state is S.BACKOFF and vassal.retry_at is not None:
+        return f"waiting {max(0.0, vassal.retry_at - now):.1f} s after {vassal.failures} failures"
+    if vassal.state is S.PARKED:
+        return "parked until its file changes or somebody says start: trying again cannot help"
+    if vassal.state is S.STOPPING:
+        return "waiting for its requests to finish"
+    if vassal.state in {S.STARTING, S.RELOADING}:
+        return "waiting for its application to load"
+    if wanted is not None and not wanted.run:
+        return "stopped by hand: emperor start brings it back"
+    return "as wanted"
+
+
+def next_look(actual: Mapping[str, Vassal]) -> float | None:
+    """Return when time alone can change a decision; None = never."""
+    times = [
+        moment
+        for vassal in actual.values()
+        for moment in (
+            vassal.deadline if vassal.token is not None else None,
+            vassal.retry_at if vassal.state is S.BACKOFF else None,
+        )
+        if moment is not None
+    ]
+    return min(times, default=None)
+
+
+def _remove(vassal: Vassal) -> Action | None:
+    if vassal.state in RUNNING:
+        return StopVassal(vassal.name, "its file was removed")
+    return ForgetVassal(vassal.name) if vassal.token is None else None
+
+
+def _hold(vassal: Vassal) -> Action | None:
+    if vassal.state in RUNNING:
+        return StopVassal(vassal.name, "somebody said stop")
+    if vassal.state in {S.BACKOFF, S.PARKED, S.DORMANT} and vassal.token is None:
+        return SettleVassal(vassal.name)
+    return None
+
+
+def _update(wanted: Desired, vassal: Vassal) -> Action | None:
+    if wanted.fingerprint == vassal.attempted:
+        return None
+    if wanted.birth != vassal.birth:
+        return StopVassal(vassal.name, "its user or limits changed")
+    if wanted.fingerprint == vassal.serving and vassal.state is S.READY:
+        return None
+    return ReloadVassal(vassal.name)
+
+
+def _may_start(wanted: Desired, vassal: Vassal, now: float) -> bool:
+    """A file that changed starts at once; what failed waits; one master at a time."""
+    if vassal.token is not None:
+        return False
+    changed = wanted.fingerprint != vassal.attempted
+    if vassal.state is S.BACKOFF:
+        return changed or vassal.retry_at is None or now >= vassal.retry_at
+    if vassal.state is S.PARKED:
+        return changed
+    return vassal.state in {S.STOPPED, S.DORMANT}

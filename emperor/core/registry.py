@@ -1,0 +1,133 @@
+"""The one table of vassals: a record each, one state enum, one table of transitions. Pure.
+
+A record changes only through `advance`, with a fact that the shell observed. Times are
+monotonic seconds.
+"""
+
+from enum import Enum
+
+import msgspec
+
+from emperor.core.restarts import RestartPolicy, delay_s, failures_after
+from emperor.status import VassalState
+from vassal.messages import DETERMINISTIC_KINDS, Failure
+
+S = VassalState
+
+
+class Fact(Enum):
+    """What can happen to a vassal."""
+
+    START_BEGAN = "start began"
+    BECAME_READY = "became ready"
+    RELOAD_BEGAN = "reload began"
+    RELOAD_FAILED = "reload failed"
+    STOP_BEGAN = "stop began"
+    FAILED = "failed"  # a failure that trying again may mend
+    FAILED_FOR_GOOD = "failed for good"  # nothing but a change or a person mends it
+    MASTER_GONE = "master gone"
+    SETTLED = "settled"  # nothing runs and nothing is to run
+
+
+# One row a state; a fact that a row does not name cannot be acted on there and leaves
+# the state as it is (a late message from a master that is being stopped, say).
+TRANSITIONS: dict[VassalState, dict[Fact, VassalState]] = {
+    S.STOPPED: {
+        Fact.START_BEGAN: S.STARTING,
+        Fact.FAILED: S.BACKOFF,
+        Fact.FAILED_FOR_GOOD: S.PARKED,
+    },
+    S.STARTING: {
+        Fact.BECAME_READY: S.READY,
+        Fact.STOP_BEGAN: S.STOPPING,
+        Fact.FAILED: S.BACKOFF,
+        Fact.FAILED_FOR_GOOD: S.PARKED,
+        Fact.MASTER_GONE: S.BACKOFF,
+    },
+    S.READY: {
+        Fact.RELOAD_BEGAN: S.RELOADING,
+        Fact.STOP_BEGAN: S.STOPPING,
+        Fact.FAILED: S.BACKOFF,
+        Fact.FAILED_FOR_GOOD: S.PARKED,
+        Fact.MASTER_GONE: S.BACKOFF,
+    },
+    S.RELOADING: {
+        Fact.BECAME_READY: S.READY,
+        Fact.RELOAD_FAILED: S.READY,
+        Fact.STOP_BEGAN: S.STOPPING,
+        Fact.FAILED: S.BACKOFF,
+        Fact.FAILED_FOR_GOOD: S.PARKED,
+        Fact.MASTER_GONE: S.BACKOFF,
+    },
+    S.STOPPING: {Fact.MASTER_GONE: S.STOPPED},
+    S.BACKOFF: {
+        Fact.START_BEGAN: S.STARTING,
+        Fact.FAILED_FOR_GOOD: S.PARKED,
+        Fact.SETTLED: S.STOPPED,
+    },
+    S.PARKED: {
+        Fact.START_BEGAN: S.STARTING,
+        Fact.FAILED: S.BACKOFF,
+        Fact.SETTLED: S.STOPPED,
+    },
+    S.DORMANT: {Fact.START_BEGAN: S.STARTING, Fact.SETTLED: S.STOPPED},
+}
+
+RUNNING = frozenset({S.STARTING, S.READY, S.RELOADING})
+
+
+class Vassal(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one vassal.
+
+    `token` names its master process, None = none runs. `serving` and `attempted` are
+    the fingerprints of the generation that serves and of the last one that was tried;
+    `birth` is the fingerprint of what only a new master can change. `deadline` is when
+    patience with the master ends, in the states that wait for it.
+    """
+
+    name: str
+    state: VassalState = S.STOPPED
+    since: float = 0.0
+    token: str | None = None
+    pid: int = 0
+    generation: int = 0
+    serving: str | None = None
+    attempted: str | None = None
+    birth: str | None = None
+    failures: int = 0
+    restarts: int = 0
+    ready_at: float | None = None
+    retry_at: float | None = None
+    deadline: float | None = None
+    last_failure: Failure | None = None
+
+
+def advance(vassal: Vassal, fact: Fact, now: float, **changes: object) -> Vassal:
+    """Return the record after `fact`, with `changes` to its other fields applied."""
+    state = TRANSITIONS[vassal.state].get(fact, vassal.state)
+    if state is not vassal.state:
+        changes.setdefault("deadline", None)
+        changes.setdefault("retry_at", None)
+        changes["since"] = now
+    return msgspec.structs.replace(vassal, state=state, **changes)
+
+
+def fail(
+    vassal: Vassal, failure: Failure, now: float, policy: RestartPolicy, chance: float
+) -> Vassal:
+    """Return the record after an unplanned end: parked, or in backoff until `retry_at`."""
+    if vassal.state not in RUNNING | {S.STOPPED}:
+        return msgspec.structs.replace(vassal, last_failure=failure)
+    ready_s = None if vassal.ready_at is None else now - vassal.ready_at
+    count = failures_after(vassal.failures, ready_s, policy)
+    common: dict[str, object] = {
+        "failures": count,
+        "last_failure": failure,
+        "ready_at": None,
+        "serving": None,
+    }
+    if failure.kind in DETERMINISTIC_KINDS:
+        return advance(vassal, Fact.FAILED_FOR_GOOD, now, **common)
+    return advance(
+        vassal, Fact.FAILED, now, retry_at=now + delay_s(count, policy, chance), **common
+    )

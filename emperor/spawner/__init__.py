@@ -1,0 +1,1 @@
+"""The spawner: main process of the unit. Forks and reaps; parses nothing, never dies."""

@@ -1,0 +1,366 @@
+"""The spawner's loop: starts emperors, forks masters, reaps, hands everything on.
+
+It obeys only the emperor, over an inherited socketpair, and believes nobody else.
+"""
+
+import contextlib
+import gc
+import os
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from enum import Enum
+from pathlib import Path
+
+import prctl
+
+from emperor.logfmt import Log
+from emperor.notify import STOPPING, WATCHDOG, Notifier, watchdog_interval_s
+from emperor.spawner.store import MasterChild, Store
+from limits.pidfd import Exited, peek_exited, reap
+from limits.pidns import fork, fork_in_new_pid_namespace
+from vassal import bundle, packets
+from vassal.loop import Loop
+from vassal.master.master import Means
+from vassal.master.service import become_master
+from vassal.messages import (
+    DropListener,
+    Exit,
+    FromEmperor,
+    HoldListener,
+    InventoryComplete,
+    KillMaster,
+    MasterExited,
+    MasterNotSpawned,
+    MasterSpawned,
+    Message,
+    MessageError,
+    NotifySystemd,
+    ReloadRequested,
+    ShutdownRequested,
+    SpawnMaster,
+    decode_from_emperor,
+    encode,
+)
+
+EMPEROR_FD = 3
+PAUSE_FIRST_S = 0.05
+PAUSE_CAP_S = 5.0
+SETTLED_S = 60.0
+"""An emperor that ran this long is started again at once when it dies."""
+
+HANDLED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class SpawnerState(Enum):
+    """What the spawner is about."""
+
+    RUNNING = "running"
+    STOPPING = "stopping"  # the emperor was asked to stop everything
+    EXITING = "exiting"  # it is done, or somebody would not wait
+
+
+class Spawner:
+    """One spawner; `arguments` are passed on to every emperor it starts."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        self._arguments = arguments
+        self._loop = Loop()
+        self._log = Log()
+        self._notifier = Notifier()
+        self._watchdog_s = watchdog_interval_s(os.environ, os.getpid())
+        self._watchdog_at = 0.0
+        self._store = Store()
+        self._state = SpawnerState.RUNNING
+        self._status = 0
+        self._emperor_pid = 0
+        self._emperor: socket.socket | None = None
+        self._untold: deque[tuple[bytes, list[int]]] = deque()
+        self._starts = 0
+        self._pauses = 0
+        self._started_at = 0.0
+        self._start_at: float | None = 0.0
+        self._means = _means()
+
+    def run(self) -> int:
+        """Run until everything is stopped; return the exit status."""
+        prctl.set_child_subreaper(1)
+        self._loop.handle_signals(HANDLED, self._on_signal)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        # What was loaded until now is shared with every master: nobody writes into it.
+        gc.collect()
+        gc.freeze()
+        while self._state is not SpawnerState.EXITING:
+            now = time.monotonic()
+            if self._start_at is not None and now >= self._start_at:
+                self._start_emperor()
+            self._pat_watchdog(now)
+            self._retell()
+            self._loop.turn(self._sleep_s(time.monotonic()))
+        self._finish()
+        return self._status
+
+    # ── the emperor ──────────────────────────────────────────────────────────────────
+
+    def _start_emperor(self) -> None:
+        self._start_at = None
+        self._starts += 1
+        self._started_at = time.monotonic()
+        ours, theirs = packets.pair()
+        # A burst of 500 messages must not wait for the reader.
+        for end in (ours, theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * 1024 * 1024)
+        try:
+            pid = fork()
+        except OSError as error:
+            self._log.error("emperor_not_started", error=error.strerror)
+            self._schedule_emperor()
+            return
+        if pid == 0:
+            _become_emperor(theirs.fileno(), self._arguments)
+        theirs.close()
+        self._emperor_pid, self._emperor = pid, ours
+        self._untold.clear()
+        self._loop.watch(ours.fileno(), self._on_order)
+        for message, fd in self._store.inventory():
+            self._tell(message, [fd])
+        self._tell(InventoryComplete(starts=self._starts))
+        if self._state is SpawnerState.STOPPING:
+            self._tell(ShutdownRequested())
+
+    def _on_emperor_exit(self, exited: Exited) -> None:
+        # What it had said before it died still counts: a master that it asked for is
+        # spawned, and the next emperor finds it in the inventory.
+        while self._emperor is not None and self._on_order():
+            pass
+        self._disconnect()
+        self._emperor_pid = 0
+        if self._state is SpawnerState.EXITING:
+            return
+        self._log.error(
+            "emperor_died", pid=exited.pid, exit_status=exited.exit_status, signal=exited.signal
+        )
+        self._schedule_emperor()
+
+    def _schedule_emperor(self) -> None:
+        now = time.monotonic()
+        self._pauses = 0 if now - self._started_at >= SETTLED_S else self._pauses + 1
+        pause_s = min(PAUSE_CAP_S, PAUSE_FIRST_S * 2.0 ** min(self._pauses, 20))
+        self._start_at = now + (pause_s if self._pauses > 1 else 0.0)
+
+    def _disconnect(self) -> None:
+        if self._emperor is not None:
+            self._loop.unwatch(self._emperor.fileno())
+            self._emperor.close()
+            self._emperor = None
+
+    def _on_order(self) -> bool:
+        """Carry out one order; return whether there may be more."""
+        if self._emperor is None:
+            return False
+        try:
+            packet = packets.receive(self._emperor)
+        except BlockingIOError:
+            return False
+        except packets.PeerGone:
+            self._disconnect()
+            return False
+        try:
+            order = decode_from_emperor(packet.data)
+        except MessageError as error:
+            packets.close_all(packet.fds)
+            self._log.error("order_not_understood", error=error)
+            return True
+        self._obey(order, packet.fds)
+        return True
+
+    def _obey(self, order: FromEmperor, fds: list[int]) -> None:
+        if isinstance(order, HoldListener):
+            self._store.hold(order.key, fds)
+            return
+        packets.close_all(fds)
+        if isinstance(order, DropListener):
+            self._store.drop(order.key)
+        elif isinstance(order, SpawnMaster):
+            self._spawn(order)
+        elif isinstance(order, KillMaster):
+            master = self._store.find(order.token)
+            if master is not None:
+                master.kill()
+        elif isinstance(order, NotifySystemd):
+            self._notifier.send(order.state)
+        elif isinstance(order, Exit):
+            self._state, self._status = SpawnerState.EXITING, order.status
+
+    # ── masters ──────────────────────────────────────────────────────────────────────
+
+    def _spawn(self, order: SpawnMaster) -> None:
+        ours, theirs = packets.pair()
+        try:
+            pid = fork_in_new_pid_namespace() if order.pid_namespace else fork()
+        except OSError as error:
+            ours.close()
+            theirs.close()
+            problem = f"fork: {error.strerror}"
+            self._tell(
+                MasterNotSpawned(
+                    token=order.token,
+                    vassal=order.vassal,
+                    errno=error.errno or 0,
+                    message=problem,
+                )
+            )
+            return
+        if pid == 0:
+            confinement = bytes(order.confinement)
+            become_master(theirs, order.vassal, confinement, order.pid_namespace, self._means)
+        theirs.close()
+        master = MasterChild(order.token, order.vassal, order.memo, pid, ours)
+        self._store.add(master)
+        spawned = MasterSpawned(token=order.token, vassal=order.vassal, pid=pid)
+        self._tell(spawned, [ours.fileno()])
+
+    def _on_signal(self, signum: int) -> None:
+        if signum == signal.SIGCHLD:
+            self._reap()
+        elif signum == signal.SIGHUP:
+            self._tell(ReloadRequested())
+        elif self._state is SpawnerState.RUNNING:
+            self._state = SpawnerState.STOPPING
+            self._notifier.send(STOPPING)
+            self._log.info("stop_requested", signal=signal.Signals(signum).name)
+            self._tell(ShutdownRequested())
+        else:
+            self._log.warning("stop_forced", signal=signal.Signals(signum).name)
+            self._state, self._status = SpawnerState.EXITING, 1
+
+    def _reap(self) -> None:
+        while (exited := peek_exited()) is not None:
+            if exited.pid == self._emperor_pid:
+                reap(exited.pid)
+                self._on_emperor_exit(exited)
+                self._kill_strays()
+                continue
+            master = self._store.remove_by_pid(exited.pid)
+            reap(exited.pid)
+            if master is None:
+                self._kill_strays()
+                continue
+            master.close()
+            self._kill_strays()
+            self._tell(
+                MasterExited(
+                    token=master.token,
+                    vassal=master.vassal,
+                    pid=exited.pid,
+                    exit_status=exited.exit_status,
+                    signal=exited.signal,
+                )
+            )
+
+    def _kill_strays(self) -> None:
+        """Kill every child that we did not fork: what a dead master or emperor left behind.
+
+        Without PID namespaces this is what takes a tenant's daemons down with its
+        master. They become ours before we learn of that death.
+        """
+        ours = {self._emperor_pid, *(master.pid for master in self._store.masters)}
+        for pid in _children():
+            if pid not in ours:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+
+    # ── talking ──────────────────────────────────────────────────────────────────────
+
+    def _tell(self, message: Message, fds: list[int] | None = None) -> None:
+        # Copies: what the store holds may be closed before the emperor reads.
+        self._untold.append((encode(message), [os.dup(fd) for fd in fds or []]))
+        self._retell()
+
+    def _retell(self) -> None:
+        while self._untold and self._emperor is not None:
+            data, fds = self._untold[0]
+            try:
+                packets.send(self._emperor, data, fds)
+            except BlockingIOError:
+                return
+            except packets.PeerGone:
+                break
+            packets.close_all(fds)
+            self._untold.popleft()
+        if self._emperor is None or self._untold:
+            # The next emperor gets the inventory instead.
+            for _, fds in self._untold:
+                packets.close_all(fds)
+            self._untold.clear()
+
+    def _pat_watchdog(self, now: float) -> None:
+        if self._watchdog_s is not None and now >= self._watchdog_at:
+            self._watchdog_at = now + self._watchdog_s
+            self._notifier.send(WATCHDOG)
+
+    def _sleep_s(self, now: float) -> float | None:
+        if self._state is SpawnerState.EXITING:
+            return 0.0
+        times = [at for at in (self._start_at,) if at is not None]
+        if self._watchdog_s is not None:
+            times.append(self._watchdog_at)
+        if self._untold:
+            times.append(now + 0.02)
+        return max(0.0, min(times) - now) if times else None
+
+    def _finish(self) -> None:
+        """Leave nothing behind: kill what is left, wait for it, close the listeners."""
+        for master in self._store.masters:
+            master.kill()
+        self._disconnect()
+        if self._emperor_pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._emperor_pid, signal.SIGKILL)
+        self._kill_strays()
+        while True:
+            try:
+                os.waitpid(-1, 0)
+            except ChildProcessError:
+                break
+            self._kill_strays()
+        self._store.close()
+        self._loop.close()
+
+
+def _become_emperor(channel: int, arguments: list[str]) -> None:
+    """Exec the emperor in this freshly forked child; it never returns."""
+    try:
+        signal.set_wakeup_fd(-1)
+        # A session of its own: Ctrl-C in a terminal is for the spawner alone.
+        os.setsid()
+        for signum in HANDLED:
+            signal.signal(signum, signal.SIG_DFL)
+        if channel != EMPEROR_FD:
+            os.dup2(channel, EMPEROR_FD)
+        os.set_inheritable(EMPEROR_FD, True)
+        environ = {key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"}
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        command = [sys.executable, "-I", "-m", "emperor.brain", *arguments]
+        os.execve(sys.executable, command, environ)
+    finally:
+        os._exit(127)
+
+
+def _means() -> Means:
+    parser_fd, parser_name = bundle.copy_parser() or (None, "")
+    return Means(
+        program=bundle.bootstrap_source(),
+        runtime_fd=bundle.build(),
+        parser_fd=parser_fd,
+        parser_name=parser_name,
+        die_with_master=True,
+    )
+
+
+def _children() -> list[int]:
+    pid = os.getpid()
+    listing = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(word) for word in listing.read_text(encoding="ascii").split()]

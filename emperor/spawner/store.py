@@ -1,0 +1,90 @@
+"""What the spawner keeps while emperors come and go: listeners and masters."""
+
+import os
+import socket
+
+from limits.pidfd import send_signal
+from vassal import packets
+from vassal.messages import HeldListener, HeldMaster, Message
+
+SIGKILL = 9
+
+
+class MasterChild:
+    """A master that runs. Owns its pidfd and a copy of the emperor's end of its channel."""
+
+    def __init__(
+        self, token: str, vassal: str, memo: str, pid: int, channel: socket.socket
+    ) -> None:
+        self.token = token
+        self.vassal = vassal
+        self.memo = memo
+        self.pid = pid
+        self.pidfd = os.pidfd_open(pid)
+        self.channel = channel
+
+    def kill(self) -> None:
+        """SIGKILL; in a PID namespace the kernel kills everything below it too."""
+        send_signal(self.pidfd, SIGKILL)
+
+    def close(self) -> None:
+        self.channel.close()
+        os.close(self.pidfd)
+
+
+class Store:
+    """The inventory that outlives every emperor. Owns all descriptors in it."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[str, int] = {}
+        self._masters: dict[str, MasterChild] = {}
+
+    @property
+    def masters(self) -> tuple[MasterChild, ...]:
+        return tuple(self._masters.values())
+
+    def hold(self, key: str, fds: list[int]) -> None:
+        """Keep the first descriptor under `key`; one held before is closed."""
+        self.drop(key)
+        if fds:
+            self._listeners[key] = fds[0]
+        packets.close_all(fds[1:])
+
+    def drop(self, key: str) -> None:
+        """Close what is held under `key`; unknown keys are ignored."""
+        fd = self._listeners.pop(key, None)
+        if fd is not None:
+            os.close(fd)
+
+    def add(self, master: MasterChild) -> None:
+        self._masters[master.token] = master
+
+    def find(self, token: str) -> MasterChild | None:
+        return self._masters.get(token)
+
+    def remove_by_pid(self, pid: int) -> MasterChild | None:
+        """Take out the master with this pid, which was just reaped; the caller closes it."""
+        for master in self._masters.values():
+            if master.pid == pid:
+                return self._masters.pop(master.token)
+        return None
+
+    def inventory(self) -> list[tuple[Message, int]]:
+        """Return one message for every listener and master, with the descriptor beside it."""
+        found: list[tuple[Message, int]] = [
+            (HeldListener(key=key), fd) for key, fd in self._listeners.items()
+        ]
+        for master in self._masters.values():
+            held = HeldMaster(
+                token=master.token, vassal=master.vassal, pid=master.pid, memo=master.memo
+            )
+            found.append((held, master.channel.fileno()))
+        return found
+
+    def close(self) -> None:
+        """Close every listener and every master's channel."""
+        for key in list(self._listeners):
+            self.drop(key)
+        for master in self._masters.values():
+            master.close()
+        self._masters.clear()

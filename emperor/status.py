@@ -1,0 +1,164 @@
+"""The status model: what `status --json`, `explain` and the event stream say.
+
+Field names are the contract with people's scripts. Times named `since` and `at` are Unix
+time (for people); every other time is a duration in seconds.
+"""
+
+from collections.abc import AsyncIterator
+from enum import StrEnum
+from typing import BinaryIO, Protocol
+
+import msgspec
+
+from vassal.messages import Failure, Totals
+
+
+class VassalState(StrEnum):
+    """Where a vassal stands."""
+
+    STARTING = "starting"
+    READY = "ready"
+    RELOADING = "reloading"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    BACKOFF = "backoff"
+    PARKED = "parked"
+    DORMANT = "dormant"
+
+
+class CurrentRequest(msgspec.Struct, frozen=True, kw_only=True):
+    method: str
+    uri: str
+    seconds: float
+
+
+class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker thread. `pid` is the host's; 0 = unknown."""
+
+    slot: int
+    pid: int
+    state: str  # idle | busy
+    requests: int
+    exceptions: int
+    harakiris: int
+    rss_bytes: int
+    since: float
+    current: CurrentRequest | None = None
+
+
+class Unsupported(msgspec.Struct, frozen=True, kw_only=True):
+    """A key that was asked for and not, or not fully, applied."""
+
+    key: str
+    reason: str
+
+
+class VassalStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One vassal. `pid` is the master's on the host; 0 = none runs."""
+
+    name: str
+    state: VassalState
+    config: str
+    user: str
+    generation: int = 0
+    pid: int = 0
+    since: float = 0.0
+    listen: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    workers: tuple[WorkerStatus, ...] = ()
+    totals: Totals = Totals()
+    restarts: int = 0
+    last_failure: Failure | None = None
+    next_retry_s: float | None = None
+    unsupported: tuple[Unsupported, ...] = ()
+
+
+class EmperorStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The emperor itself. `mode` is "root" or "rootless"."""
+
+    pid: int
+    spawner_pid: int
+    version: str
+    since: float
+    mode: str
+    runtime_dir: str = ""
+    directories: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()  # config errors of files that became no vassal
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    emperor: EmperorStatus
+    vassals: tuple[VassalStatus, ...] = ()
+
+
+class AppliedLimit(msgspec.Struct, frozen=True, kw_only=True):
+    """One limit of a vassal: `outcome` is applied, degraded or unsupported."""
+
+    key: str
+    value: str
+    outcome: str
+    reason: str = ""
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wanted, what is, what happens next and why."""
+
+    name: str
+    desired: str
+    actual: str
+    next_action: str
+    why: str
+    settings: dict[str, object] = {}
+    limits: tuple[AppliedLimit, ...] = ()
+    last_failure: Failure | None = None
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the event stream; the same words as in the log."""
+
+    at: float
+    event: str
+    vassal: str | None = None
+    fields: dict[str, str] = {}
+
+
+class UnknownVassal(LookupError):
+    """No vassal of this name."""
+
+
+class NotPossible(RuntimeError):
+    """The vassal is in no state for this; str() says what to do instead."""
+
+
+class Steering(Protocol):
+    """What the control API may ask of the emperor. Authorisation is the API's business."""
+
+    async def status(self) -> Status: ...
+
+    async def vassal(self, name: str) -> VassalStatus:
+        """Return one vassal's status; raise UnknownVassal."""
+
+    def names(self) -> tuple[str, ...]: ...
+
+    def owner_uid(self, name: str) -> int:
+        """Return the uid that may read and steer this vassal; raise UnknownVassal."""
+
+    async def reload(self, name: str) -> str:
+        """Start a new generation; return one sentence of what was begun."""
+
+    async def restart(self, name: str) -> str:
+        """Stop the vassal and start it anew; return one sentence of what was begun."""
+
+    async def stop(self, name: str) -> str:
+        """Stop gracefully and stay stopped until `start`."""
+
+    async def start(self, name: str) -> str:
+        """Start a stopped, parked or waiting vassal now."""
+
+    def explain(self, name: str) -> Explanation: ...
+
+    def events(self) -> AsyncIterator[Event]:
+        """Yield events from now on; a slow reader loses the oldest, and is told how many."""
+
+    def open_log(self, name: str) -> BinaryIO:
+        """Open the vassal's log file for reading, safely; raise NotPossible when there is none."""

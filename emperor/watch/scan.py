@@ -1,0 +1,34 @@
+"""Lists the vassal files of a directory, with a bound on how many."""
+
+import os
+
+from emperor.watch.events import is_vassal_file_name
+
+FILES_MAX = 20_000
+ENTRIES_MAX = 10 * FILES_MAX
+"""How many names are looked at, vassals or not."""
+
+
+class TooManyFiles(Exception):
+    """The directory holds more than will be read. What is known of it stays as it is."""
+
+    def __init__(self, directory: str, maximum: int) -> None:
+        super().__init__(f"{directory}: more than {maximum} files")
+
+
+def scan(directory: str, files_max: int = FILES_MAX, entries_max: int = ENTRIES_MAX) -> list[str]:
+    """Return the names of the vassal files, sorted.
+
+    Nothing is opened, so a FIFO or a device blocks nobody here; whoever opens the file
+    checks what it is. Raises OSError when the directory cannot be read, TooManyFiles.
+    """
+    names: list[str] = []
+    with os.scandir(directory) as entries:
+        for count, entry in enumerate(entries):
+            if count >= entries_max:
+                raise TooManyFiles(directory, entries_max)
+            if is_vassal_file_name(entry.name):
+                names.append(entry.name)
+                if len(names) > files_max:
+                    raise TooManyFiles(directory, files_max)
+    return sorted(names)

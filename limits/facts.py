@@ -1,0 +1,89 @@
+"""What this process may do on this host: a value that `plan` judges by, and its probe.
+
+Tests make HostFacts by hand; everything else calls `probe()`.
+"""
+
+import os
+import resource
+from enum import IntEnum
+from pathlib import Path
+
+import msgspec
+
+from limits.rlimits import RLIMITS
+
+
+class Capability(IntEnum):
+    """The capabilities that a plan depends on; numbers of linux/capability.h."""
+
+    SETGID = 6
+    SETUID = 7
+    SETPCAP = 8
+    SYS_ADMIN = 21
+    SYS_NICE = 23
+    SYS_RESOURCE = 24
+
+
+class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The privileges and present limits of the process that a plan is made for.
+
+    `uids` and `gids` are (real, effective, saved). `capabilities` is the effective set
+    as a bit mask. `can_pid_namespace`: a process forked for this plan is, or can be,
+    PID 1 of a namespace of its own. `parent_pid` is what getppid() must say (0 in a new
+    PID namespace), None = not checked. `nofile_max` is fs.nr_open.
+    """
+
+    uids: tuple[int, int, int]
+    gids: tuple[int, int, int]
+    groups: tuple[int, ...] = ()
+    capabilities: int = 0
+    can_pid_namespace: bool = False
+    parent_pid: int | None = None
+    rlimits: dict[str, tuple[int, int]] = {}
+    nice: int = 0
+    oom_score_adjust: int = 0
+    nofile_max: int = 1024 * 1024
+    kernel: str = ""
+
+    @property
+    def euid(self) -> int:
+        return self.uids[1]
+
+    def has(self, capability: Capability) -> bool:
+        """Return whether the capability is effective."""
+        return bool(self.capabilities >> capability & 1)
+
+
+def probe(can_pid_namespace: bool | None = None, parent_pid: int | None = None) -> HostFacts:
+    """Read the facts of the calling process. Opens three small files of /proc.
+
+    A child that was just forked passes what it got and who its parent is; None for
+    `can_pid_namespace` judges by the capabilities.
+    """
+    capabilities = _effective_capabilities()
+    if can_pid_namespace is None:
+        can_pid_namespace = bool(capabilities >> Capability.SYS_ADMIN & 1)
+    return HostFacts(
+        uids=os.getresuid(),
+        gids=os.getresgid(),
+        groups=tuple(os.getgroups()),
+        capabilities=capabilities,
+        can_pid_namespace=can_pid_namespace,
+        parent_pid=parent_pid,
+        rlimits={row.name: resource.getrlimit(row.number) for row in RLIMITS.values()},
+        nice=os.getpriority(os.PRIO_PROCESS, 0),
+        oom_score_adjust=int(_read("/proc/self/oom_score_adj")),
+        nofile_max=int(_read("/proc/sys/fs/nr_open")),
+        kernel=os.uname().release,
+    )
+
+
+def _effective_capabilities() -> int:
+    for line in _read("/proc/self/status").splitlines():
+        if line.startswith("CapEff:"):
+            return int(line.split()[1], 16)
+    raise OSError("no CapEff line in /proc/self/status")
+
+
+def _read(path: str) -> str:
+    return Path(path).read_text(encoding="ascii", errors="replace")

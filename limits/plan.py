@@ -1,0 +1,217 @@
+"""Decides which steps confine a process, in which order, and what this host cannot do. Pure.
+
+Every key that a Confinement asks for ends in a step, in `unsupported`, or, when it was
+done only in part, in both.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from limits import steps
+from limits.confinement import Confinement
+from limits.facts import Capability, HostFacts
+from limits.rlimits import INFINITY, as_text, exceeds
+from limits.steps import Step
+
+
+@dataclass(frozen=True)
+class Unsupported:
+    """A key that is not, or not fully, applied, and why."""
+
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `apply` will do, in this order, and what it cannot do."""
+
+    steps: tuple[Step, ...]
+    unsupported: tuple[Unsupported, ...]
+
+    def degraded_keys(self) -> frozenset[str]:
+        """Return the keys that are applied in part."""
+        return frozenset(step.key for step in self.steps) & {u.key for u in self.unsupported}
+
+    def __str__(self) -> str:
+        lines = [step.describe() for step in self.steps]
+        lines += [f"not {item.key}: {item.reason}" for item in self.unsupported]
+        return "\n".join(lines)
+
+
+Item = Step | Unsupported
+
+
+def plan(confinement: Confinement, facts: HostFacts) -> Plan:
+    """Return the steps for `confinement` and what is impossible under `facts`."""
+    items = [item for part in _ORDER for item in part(confinement, facts)]
+    return Plan(
+        steps=tuple(item for item in items if isinstance(item, Step)),
+        unsupported=tuple(item for item in items if isinstance(item, Unsupported)),
+    )
+
+
+def _session(confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
+    if confinement.new_session:
+        yield steps.StartSession()
+
+
+def _pid_namespace(confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
+    if not confinement.pid_namespace:
+        return
+    if facts.can_pid_namespace:
+        yield steps.CheckPidNamespace()
+    else:
+        yield Unsupported(
+            "pid_namespace", f"creating a PID namespace {_needs(Capability.SYS_ADMIN, facts)}"
+        )
+
+
+def _scheduling(confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
+    if (score := confinement.oom_score_adjust) is not None:
+        if score >= facts.oom_score_adjust or facts.has(Capability.SYS_RESOURCE):
+            yield steps.SetOomScore(score)
+        else:
+            lowering = f"lowering it from {facts.oom_score_adjust} to {score}"
+            yield Unsupported(
+                "oom_score_adjust", f"{lowering} {_needs(Capability.SYS_RESOURCE, facts)}"
+            )
+    if (nice := confinement.nice) is not None:
+        if nice >= _lowest_nice(facts):
+            yield steps.SetNice(nice)
+        else:
+            lowering = f"lowering it from {facts.nice} to {nice}"
+            yield Unsupported("nice", f"{lowering} {_needs(Capability.SYS_NICE, facts)}")
+    if confinement.umask is not None:
+        yield steps.SetUmask(confinement.umask)
+
+
+def _lowest_nice(facts: HostFacts) -> int:
+    if facts.has(Capability.SYS_NICE):
+        return -20
+    soft = facts.rlimits.get("nice", (0, 0))[0]
+    by_rlimit = -20 if soft == INFINITY else 20 - soft  # setrlimit(2), RLIMIT_NICE
+    return min(facts.nice, by_rlimit)
+
+
+def _rlimits(confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
+    for name, (soft, hard) in confinement.rlimits.items():
+        bound, reason = _rlimit_bound(name, facts)
+        if not exceeds(hard, bound):
+            yield steps.SetRlimit(name, soft, hard)
+            continue
+        # The nearest that is possible: leaving it out could leave the process a looser one.
+        soft = bound if exceeds(soft, bound) else soft
+        yield steps.SetRlimit(name, soft, bound)
+        yield Unsupported(
+            f"limit_{name}",
+            f"the hard limit {as_text(hard)} is above {reason}; "
+            f"{as_text(soft)}:{as_text(bound)} is set instead",
+        )
+
+
+def _rlimit_bound(name: str, facts: HostFacts) -> tuple[int, str]:
+    """Return the highest hard limit that can be set, and why not a higher one."""
+    bound, reason = INFINITY, ""
+    if not facts.has(Capability.SYS_RESOURCE):
+        bound = facts.rlimits.get(name, (INFINITY, INFINITY))[1]
+        need = _needs(Capability.SYS_RESOURCE, facts)
+        reason = f"the present {as_text(bound)}, and raising it {need}"
+    if name == "nofile" and exceeds(bound, facts.nofile_max):
+        bound, reason = facts.nofile_max, f"fs.nr_open = {facts.nofile_max}"
+    return bound, reason
+
+
+def _capabilities_before(confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
+    if not confinement.drop_capabilities:
+        return
+    if facts.has(Capability.SETPCAP):
+        yield steps.LockCapabilities()
+    else:
+        yield Unsupported(
+            "drop_capabilities",
+            "the effective, permitted, inheritable and ambient sets are emptied; emptying "
+            f"the bounding set and locking the securebits {_needs(Capability.SETPCAP, facts)}",
+        )
+
+
+def _identity(confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
+    """Groups first: without root's uid they cannot be changed any more."""
+    uid, gid, groups = confinement.uid, confinement.gid, confinement.groups
+    if groups is not None and gid is not None:
+        if _groups_possible(groups, gid, facts):
+            yield steps.SetGroups(groups, gid)
+        else:
+            yield Unsupported(
+                "groups", f"other groups than the present {_needs(Capability.SETGID, facts)}"
+            )
+    if gid is not None:
+        if _gid_possible(gid, facts):
+            yield steps.SetGid(gid)
+        else:
+            yield Unsupported("group", f"gid {gid} {_needs(Capability.SETGID, facts)}")
+    if uid is not None:
+        if _uid_possible(uid, facts):
+            yield steps.SetUid(uid)
+        else:
+            yield Unsupported("user", f"uid {uid} {_needs(Capability.SETUID, facts)}")
+
+
+def _capabilities_after(confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
+    if confinement.drop_capabilities:
+        yield steps.EmptyCapabilities()
+
+
+def _verification(confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
+    uid, gid, groups = confinement.uid, confinement.gid, confinement.groups
+    if uid is not None and not _uid_possible(uid, facts):
+        uid = None
+    if groups is not None and gid is not None and not _groups_possible(groups, gid, facts):
+        groups = None
+    if gid is not None and not _gid_possible(gid, facts):
+        gid = None
+    if uid is None and gid is None:
+        return
+    leaves_root = facts.euid == 0 and uid not in (None, 0)
+    yield steps.VerifyIdentity(uid, gid, groups, confinement.drop_capabilities or leaves_root)
+
+
+def _uid_possible(uid: int, facts: HostFacts) -> bool:
+    return uid in facts.uids or facts.has(Capability.SETUID)
+
+
+def _gid_possible(gid: int, facts: HostFacts) -> bool:
+    return gid in facts.gids or facts.has(Capability.SETGID)
+
+
+def _groups_possible(groups: tuple[int, ...], gid: int, facts: HostFacts) -> bool:
+    same = {*groups, gid} == {*facts.groups, facts.gids[1]}
+    return same or facts.has(Capability.SETGID)
+
+
+def _privileges(confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
+    """After the uid change, which resets both the dumpable flag and the death signal."""
+    if confinement.dumpable is not None:
+        yield steps.SetDumpable(confinement.dumpable)
+    if confinement.no_new_privs:
+        yield steps.SetNoNewPrivs()
+    if confinement.death_signal is not None:
+        yield steps.SetDeathSignal(confinement.death_signal, facts.parent_pid)
+
+
+def _needs(capability: Capability, facts: HostFacts) -> str:
+    who = "root" if facts.euid == 0 else f"uid {facts.euid}"
+    return f"needs CAP_{capability.name}, which {who} does not have here"
+
+
+_ORDER: tuple[Callable[[Confinement, HostFacts], Iterator[Item]], ...] = (
+    _session,
+    _pid_namespace,
+    _scheduling,
+    _rlimits,  # while privileged
+    _capabilities_before,
+    _identity,
+    _capabilities_after,
+    _verification,
+    _privileges,
+)

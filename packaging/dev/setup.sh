@@ -1,0 +1,196 @@
+#!/bin/sh
+# Makes what a make target needs: system packages and virtualenvs. Repeated, it does nothing.
+#
+#   setup.sh [product] [dev] [tenant] [bench]
+#
+#   product  .venv with emperord in it, editable
+#   dev      the same, with the development tools; and the programs that tests start
+#   tenant   .venv-tenant: the applications that tests serve
+#   bench    .cache/bench-venv: uWSGI and gunicorn; and wrk and nginx
+set -eu
+
+root=$(cd "$(dirname "$0")/../.." && pwd -P)
+cd "$root"
+
+UWSGI_VERSION=2.0.31
+GUNICORN_VERSION=27.0.1
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "setup: $*"; exit 1; }
+
+# --- the interpreter ---------------------------------------------------------------------
+
+is_recent() {
+    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
+
+# Vassals of other users may run in our interpreter, so one that hides in /root is second choice.
+others_may_execute() {
+    "$1" - <<'PY' 2>/dev/null
+import pathlib, sys
+real = pathlib.Path(sys._base_executable).resolve()
+sys.exit(not all(path.stat().st_mode & 0o001 for path in (real, *real.parents)))
+PY
+}
+
+find_python() {
+    if [ -n "${PYTHON:-}" ]; then
+        is_recent "$PYTHON" || die "PYTHON=$PYTHON: not a Python 3.11 or later"
+        printf '%s\n' "$PYTHON"
+        return
+    fi
+    second_choice=
+    for name in /usr/bin/python3 python3.13 python3.12 python3.11 python3.14 python3; do
+        python=$(command -v "$name") || continue
+        is_recent "$python" || continue
+        if others_may_execute "$python"; then
+            printf '%s\n' "$python"
+            return
+        fi
+        second_choice=${second_choice:-$python}
+    done
+    [ -n "$second_choice" ] || die "no Python 3.11 or later found; name one: make PYTHON=/path/to/python3 …"
+    printf '%s\n' "$second_choice"
+}
+
+# --- system packages ---------------------------------------------------------------------
+
+# need_program PROGRAM PACKAGE; nginx lives in /usr/sbin, which is not on everybody's PATH.
+need_program() {
+    PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null || missing="$missing $2"
+}
+
+need_file() {
+    [ -e "$1" ] || missing="$missing $2"
+}
+
+# What is needed to make a virtualenv with $1 and build python-prctl, which comes as source only.
+need_build_tools() {
+    version=
+    case $1 in /usr/bin/python3.*) version=${1#/usr/bin/python3} ;; esac
+    "$1" -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3$version-venv"
+    header=$("$1" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h
+    need_file "$header" "python3$version-dev"
+    need_program gcc gcc
+    need_file /usr/include/stdlib.h libc6-dev
+}
+
+install_missing() {
+    missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
+    missing=${missing% }
+    [ -n "$missing" ] || return 0
+    command -v apt-get >/dev/null || die "missing, by their Debian names: $missing"
+    if [ "$(id -u)" != 0 ]; then
+        say "Some system packages are missing. Run this, then make again:"
+        say "    sudo apt-get install $missing"
+        exit 1
+    fi
+    say "installing $missing"
+    log=$(mktemp)
+    if ! { apt-get update -qq &&
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; } \
+        >"$log" 2>&1; then
+        cat "$log" >&2
+        rm -f "$log"
+        die "apt-get install $missing failed"
+    fi
+    rm -f "$log"
+}
+
+# --- virtualenvs -------------------------------------------------------------------------
+
+# What a finished virtualenv was made from. A copied tree, an upgraded Python or changed
+# requirements give another key.
+key() {
+    printf '%s %s %s\n' "$root" "$("$1/bin/python" -V 2>&1)" "$2"
+}
+
+is_made() {
+    [ -x "$1/bin/python" ] && [ "$(cat "$1/.made-$2" 2>/dev/null)" = "$(key "$1" "$3")" ]
+}
+
+# make_venv VENV KIND KEY PIP-ARGUMENT…
+make_venv() {
+    venv=$1 kind=$2 made_from=$3
+    shift 3
+    is_made "$venv" "$kind" "$made_from" && return
+    for place in "$(dirname "$venv")" "$venv"; do
+        [ ! -e "$place" ] || [ -w "$place" ] || die "$venv must be made, but $place is not yours.
+Work on a copy:  cp -r $root ~/emperord && make -C ~/emperord"
+    done
+    say "making $venv with $python"
+    # A virtualenv that was copied here with the tree would install into the original.
+    if [ ! -x "$venv/bin/python" ] || ! grep -qsF "$root/$venv" "$venv/bin/pip"; then
+        "$python" -m venv --clear "$venv"
+    fi
+    log=$(mktemp)
+    if ! "$venv/bin/python" -m pip install --disable-pip-version-check --no-input "$@" \
+        >"$log" 2>&1; then
+        cat "$log" >&2
+        rm -f "$log"
+        die "$venv: pip install $* failed"
+    fi
+    rm -f "$log"
+    key "$venv" "$made_from" >"$venv/.made-$kind"
+}
+
+sum() { sha256sum "$@" | sha256sum | cut -c1-16; }
+
+# --- what was asked for ------------------------------------------------------------------
+
+missing=
+product_key=$(sum pyproject.toml)
+tenant_key=$(sum tests/support/tenant-requirements.txt)
+bench_key="$UWSGI_VERSION $GUNICORN_VERSION"
+
+for part in "$@"; do
+    case $part in
+        product)
+            is_made .venv dev "$product_key" && continue
+            is_made .venv product "$product_key" && continue
+            python=${python:-$(find_python)}
+            need_build_tools "$python"
+            need_file /usr/include/sys/capability.h libcap-dev
+            ;;
+        dev)
+            need_program nginx nginx-light
+            need_program curl curl
+            is_made .venv dev "$product_key" && continue
+            python=${python:-$(find_python)}
+            need_build_tools "$python"
+            need_file /usr/include/sys/capability.h libcap-dev
+            ;;
+        tenant)
+            is_made .venv-tenant tenant "$tenant_key" && continue
+            python=${python:-$(find_python)}
+            need_build_tools "$python"
+            ;;
+        bench)
+            need_program nginx nginx-light
+            need_program wrk wrk
+            is_made .cache/bench-venv bench "$bench_key" && continue
+            python=${python:-$(find_python)}
+            need_build_tools "$python"
+            ;;
+        *) die "$part: not a part; write product, dev, tenant or bench" ;;
+    esac
+done
+install_missing
+
+for part in "$@"; do
+    case $part in
+        product)
+            is_made .venv dev "$product_key" || make_venv .venv product "$product_key" -e .
+            ;;
+        dev) make_venv .venv dev "$product_key" -e '.[dev]' ;;
+        tenant)
+            make_venv .venv-tenant tenant "$tenant_key" -r tests/support/tenant-requirements.txt
+            ;;
+        bench)
+            mkdir -p .cache
+            # uWSGI is linked with the Python that builds it: no wheel of another one's.
+            make_venv .cache/bench-venv bench "$bench_key" --no-cache-dir \
+                "uwsgi==$UWSGI_VERSION" "gunicorn==$GUNICORN_VERSION"
+            ;;
+    esac
+done

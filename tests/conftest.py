@@ -1,0 +1,50 @@
+"""Shared fixtures: a runtime directory, and the check for what process tests leave behind."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import leftovers
+from tests.support.processes import fds_of, pid_tree
+
+PROCESS_TESTS = tuple(Path(__file__).parent / name for name in ("integration", "faults"))
+
+
+def is_process_test(path: Path) -> bool:
+    return any(path.is_relative_to(folder) for folder in PROCESS_TESTS)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a process test that leaves a process or a descriptor behind, and kill the process."""
+    if not is_process_test(request.path):
+        yield
+        return
+    leftovers.adopt_orphans()
+    processes = set(pid_tree(os.getpid()))
+    fds = fds_of(os.getpid())
+    yield
+    found = leftovers.stray_processes(processes) + leftovers.stray_fds(fds)
+    if found:
+        pytest.fail("left behind:\n  " + "\n  ".join(found), pytrace=False)
+
+
+@pytest.fixture
+def runtime_dir(nothing_left_behind: None) -> Iterator[Path]:
+    """Yield a new runtime directory, which must be empty or gone at the end of the test.
+
+    It is not below tmp_path: that is too long for a socket's name, and closed to other users.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="emperor-"))
+    directory.chmod(0o755)
+    try:
+        yield directory
+        found = leftovers.stray_files(directory)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    if found:
+        pytest.fail("left behind in the runtime directory:\n  " + "\n  ".join(found), pytrace=False)

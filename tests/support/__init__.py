@@ -1,0 +1,1 @@
+"""Helpers of the tests: waiting, process trees, real servers."""

@@ -1,0 +1,89 @@
+import pytest
+
+from emperor.config.settings import WatchMode
+from emperor.watch.choose import Mount, choose, filesystem_of, is_blind, parse_mountinfo
+
+MOUNTINFO = r"""
+22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+23 22 0:21 / /srv rw - nfs4 server:/srv rw
+24 23 0:22 / /srv/local\040disk rw shared:5 master:2 - xfs /dev/sdb rw
+25 22 0:23 / /mnt rw - autofs systemd-1 rw
+26 25 0:24 / /mnt rw - cifs //server/share rw
+27 22 0:25 / /var/lib/x rw - overlay overlay rw
+not a line of mountinfo
+"""
+
+
+@pytest.mark.parametrize(
+    "filesystem",
+    [
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "fuse",
+        "fuse.sshfs",
+        "fuseblk",
+        "9p",
+        "afs",
+        "ceph",
+        "lustre",
+        "gfs2",
+        "ocfs2",
+        "autofs",
+    ],
+)
+def test_inotify_is_blind_where_others_write(filesystem):
+    assert is_blind(filesystem)
+
+
+@pytest.mark.parametrize(
+    "filesystem", ["ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "", "fusectl"]
+)
+def test_inotify_sees_local_file_systems(filesystem):
+    assert not is_blind(filesystem)
+
+
+@pytest.mark.parametrize(
+    ("path", "filesystem"),
+    [
+        ("/", "ext4"),
+        ("/etc/emperor", "ext4"),
+        ("/srv", "nfs4"),
+        ("/srv/vassals", "nfs4"),
+        ("/srvx", "ext4"),
+        ("/srv/local disk/vassals", "xfs"),
+        ("/mnt/vassals", "cifs"),
+        ("/var/lib/x", "overlay"),
+    ],
+)
+def test_file_system_of_a_path_is_that_of_the_innermost_and_last_mount(path, filesystem):
+    assert filesystem_of(path, parse_mountinfo(MOUNTINFO)) == filesystem
+
+
+def test_file_system_without_a_mount_table_is_unknown():
+    assert filesystem_of("/etc", ()) == ""
+
+
+def test_escapes_of_the_mount_table_are_undone():
+    text = r"1 2 0:1 / /a\040b\134c rw - tmpfs none rw"
+
+    assert parse_mountinfo(text) == (Mount("/a b\\c", "tmpfs"),)
+
+
+@pytest.mark.parametrize(
+    ("mode", "filesystem", "poll", "warned"),
+    [
+        (WatchMode.AUTO, "ext4", False, False),
+        (WatchMode.AUTO, "nfs", True, False),
+        (WatchMode.POLL, "ext4", True, False),
+        (WatchMode.POLL, "nfs", True, False),
+        (WatchMode.INOTIFY, "ext4", False, False),
+        (WatchMode.INOTIFY, "nfs", False, True),
+    ],
+)
+def test_mode_and_file_system_decide(mode, filesystem, poll, warned):
+    choice = choose(mode, filesystem)
+
+    assert choice.poll is poll
+    assert bool(choice.warning) is warned

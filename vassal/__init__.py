@@ -1,0 +1,1 @@
+"""The vassal: its master, and the runtime that is loaded into the tenant's interpreter."""

@@ -1,0 +1,1 @@
+"""The master: one per vassal, never imports tenant code, kills on time."""

@@ -1,0 +1,124 @@
+"""Harakiri's hands: looks at a scoreboard when something can be due, warns, dumps, kills.
+
+What is due and when to look again is decided in `vassal.harakiri`.
+"""
+
+import os
+from collections.abc import Callable
+
+from limits.pidfd import send_signal
+from vassal import harakiri
+from vassal.master.lines import sanitize
+from vassal.master.rescue import answer_timeout
+from vassal.master.workforce import Workforce
+from vassal.messages import Generation
+from vassal.runtime import scoreboard
+from vassal.runtime.scoreboard import SlotReading
+from vassal.runtime.signals import SOFT_HARAKIRI_SIGNAL, STACK_DUMP_SIGNAL
+
+DUMP_BYTES_MAX = 64 * 1024
+SIGKILL = 9
+
+OnKill = Callable[[int, SlotReading, float, bool, str], None]
+"""(worker number, its request, seconds it ran, whether 504 was sent, stacks)."""
+
+
+class Guard:
+    """Watches one generation's requests. Never polls: see `look_at_ns`."""
+
+    def __init__(self, workforce: Workforce, on_kill: OnKill) -> None:
+        self._workforce = workforce
+        self._on_kill = on_kill
+        self._limits = limits_of(workforce.generation)
+        self._watched: dict[int, harakiri.Watched] = {}
+        self._flag_raised = False
+        self.look_at_ns: int | None = 0
+        """When to call `look` next; None = when a worker says so."""
+
+    def wake(self) -> None:
+        """A worker began a request or shortened its deadline: look at the next turn."""
+        self._flag_raised = False
+        self.look_at_ns = 0
+
+    def look(self, now_ns: int) -> None:
+        """Act on what is due at `now_ns` and set `look_at_ns`."""
+        if not self._limits.limit_ns:
+            self.look_at_ns = None
+            return
+        slots = self._workforce.busy_slots()
+        if not slots:
+            self._rest(now_ns)
+            return
+        self._flag_raised = False
+        scoreboard.lower_wake_flag(self._workforce.memory)
+        expected_ns = self.look_at_ns or None
+        verdict = harakiri.review(
+            map(self._request, slots), self._watched, self._limits, now_ns, expected_ns
+        )
+        self._watched = dict(verdict.watched)
+        for slot in verdict.warn:
+            self._signal(slot, SOFT_HARAKIRI_SIGNAL)
+        for slot in verdict.dump:
+            self._signal(slot, STACK_DUMP_SIGNAL)
+        for slot in verdict.kill:
+            self._kill(slot, now_ns)
+        self.look_at_ns = verdict.look_at_ns
+
+    def _rest(self, now_ns: int) -> None:
+        """Nothing runs: sleep until a worker wakes us.
+
+        The worker's store of its slot and its load of the flag may pass each other, so
+        one more look follows after the limit; what that race hid cannot be due earlier.
+        """
+        self._watched = {}
+        if self._flag_raised:
+            self.look_at_ns = None
+            return
+        scoreboard.raise_wake_flag(self._workforce.memory)
+        self._flag_raised = True
+        # A request that began before the flag was up told nobody.
+        if self._workforce.busy_slots():
+            self.wake()
+        else:
+            self.look_at_ns = now_ns + self._limits.limit_ns
+
+    def _request(self, slot: int) -> harakiri.Request:
+        reading = scoreboard.read_slot(self._workforce.memory, slot)
+        return harakiri.Request(
+            slot, reading.request_id, reading.deadline_ns, reading.soft_deadline_ns
+        )
+
+    def _signal(self, slot: int, signum: int) -> None:
+        process = self._workforce.processes[self._workforce.worker_of(slot)]
+        if process.pidfd >= 0:
+            send_signal(process.pidfd, signum)
+
+    def _kill(self, slot: int, now_ns: int) -> None:
+        number = self._workforce.worker_of(slot)
+        process = self._workforce.processes[number]
+        reading = scoreboard.read_slot(self._workforce.memory, slot)
+        if process.pidfd < 0 or reading.request_id != self._watched[slot].request_id:
+            return
+        answered = answer_timeout(process.pidfd, reading)
+        send_signal(process.pidfd, SIGKILL)
+        ran_s = max(0.0, (now_ns - reading.started_ns) / 1e9)
+        self._on_kill(number, reading, ran_s, answered, read_dump(process.dump_fd))
+
+
+def limits_of(generation: Generation) -> harakiri.Limits:
+    """Return the limits of a generation's requests."""
+    limit_ns = int(generation.harakiri_s * 1e9)
+    return harakiri.Limits(
+        limit_ns=limit_ns,
+        limit_max_ns=max(limit_ns, int(generation.harakiri_max_s * 1e9)),
+        soft_ns=int(generation.harakiri_soft_s * 1e9),
+    )
+
+
+def read_dump(fd: int) -> str:
+    """Return what the worker wrote about its stacks, as safe lines; empty when nothing."""
+    try:
+        raw = os.read(fd, DUMP_BYTES_MAX)
+    except BlockingIOError:
+        return ""
+    return "\n".join(sanitize(line) for line in raw.splitlines())

@@ -1,0 +1,133 @@
+"""Starts a mold: the tenant's interpreter, with five descriptors and nothing else of ours."""
+
+import os
+import signal
+import socket
+from collections.abc import Sequence
+
+import prctl
+
+from limits.apply import StepFailed, apply
+from limits.fds import close_all_fds_except
+from limits.pidns import fork
+from limits.steps import Step
+from vassal import packets
+from vassal.messages import Generation
+
+CONTROL_FD, RUNTIME_FD, PARSER_FD = 3, 4, 5
+
+EXEC_FAILED = 127
+"""Exit status of a child that could not become the interpreter; the errno is in the pipe."""
+
+
+class ExecFailed(Exception):
+    """The interpreter could not be started; str() says why and what to do."""
+
+
+class MoldProcess:
+    """A running mold. Owns the channel and the pidfd."""
+
+    def __init__(self, pid: int, channel: socket.socket) -> None:
+        self.pid = pid
+        self.pidfd = os.pidfd_open(pid)
+        self.channel = channel
+
+    def close(self) -> None:
+        """Close the channel, which tells the mold to go, and the pidfd."""
+        self.channel.close()
+        os.close(self.pidfd)
+
+
+def start_mold(
+    generation: Generation,
+    program: str,
+    runtime_fd: int,
+    parser_fd: int | None,
+    output_fd: int,
+    steps: Sequence[Step],
+) -> MoldProcess:
+    """Fork and exec the interpreter of `generation`; the descriptors stay the caller's.
+
+    `steps` are applied in the child, last before the exec. Raises ExecFailed when the
+    interpreter cannot be run, OSError when the fork is impossible.
+    """
+    ours, theirs = packets.pair()
+    theirs.setblocking(True)
+    error_read, error_write = os.pipe2(os.O_CLOEXEC)
+    pid = fork()
+    if pid == 0:
+        fds = (theirs.fileno(), runtime_fd, parser_fd, output_fd, error_write)
+        _become_mold(generation, program, fds, steps)
+    theirs.close()
+    os.close(error_write)
+    with open(error_read, "rb") as pipe:  # noqa: PTH123 - a descriptor, not a path
+        # Ends with the exec, or after the errno was written: either is immediate.
+        problem = pipe.read()
+    if problem:
+        ours.close()
+        os.waitpid(pid, 0)
+        raise ExecFailed(problem.decode("utf-8", "replace"))
+    return MoldProcess(pid, ours)
+
+
+def _become_mold(
+    generation: Generation,
+    program: str,
+    fds: tuple[int, int, int | None, int, int],
+    steps: Sequence[Step],
+) -> None:
+    control, runtime, parser, output, error = fds
+    try:
+        prctl.set_pdeathsig(signal.SIGKILL)
+        for signum in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+            signal.signal(signum, signal.SIG_DFL)
+        error = _arrange_fds(control, runtime, parser, output, error)
+        apply(steps)
+        arguments = [generation.python, "-I", "-c", program, str(RUNTIME_FD), "mold"]
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        os.execve(generation.python, arguments, generation.env)
+    except OSError as problem:
+        os.write(error, _explain(generation.python, problem).encode())
+    except StepFailed as problem:
+        os.write(error, str(problem).encode())
+    finally:
+        os._exit(EXEC_FAILED)
+
+
+def _arrange_fds(control: int, runtime: int, parser: int | None, output: int, error: int) -> int:
+    """Leave 0 to 5 and the error pipe open, nothing else; return the pipe's new number."""
+    # First out of the way of the numbers they are going to get.
+    high = [os.dup(fd) for fd in (control, runtime, output, error)]
+    high_parser = None if parser is None else os.dup(parser)
+    base = 64
+    moved = [_move_up(fd, base) for fd in high]
+    moved_parser = None if high_parser is None else _move_up(high_parser, base)
+    null = os.open("/dev/null", os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(moved[2], 1)
+    os.dup2(moved[2], 2)
+    os.dup2(moved[0], CONTROL_FD)
+    os.dup2(moved[1], RUNTIME_FD)
+    keep = {0, 1, 2, CONTROL_FD, RUNTIME_FD, moved[3]}
+    if moved_parser is not None:
+        os.dup2(moved_parser, PARSER_FD)
+        keep.add(PARSER_FD)
+    os.set_inheritable(moved[3], False)
+    close_all_fds_except(keep)
+    return moved[3]
+
+
+def _move_up(fd: int, base: int) -> int:
+    import fcntl
+
+    return fcntl.fcntl(fd, fcntl.F_DUPFD, base)
+
+
+def _explain(python: str, problem: OSError) -> str:
+    hint = {
+        2: "there is no such interpreter; write python = a virtualenv's folder or an interpreter",
+        13: "this user may not execute it; choose one outside other users' folders, "
+        "such as /usr/bin/python3",
+        8: "this is not a program",
+    }.get(problem.errno or 0, "")
+    return f"exec {python}: {problem.strerror}" + (f": {hint}" if hint else "")

@@ -1,0 +1,168 @@
+"""A master as the emperor's servant: born confined, takes orders over its channel."""
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import NoReturn
+
+import msgspec
+import prctl
+
+from limits.apply import StepFailed, apply
+from limits.confinement import Confinement
+from limits.facts import probe
+from limits.fds import close_all_fds_except
+from limits.plan import plan
+from limits.steps import Step
+from vassal import packets
+from vassal.loop import Loop
+from vassal.master.master import Master, MasterState, Means
+from vassal.master.output import Output
+from vassal.messages import (
+    BirthFailed,
+    Born,
+    Describe,
+    Failure,
+    Generation,
+    Message,
+    MessageError,
+    ReopenLogs,
+    StartGeneration,
+    Stop,
+    decode_to_master,
+    encode,
+)
+
+BIRTH_FAILED = 70
+"""Exit status (EX_SOFTWARE) of a child that could not be confined."""
+
+UNTOLD_MAX = 100
+RETRY_S = 0.5
+ORPHANED_STOP_S = 30.0
+
+
+def become_master(
+    channel: socket.socket, vassal: str, confinement: bytes, in_namespace: bool, means: Means
+) -> NoReturn:
+    """Turn this freshly forked child into the master of `vassal`; the process ends here.
+
+    Called with all signals blocked. Nothing of the parent but the channel, standard
+    error and the means stays open.
+    """
+    status = BIRTH_FAILED
+    try:
+        signal.set_wakeup_fd(-1)
+        keep = [2, channel.fileno(), means.runtime_fd]
+        keep += [] if means.parser_fd is None else [means.parser_fd]
+        close_all_fds_except(keep)
+        null = os.open("/dev/null", os.O_RDWR)
+        for fd in (0, 1):
+            os.dup2(null, fd)
+        if null > 2:
+            os.close(null)
+        # A worker is forked twice, so that its parent becomes this process.
+        prctl.set_child_subreaper(1)
+        prctl.set_name(f"master {vassal}"[:15])
+        prctl.set_proctitle(f"emperor: master of {vassal}")
+        unsupported = _confine(channel, confinement, in_namespace)
+        if unsupported is not None:
+            packets.send(channel, encode(Born(unsupported=unsupported)))
+            status = Service(channel, vassal, means).run()
+    finally:
+        os._exit(status)
+
+
+def steps_for(generation: Generation) -> tuple[Sequence[Step], tuple[str, ...]]:
+    """Return the limits that a mold is put under, and what of them this host cannot do."""
+    if not generation.rlimits:
+        return (), ()
+    planned = plan(Confinement(rlimits=generation.rlimits), probe())
+    return planned.steps, tuple(f"{item.key}: {item.reason}" for item in planned.unsupported)
+
+
+class Service:
+    """Connects a Master with the emperor's channel until there is nothing left to do."""
+
+    def __init__(self, channel: socket.socket, vassal: str, means: Means) -> None:
+        self._channel = channel
+        self._loop = Loop()
+        self._untold: deque[bytes] = deque(maxlen=UNTOLD_MAX)
+        output = Output(self._loop, vassal)
+        self._master = Master(self._loop, output, means, self._tell, steps_for)
+
+    def run(self) -> int:
+        """Serve orders; return the exit status."""
+        # Orders come over the channel. Signals that a master does not handle cannot
+        # reach PID 1 of a namespace from inside it.
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+            signal.signal(signum, signal.SIG_IGN)
+        self._loop.handle_signals([signal.SIGCHLD], lambda signum: self._master.reap())
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        self._loop.watch(self._channel.fileno(), self._on_order)
+        while True:
+            sleep_s = self._master.act()
+            self._retell()
+            if self._master.state is MasterState.DONE:
+                return 0
+            if self._untold:
+                sleep_s = RETRY_S if sleep_s is None else min(sleep_s, RETRY_S)
+            self._loop.turn(sleep_s)
+
+    def _on_order(self) -> None:
+        try:
+            packet = packets.receive(self._channel)
+        except BlockingIOError:
+            return
+        except packets.PeerGone:
+            # Emperor and spawner are both gone: nobody could ever steer this master again.
+            self._loop.unwatch(self._channel.fileno())
+            self._untold.clear()
+            self._master.stop(ORPHANED_STOP_S)
+            return
+        try:
+            order = decode_to_master(packet.data)
+        except MessageError:
+            packets.close_all(packet.fds)
+            return
+        if isinstance(order, StartGeneration):
+            self._master.start_generation(order.generation, packet.fds)
+            return
+        packets.close_all(packet.fds)
+        if isinstance(order, Stop):
+            self._master.stop(order.timeout_s)
+        elif isinstance(order, Describe):
+            self._tell(self._master.describe())
+        elif isinstance(order, ReopenLogs):
+            self._master.reopen_logs()
+
+    def _tell(self, message: Message) -> None:
+        try:
+            self._untold.append(encode(message))
+        except MessageError:
+            return  # larger than a packet: nothing an emperor could not ask for again
+        self._retell()
+
+    def _retell(self) -> None:
+        with contextlib.suppress(BlockingIOError, packets.PeerGone):
+            while self._untold:
+                packets.send(self._channel, self._untold[0])
+                self._untold.popleft()
+
+
+def _confine(
+    channel: socket.socket, confinement: bytes, in_namespace: bool
+) -> tuple[str, ...] | None:
+    """Apply the confinement; on failure tell the emperor and return None."""
+    try:
+        wanted = msgspec.json.decode(confinement, type=Confinement)
+        planned = plan(wanted, probe(can_pid_namespace=in_namespace))
+        apply(planned.steps)
+    except (StepFailed, msgspec.DecodeError, OSError) as error:
+        failure = Failure(kind="birth", message=str(error), at=time.time())
+        packets.send(channel, encode(BirthFailed(failure=failure)))
+        return None
+    return tuple(f"{item.key}: {item.reason}" for item in planned.unsupported)

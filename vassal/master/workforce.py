@@ -1,0 +1,206 @@
+"""What a master holds of one generation: scoreboard, listeners, mold and worker processes.
+
+Descriptors and memory only; what to do with them is decided in `crew` and done in
+`master`.
+"""
+
+import fcntl
+import mmap
+import os
+import socket
+from collections.abc import Iterable
+
+from vassal import packets
+from vassal.master.crew import Worker, WorkerState
+from vassal.master.molds import MoldProcess
+from vassal.messages import Generation, WorkerDescription
+from vassal.runtime import frames, scoreboard
+
+# A worker and its successor are there at the same time while one replaces the other.
+SUCCESSORS = 2
+
+_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+
+
+class WorkerProcess:
+    """A worker's channel and dump pipe, and its pid and pidfd once it said hello.
+
+    Owns all its descriptors.
+    """
+
+    def __init__(self, number: int, channel: socket.socket, dump_fd: int) -> None:
+        self.number = number
+        self.channel = channel
+        self.dump_fd = dump_fd
+        self.pid = 0
+        self.pidfd = -1
+
+    def close(self) -> None:
+        self.channel.close()
+        os.close(self.dump_fd)
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+
+
+class Workforce:
+    """One generation's resources. Owns the listeners it is given."""
+
+    def __init__(self, generation: Generation, listeners: list[int]) -> None:
+        self.generation = generation
+        self.listeners = listeners
+        self.capacity = generation.workers * SUCCESSORS
+        self._slots = self.capacity * generation.threads
+        self.memory_fd, self.memory = _new_scoreboard(self._slots)
+        self.mold: MoldProcess | None = None
+        self.processes: dict[int, WorkerProcess] = {}
+
+    def load_frame(self, die_with_master: bool, parser_fd: int, parser_name: str) -> bytes:
+        """Return the frame that tells a mold what to load. `parser_name` "" = there is none."""
+        generation = self.generation
+        listeners = []
+        for fd, listener in zip(self.listeners, generation.listeners, strict=True):
+            family = socket.socket(fileno=os.dup(fd))
+            listeners.append(f"{listener.protocol} {int(family.family)}")
+            family.close()
+        fields = {
+            "app": generation.app,
+            "directory": generation.directory,
+            "pythonpath": frames.encode_list(list(generation.pythonpath)),
+            "listeners": frames.encode_list(listeners),
+            "threads": str(generation.threads),
+            "workers": str(generation.workers),
+            "harakiri_s": str(generation.harakiri_s),
+            "harakiri_max_s": str(generation.harakiri_max_s),
+            "harakiri_soft_s": str(generation.harakiri_soft_s),
+            "socket_timeout_s": str(generation.socket_timeout_s),
+            "keepalive_timeout_s": str(generation.keepalive_timeout_s),
+            "max_requests": str(generation.max_requests),
+            "max_requests_jitter": str(generation.max_requests_jitter),
+            "max_worker_lifetime_s": str(generation.max_worker_lifetime_s),
+            "reload_on_rss_bytes": str(generation.reload_on_rss_bytes),
+            "head_bytes_max": str(generation.head_bytes_max),
+            "body_bytes_max": str(generation.body_bytes_max),
+            "die_with_master": "1" if die_with_master else "",
+            "parser_fd": str(parser_fd),
+            "parser_name": parser_name,
+        }
+        return frames.encode(frames.LOAD, fields)
+
+    def free_number(self) -> int | None:
+        """Return the lowest worker number that is not taken; None = all are."""
+        return next((n for n in range(1, self.capacity + 1) if n not in self.processes), None)
+
+    def slots_of(self, number: int) -> range:
+        """Return the scoreboard slots of worker `number`, one a thread."""
+        threads = self.generation.threads
+        return range((number - 1) * threads, number * threads)
+
+    def ask_for_worker(self, number: int) -> WorkerProcess:
+        """Claim the slots of `number` and tell the mold to fork.
+
+        Raises OSError (PeerGone, BlockingIOError among them) with nothing claimed.
+        """
+        if self.mold is None:
+            raise packets.PeerGone("no mold")
+        ours, theirs = packets.pair()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        # The worker's end blocks: it waits in epoll, and its few messages must not be lost.
+        theirs.setblocking(True)
+        dump_read, dump_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        process = WorkerProcess(number, ours, dump_read)
+        for slot in self.slots_of(number):
+            scoreboard.claim_slot(self.memory, slot, number)
+        first = str(self.slots_of(number).start)
+        fields = {"worker": str(number), "first_slot": first}
+        try:
+            frame = frames.encode(frames.FORK, fields)
+            packets.send(self.mold.channel, frame, [theirs.fileno(), dump_write])
+        except OSError:
+            process.close()
+            raise
+        finally:
+            theirs.close()
+            os.close(dump_write)
+        self.processes[number] = process
+        return process
+
+    def release(self, number: int) -> None:
+        """Forget a worker that is gone: close its descriptors, free its slots."""
+        self.processes.pop(number).close()
+        for slot in self.slots_of(number):
+            scoreboard.free_slot(self.memory, slot)
+
+    def readings(self, numbers: Iterable[int]) -> list[scoreboard.SlotReading]:
+        """Return the slots of these workers as they are now."""
+        return [
+            scoreboard.read_slot(self.memory, slot)
+            for number in numbers
+            for slot in self.slots_of(number)
+        ]
+
+    def busy_slots(self) -> list[int]:
+        """Return the slots of live workers in which a request runs."""
+        return [
+            slot
+            for number in self.processes
+            for slot in self.slots_of(number)
+            if scoreboard.read_state(self.memory, slot)
+            in (scoreboard.IN_APP, scoreboard.RESPONDING)
+        ]
+
+    def worker_of(self, slot: int) -> int:
+        """Return the number of the worker that slot `slot` was claimed for."""
+        return slot // self.generation.threads + 1
+
+    def close(self) -> None:
+        """Close everything; the mold and any worker left see their channels end."""
+        for number in list(self.processes):
+            self.release(number)
+        if self.mold is not None:
+            self.mold.close()
+            self.mold = None
+        packets.close_all(self.listeners)
+        self.memory.close()
+        os.close(self.memory_fd)
+
+
+def describe(
+    workforce: Workforce, workers: Iterable[Worker], harakiris: dict[int, int], now: float
+) -> list[WorkerDescription]:
+    """Return the description of these workers, a row a thread. `now` is monotonic seconds."""
+    rows = []
+    for worker in workers:
+        process = workforce.processes[worker.number]
+        for reading in workforce.readings([worker.number]):
+            busy = reading.state in (scoreboard.IN_APP, scoreboard.RESPONDING)
+            state = "busy" if busy else "idle"
+            if worker.state is not WorkerState.READY:
+                state = worker.state.value
+            rows.append(
+                WorkerDescription(
+                    slot=reading.index + 1,
+                    worker=worker.number,
+                    generation=workforce.generation.number,
+                    ns_pid=process.pid,
+                    state=state,
+                    requests=reading.requests,
+                    exceptions=reading.exceptions,
+                    harakiris=harakiris.get(worker.number, 0),
+                    bytes_sent=reading.bytes_sent,
+                    running_s=reading.running_ns / 1e9,
+                    age_s=now - worker.since,
+                    method=reading.method if busy else "",
+                    uri=reading.uri if busy else "",
+                    request_s=max(0.0, now - reading.started_ns / 1e9) if busy else 0.0,
+                )
+            )
+    return rows
+
+
+def _new_scoreboard(slots: int) -> tuple[int, mmap.mmap]:
+    """Return a sealed memory file for so many slots: no tenant can cut it under our feet."""
+    fd = os.memfd_create("emperord-scoreboard", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    size = scoreboard.size_for(slots)
+    os.ftruncate(fd, size)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+    return fd, mmap.mmap(fd, size)

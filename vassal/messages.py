@@ -1,0 +1,380 @@
+"""What emperor, spawner and masters say to one another: the whole vocabulary.
+
+One message per SEQPACKET packet, JSON, tagged by `type`; descriptors travel beside it
+in the order that the class names. Receivers ignore fields they do not know, so that two
+versions can talk. Nothing received here is ever used as a path, or as a pid to signal.
+"""
+
+from typing import TypeVar
+
+import msgspec
+
+M = TypeVar("M")
+
+MESSAGE_BYTES_MAX = 128 * 1024
+FDS_MAX = 64
+"""Descriptors beside one message; the kernel's own bound is 253."""
+
+
+class MessageError(ValueError):
+    """The bytes are not a message of this vocabulary."""
+
+
+class Message(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
+    """Base of every message."""
+
+
+# ── emperor → spawner ────────────────────────────────────────────────────────────────
+
+
+class HoldListener(Message, frozen=True, tag="hold-listener"):
+    """Keep this bound socket until DropListener. fds: [listener]. An old one is closed."""
+
+    key: str
+
+
+class DropListener(Message, frozen=True, tag="drop-listener"):
+    """Close the socket held under `key`; unknown keys are ignored."""
+
+    key: str
+
+
+class SpawnMaster(Message, frozen=True, tag="spawn-master"):
+    """Fork a master. Answered by MasterSpawned or MasterNotSpawned.
+
+    `token` names this process for ever (unique, chosen by the emperor); `memo` comes
+    back word for word in HeldMaster. `confinement` is decoded by the forked child only.
+    """
+
+    token: str
+    vassal: str
+    memo: str
+    pid_namespace: bool
+    confinement: msgspec.Raw
+
+
+class KillMaster(Message, frozen=True, tag="kill-master"):
+    """SIGKILL the master through its pidfd, and with it all it started."""
+
+    token: str
+
+
+class NotifySystemd(Message, frozen=True, tag="notify-systemd"):
+    """Pass `state` (sd_notify lines) on to systemd; nothing happens without systemd."""
+
+    state: str
+
+
+class Exit(Message, frozen=True, tag="exit"):
+    """Everything is stopped: the spawner may exit with `status`."""
+
+    status: int = 0
+
+
+# ── spawner → emperor ────────────────────────────────────────────────────────────────
+
+
+class HeldListener(Message, frozen=True, tag="held-listener"):
+    """Inventory: a socket held for an earlier emperor. fds: [listener]."""
+
+    key: str
+
+
+class HeldMaster(Message, frozen=True, tag="held-master"):
+    """Inventory: a master that runs. fds: [channel]."""
+
+    token: str
+    vassal: str
+    pid: int
+    memo: str
+
+
+class InventoryComplete(Message, frozen=True, tag="inventory-complete"):
+    """Everything that outlived the earlier emperor has been named. `starts` counts emperors."""
+
+    starts: int
+
+
+class MasterSpawned(Message, frozen=True, tag="master-spawned"):
+    """The master was forked; its birth may still fail. fds: [channel]."""
+
+    token: str
+    vassal: str
+    pid: int
+
+
+class MasterNotSpawned(Message, frozen=True, tag="master-not-spawned"):
+    """The fork itself failed."""
+
+    token: str
+    vassal: str
+    errno: int
+    message: str
+
+
+class MasterExited(Message, frozen=True, tag="master-exited"):
+    """A master was reaped. Exactly one of `exit_status` and `signal` is set."""
+
+    token: str
+    vassal: str
+    pid: int
+    exit_status: int | None = None
+    signal: int | None = None
+
+
+class ShutdownRequested(Message, frozen=True, tag="shutdown-requested"):
+    """SIGTERM or SIGINT came: stop all vassals, then say Exit."""
+
+
+class ReloadRequested(Message, frozen=True, tag="reload-requested"):
+    """SIGHUP came: read all configuration anew."""
+
+
+# ── emperor → master ─────────────────────────────────────────────────────────────────
+
+
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a vassal's output goes. `target` is "inherit", "journal" or an absolute path."""
+
+    target: str = "inherit"
+    max_bytes: int = 10 * 1024 * 1024
+    keep: int = 3
+    lines_per_second: float = 1000.0
+
+
+class Listener(msgspec.Struct, frozen=True, kw_only=True):
+    """One socket of a generation; `url` is for people, `key` names it everywhere."""
+
+    key: str
+    url: str
+    protocol: str
+    host: str
+    port: int
+
+
+class Generation(msgspec.Struct, frozen=True, kw_only=True):
+    """All a master needs to run one generation of its application. Seconds and bytes."""
+
+    vassal: str
+    number: int
+    fingerprint: str
+    app: str
+    directory: str
+    python: str
+    pythonpath: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    workers: int = 1
+    threads: int = 1
+    listeners: tuple[Listener, ...] = ()
+    harakiri_s: float = 0.0
+    harakiri_max_s: float = 0.0
+    harakiri_soft_s: float = 0.0
+    spawn_timeout_s: float = 30.0
+    stop_timeout_s: float = 30.0
+    socket_timeout_s: float = 30.0
+    keepalive_timeout_s: float = 15.0
+    max_requests: int = 0
+    max_requests_jitter: int = 0
+    max_worker_lifetime_s: float = 0.0
+    reload_on_rss_bytes: int = 0
+    head_bytes_max: int = 32 * 1024
+    body_bytes_max: int = 0
+    rlimits: dict[str, tuple[int, int]] = {}
+    log: LogSettings = LogSettings()
+
+
+class StartGeneration(Message, frozen=True, tag="start-generation"):
+    """Build this generation; when it is ready, retire the one before.
+
+    fds: the listeners, in the order of `generation.listeners`. Answered by
+    GenerationReady or GenerationFailed. A later one supersedes one under way.
+    """
+
+    generation: Generation
+
+
+class Stop(Message, frozen=True, tag="stop"):
+    """Stop accepting, let requests finish for `timeout_s`, kill the rest, exit 0."""
+
+    timeout_s: float
+
+
+class Describe(Message, frozen=True, tag="describe"):
+    """Ask for a Description."""
+
+
+class ReopenLogs(Message, frozen=True, tag="reopen-logs"):
+    """Open the log file anew, for logrotate."""
+
+
+# ── master → emperor ─────────────────────────────────────────────────────────────────
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Why something that was tried did not work; what an admin reads at 3 a.m.
+
+    `kind` is one of FAILURE_KINDS; `at` is Unix time, for display only.
+    """
+
+    kind: str
+    message: str
+    at: float = 0.0
+    exit_status: int | None = None
+    signal: int | None = None
+    traceback: str = ""
+    output: str = ""
+
+
+FAILURE_KINDS = {
+    "config": "the file is wrong",
+    "birth": "the master could not be confined as asked",
+    "exec": "the interpreter could not be started",
+    "load": "the application could not be loaded",
+    "spawn-timeout": "loading took longer than spawn_timeout",
+    "crash": "a process died that was not told to",
+    "harakiri": "a request ran longer than harakiri",
+    "listen": "a socket could not be bound",
+}
+DETERMINISTIC_KINDS = frozenset({"config", "birth", "exec", "load", "listen"})
+"""Trying again without a change cannot help: such a failure parks the vassal."""
+
+
+class WorkerDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker thread's slot. `ns_pid` is the pid as the master sees it."""
+
+    slot: int
+    worker: int
+    generation: int
+    ns_pid: int
+    state: str
+    requests: int
+    exceptions: int
+    harakiris: int
+    bytes_sent: int
+    running_s: float
+    age_s: float
+    method: str = ""
+    uri: str = ""
+    request_s: float = 0.0
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """Counters over the master's life, its dead workers included."""
+
+    requests: int = 0
+    exceptions: int = 0
+    harakiris: int = 0
+    worker_deaths: int = 0
+    bytes_sent: int = 0
+    log_lines_dropped: int = 0
+
+
+class Description(Message, frozen=True, tag="description"):
+    """A master's whole state. `state` is a MasterState value; generation 0 = none yet.
+
+    `generation` is the one that serves or, when `serving` is false, that is being built.
+    """
+
+    state: str
+    generation: int
+    fingerprint: str
+    serving: bool
+    age_s: float
+    workers: tuple[WorkerDescription, ...] = ()
+    totals: Totals = Totals()
+    last_failure: Failure | None = None
+    unsupported: tuple[str, ...] = ()
+    output: str = ""
+
+
+class GenerationReady(Message, frozen=True, tag="generation-ready"):
+    """All workers of this generation accept; the one before is being retired."""
+
+    number: int
+    fingerprint: str
+
+
+class GenerationFailed(Message, frozen=True, tag="generation-failed"):
+    """This generation was given up. `serving` tells whether an older one still serves."""
+
+    number: int
+    fingerprint: str
+    failure: Failure
+    serving: bool
+
+
+class WorkerDied(Message, frozen=True, tag="worker-died"):
+    """A worker is gone that was not told to go (for the event stream)."""
+
+    worker: int
+    failure: Failure
+
+
+class Born(Message, frozen=True, tag="born"):
+    """First word of a master: it is confined. `unsupported` lists what could not be applied."""
+
+    unsupported: tuple[str, ...] = ()
+
+
+class BirthFailed(Message, frozen=True, tag="birth-failed"):
+    """Last word of a child that could not be confined; it exits."""
+
+    failure: Failure
+
+
+FromEmperor = HoldListener | DropListener | SpawnMaster | KillMaster | NotifySystemd | Exit
+FromSpawner = (
+    HeldListener
+    | HeldMaster
+    | InventoryComplete
+    | MasterSpawned
+    | MasterNotSpawned
+    | MasterExited
+    | ShutdownRequested
+    | ReloadRequested
+)
+ToMaster = StartGeneration | Stop | Describe | ReopenLogs
+FromMaster = Description | GenerationReady | GenerationFailed | WorkerDied | Born | BirthFailed
+
+_encoder = msgspec.json.Encoder()
+_from_emperor: msgspec.json.Decoder[FromEmperor] = msgspec.json.Decoder(FromEmperor)
+_from_spawner: msgspec.json.Decoder[FromSpawner] = msgspec.json.Decoder(FromSpawner)
+_to_master: msgspec.json.Decoder[ToMaster] = msgspec.json.Decoder(ToMaster)
+_from_master: msgspec.json.Decoder[FromMaster] = msgspec.json.Decoder(FromMaster)
+
+
+def encode(message: Message) -> bytes:
+    """Return the packet for `message`; raise MessageError when it is too large to send."""
+    packet = _encoder.encode(message)
+    if len(packet) > MESSAGE_BYTES_MAX:
+        raise MessageError(f"{type(message).__name__} of {len(packet)} bytes is too large")
+    return packet
+
+
+def decode_from_emperor(packet: bytes) -> FromEmperor:
+    """Decode what the spawner received; raise MessageError."""
+    return _decode(_from_emperor, packet)
+
+
+def decode_from_spawner(packet: bytes) -> FromSpawner:
+    """Decode what the emperor received from the spawner; raise MessageError."""
+    return _decode(_from_spawner, packet)
+
+
+def decode_to_master(packet: bytes) -> ToMaster:
+    """Decode what a master received; raise MessageError."""
+    return _decode(_to_master, packet)
+
+
+def decode_from_master(packet: bytes) -> FromMaster:
+    """Decode what the emperor received from a master, hostile; raise MessageError."""
+    return _decode(_from_master, packet)
+
+
+def _decode(decoder: msgspec.json.Decoder[M], packet: bytes) -> M:
+    if len(packet) > MESSAGE_BYTES_MAX:
+        raise MessageError(f"packet of {len(packet)} bytes is too large")
+    try:
+        return decoder.decode(packet)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MessageError(str(error)) from error

@@ -1,0 +1,133 @@
+"""One client connection, and waiting for it with a timeout.
+
+The descriptor stays in blocking mode and every call says MSG_DONTWAIT: that saves the
+system calls that would change the mode. Waiting is a poll() of its own.
+"""
+
+from __future__ import annotations
+
+import _socket
+import select
+import struct
+from os import set_blocking
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .listeners import Listener
+
+_DONTWAIT = _socket.MSG_DONTWAIT
+_LINGER_OFF = struct.pack("@ii", 1, 0)
+
+RECEIVE_BYTES = 64 * 1024
+
+
+class ClientGone(ConnectionError):
+    """The client closed or reset the connection."""
+
+
+class ClientTimeout(TimeoutError):
+    """The client neither sent nor took a byte for socket_timeout."""
+
+
+class Connection:
+    """A connected socket with what was received and not yet used.
+
+    `failure` is set, for good, when reading or writing failed: the application may
+    swallow the exception, but this connection carries nothing any more.
+    """
+
+    __slots__ = ("address", "buffer", "failure", "fd", "listener", "registered", "socket", "spare")
+
+    def __init__(self, socket: _socket.socket, fd: int, listener: Listener, address: Any):
+        self.socket = socket
+        self.fd = fd
+        self.listener = listener
+        self.address = address
+        self.buffer = b""
+        self.failure: Exception | None = None
+        self.registered = False  # in the worker's epoll
+        self.spare = 0  # bytes that were thrown away while lingering
+
+    def receive(self, size: int = RECEIVE_BYTES) -> bytes:
+        """Return bytes from the client, waiting for them; b"" at the end of the stream."""
+        while True:
+            try:
+                return self.socket.recv(size, _DONTWAIT)
+            except BlockingIOError:
+                self._wait(select.POLLIN)
+            except OSError as error:
+                raise self._fail(ClientGone("client went away: %s" % error.strerror)) from None
+
+    def send(self, data: bytes | memoryview, flags: int = 0) -> None:
+        """Send all of `data`; raise ClientGone or ClientTimeout."""
+        try:
+            sent = self.socket.send(data, flags | _DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise self._fail(ClientGone("client went away: %s" % error.strerror)) from None
+        if sent != len(data):
+            self._send_rest(memoryview(data)[sent:], flags)
+
+    def _send_rest(self, data: memoryview, flags: int) -> None:
+        while data:
+            self._wait(select.POLLOUT)
+            try:
+                data = data[self.socket.send(data, flags | _DONTWAIT) :]
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                raise self._fail(ClientGone("client went away: %s" % error.strerror)) from None
+
+    def send_file(self, file_fd: int, offset: int, count: int) -> int:
+        """Send up to `count` bytes of a file with sendfile(); return how many there were.
+
+        Raises ClientGone and ClientTimeout; OSError as it comes when not one byte could
+        be sent because this file is not for sendfile.
+        """
+        from os import sendfile
+
+        set_blocking(self.fd, False)  # sendfile has no MSG_DONTWAIT
+        sent = 0
+        while sent < count:
+            try:
+                step = sendfile(self.fd, file_fd, offset + sent, min(count - sent, 1 << 30))
+            except BlockingIOError:
+                self._wait(select.POLLOUT)
+                continue
+            except OSError as error:
+                if sent == 0 and not isinstance(error, ConnectionError):
+                    raise
+                raise self._fail(ClientGone("client went away: %s" % error.strerror)) from None
+            if step == 0:
+                break
+            sent += step
+        return sent
+
+    def _wait(self, event: int) -> None:
+        poller = select.poll()
+        poller.register(self.fd, event)
+        timeout_s = self.listener.socket_timeout_s
+        if not poller.poll(timeout_s * 1000):
+            word = "sent" if event == select.POLLIN else "took"
+            raise self._fail(ClientTimeout("client %s nothing for %g s" % (word, timeout_s)))
+
+    def _fail(self, failure: Exception) -> Exception:
+        self.failure = failure
+        return failure
+
+    def reset(self) -> None:
+        """Make the coming close() a reset, so that a cut response cannot pass for a whole."""
+        try:
+            self.socket.setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, _LINGER_OFF)
+        except OSError:
+            pass  # reset by the other side already
+
+    def close(self) -> None:
+        """Close the descriptor; nothing is left to report an error to."""
+        try:
+            self.socket.close()
+        except OSError:
+            pass

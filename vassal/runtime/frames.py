@@ -1,0 +1,100 @@
+"""The language between master, mold and worker: one frame per SEQPACKET message.
+
+A frame is a verb and a flat mapping of text to text, length-prefixed. No JSON here: its
+decoder would cost every mold 0.7 MB. Descriptors travel beside the frame (SCM_RIGHTS).
+"""
+
+from __future__ import annotations
+
+import struct
+
+TYPE_CHECKING = False  # typing costs a mold 0.7 MB
+if TYPE_CHECKING:
+    from typing import Dict, Iterator, List, Mapping, Tuple
+
+FRAME_BYTES_MAX = 128 * 1024
+"""A larger frame is a fault of the sender. Below the default socket send buffer."""
+
+# master -> mold
+LOAD = "load"  # load the application; the fields are the runtime settings below
+FORK = "fork"  # fork one worker; fields: worker, slots; fds: worker's channel, dump pipe
+
+# mold -> master
+LOADED = "loaded"  # fields: python
+LOAD_FAILED = "load-failed"  # fields: step, error, traceback
+FORK_FAILED = "fork-failed"  # fields: worker, errno, error
+
+# worker -> master. HELLO's sender is known by the kernel's SCM_CREDENTIALS, not by a field.
+HELLO = "hello"  # fields: worker
+READY = "ready"
+WAKE = "wake"  # a request began while the wake flag was up
+DEADLINE = "deadline"  # a deadline shorter than the limit was set: look again
+RETIRING = "retiring"  # fields: reason; wants to be replaced and serves on until STOP
+
+# master -> worker
+STOP = "stop"  # stop accepting, finish what is in flight, exit 0
+
+_LENGTH = struct.Struct("!I")
+
+
+class FrameError(ValueError):
+    """The bytes are not a frame."""
+
+
+def encode(verb: str, fields: Mapping[str, str] = {}) -> bytes:
+    """Return the frame for `verb`; raise FrameError when it is too large to send."""
+    parts: List[bytes] = []
+    for text in _flatten(verb, fields):
+        raw = text.encode("utf-8", "surrogateescape")
+        parts += (_LENGTH.pack(len(raw)), raw)
+    frame = b"".join(parts)
+    if len(frame) > FRAME_BYTES_MAX:
+        raise FrameError(
+            "frame %r has %d bytes, more than %d" % (verb, len(frame), FRAME_BYTES_MAX)
+        )
+    return frame
+
+
+def decode(frame: bytes) -> Tuple[str, Dict[str, str]]:
+    """Return (verb, fields); raise FrameError for anything that is not a whole frame."""
+    texts = list(_split(frame))
+    if len(texts) % 2 != 1:
+        raise FrameError("frame with %d parts, expected an odd number" % len(texts))
+    return texts[0], dict(zip(texts[1::2], texts[2::2]))
+
+
+def encode_list(items: List[str]) -> str:
+    """Return a list as one field value; the inverse of decode_list."""
+    return "".join("%d:%s" % (len(item), item) for item in items)
+
+
+def decode_list(value: str) -> List[str]:
+    """Return the list that encode_list made; raise FrameError for anything else."""
+    items: List[str] = []
+    while value:
+        head, colon, rest = value.partition(":")
+        if not colon or not head.isdigit() or int(head) > len(rest):
+            raise FrameError("not a list: %r" % value[:40])
+        items.append(rest[: int(head)])
+        value = rest[int(head) :]
+    return items
+
+
+def _flatten(verb: str, fields: Mapping[str, str]) -> Iterator[str]:
+    yield verb
+    for key, value in fields.items():
+        yield key
+        yield value
+
+
+def _split(frame: bytes) -> Iterator[str]:
+    at = 0
+    while at < len(frame):
+        if at + 4 > len(frame):
+            raise FrameError("truncated length")
+        (length,) = _LENGTH.unpack_from(frame, at)
+        at += 4
+        if length > len(frame) - at:
+            raise FrameError("truncated part")
+        yield frame[at : at + length].decode("utf-8", "surrogateescape")
+        at += length

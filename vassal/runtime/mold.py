@@ -1,0 +1,215 @@
+"""The mold: loads the application once and forks workers when the master asks.
+
+Its descriptors: 0 /dev/null, 1 and 2 the vassal's output, 3 the channel to the master.
+Everything else arrives over the channel. One thread, no event loop: a mold that is told
+nothing sleeps in recvmsg.
+"""
+
+from __future__ import annotations
+
+import _socket
+import gc
+import os
+import sys
+
+from . import apploader, frames, signals
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mmap import mmap
+    from typing import Any, Callable, Dict, List, Tuple
+
+CONTROL_FD = 3
+_INT_BYTES = 4
+
+
+class Loaded:
+    """What the workers of this mold share."""
+
+    def __init__(
+        self,
+        app: Callable[..., Any],
+        settings: Dict[str, str],
+        listeners: List[Tuple[int, str, int]],
+        memory: mmap,
+    ):
+        self.app = app
+        self.settings = settings
+        self.listeners = listeners
+        self.memory = memory
+
+
+def main(mode: str, arguments: List[str]) -> None:
+    """Serve the master until it closes the channel; the process ends with this call."""
+    import faulthandler
+
+    faulthandler.register(signals.STACK_DUMP_SIGNAL, file=2, all_threads=True, chain=False)
+    _line_buffer_output()
+    control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, CONTROL_FD)
+    verb, fields, fds = _receive(control)
+    if verb != frames.LOAD:
+        raise frames.FrameError("expected %r first, not %r" % (frames.LOAD, verb))
+    try:
+        loaded = _load(fields, fds)
+    except BaseException as error:
+        control.send(frames.encode(frames.LOAD_FAILED, _describe(error)))
+        raise SystemExit(1) from None
+    if mode == "solo":
+        raise SystemExit(_work(loaded, None, fields, "1", list(range(int(fields["threads"])))))
+    control.send(frames.encode(frames.LOADED, {"python": sys.version.split()[0]}))
+    _serve(control, loaded)
+
+
+def _load(fields: Dict[str, str], fds: List[int]) -> Loaded:
+    """Take over the descriptors and import the application. fds: scoreboard, listeners."""
+    import mmap
+
+    memory = mmap.mmap(fds[0], 0)
+    os.close(fds[0])
+    listeners = []
+    for fd, item in zip(fds[1:], frames.decode_list(fields["listeners"])):
+        protocol, family = item.split(" ")
+        listeners.append((fd, protocol, int(family)))
+    os.chdir(fields["directory"])
+    app = apploader.load(
+        fields["app"], fields["directory"], frames.decode_list(fields["pythonpath"])
+    )
+    if any(protocol == "http" for _, protocol, _ in listeners):
+        from .wire import http
+
+        http.prepare(int(fields["parser_fd"]) if fields.get("parser_fd") else None)
+    return Loaded(app, fields, listeners, memory)
+
+
+def _serve(control: _socket.socket, loaded: Loaded) -> None:
+    # Objects made until now are shared with every worker: the collector must not write
+    # into them, neither here nor there.
+    gc.disable()
+    gc.collect()
+    gc.freeze()
+    while True:
+        verb, fields, fds = _receive(control)
+        if verb == frames.FORK:
+            _fork_worker(control, loaded, fields, fds)
+
+
+def _fork_worker(
+    control: _socket.socket, loaded: Loaded, fields: Dict[str, str], fds: List[int]
+) -> None:
+    """Fork a worker that is not our child: its parent is to be the master."""
+    channel, dump = fds
+    try:
+        middle = os.fork()
+    except OSError as error:
+        middle, failure = -1, error.errno
+    if middle == 0:
+        _be_middle(control, loaded, fields, channel, dump)
+    os.close(channel)
+    os.close(dump)
+    if middle > 0:
+        failure = os.waitstatus_to_exitcode(os.waitpid(middle, 0)[1])
+        if not failure:
+            return
+    refusal = {"worker": fields["worker"], "errno": str(failure), "error": os.strerror(failure)}
+    control.send(frames.encode(frames.FORK_FAILED, refusal))
+
+
+def _be_middle(
+    control: _socket.socket, loaded: Loaded, fields: Dict[str, str], channel: int, dump: int
+) -> None:
+    """Fork once more and go, so that the worker's parent becomes the master."""
+    try:
+        gone_read, gone_write = os.pipe()
+        if os.fork():
+            os._exit(0)
+    except OSError as error:
+        os._exit(error.errno or 1)
+    os.close(gone_write)
+    os.read(gone_read, 1)  # ends when the middle process is gone: now the master is our parent
+    os.close(gone_read)
+    control.close()
+    status = _be_worker(loaded, fields, channel, dump)
+    raise SystemExit(status)
+
+
+def _be_worker(loaded: Loaded, fields: Dict[str, str], channel: int, dump: int) -> int:
+    import faulthandler
+
+    faulthandler.register(signals.STACK_DUMP_SIGNAL, file=dump, all_threads=True, chain=False)
+    if loaded.settings.get("die_with_master"):
+        _die_with_parent()
+    gc.enable()
+    hello = frames.encode(frames.HELLO, {"worker": fields["worker"]})
+    socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, channel)
+    socket.send(hello)
+    socket.detach()
+    first, count = int(fields["first_slot"]), int(loaded.settings["threads"])
+    slots = list(range(first, first + count))
+    return _work(loaded, channel, loaded.settings, fields["worker"], slots)
+
+
+def _work(
+    loaded: Loaded, channel: int | None, settings: Dict[str, str], number: str, slots: List[int]
+) -> int:
+    from . import worker
+
+    return worker.run(
+        loaded.app,
+        dict(settings, worker=number),
+        loaded.listeners,
+        loaded.memory,
+        slots,
+        channel,
+    )
+
+
+def _die_with_parent() -> None:
+    """Ask for SIGKILL when the master dies. Inside a PID namespace the kernel does it."""
+    try:
+        import ctypes
+    except ImportError:
+        return  # the closed channel ends this worker too, after the request it is in
+    ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
+
+
+def _receive(control: _socket.socket) -> Tuple[str, Dict[str, str], List[int]]:
+    data, ancillary, _, _ = control.recvmsg(
+        frames.FRAME_BYTES_MAX, _socket.CMSG_SPACE(64 * _INT_BYTES), _socket.MSG_CMSG_CLOEXEC
+    )
+    if not data:
+        raise SystemExit(0)
+    fds = []
+    for _, kind, value in ancillary:
+        if kind == _socket.SCM_RIGHTS:
+            for at in range(0, len(value) - len(value) % _INT_BYTES, _INT_BYTES):
+                fds.append(int.from_bytes(value[at : at + _INT_BYTES], sys.byteorder))
+    verb, fields = frames.decode(data)
+    return verb, fields, fds
+
+
+def _line_buffer_output() -> None:
+    """A line that was printed before a crash must be in the log."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+
+def _describe(error: BaseException) -> Dict[str, str]:
+    import traceback
+
+    ours = isinstance(error, apploader.AppError)
+    text = (
+        ""
+        if ours
+        else "".join(traceback.format_exception(type(error), error, _their_frames(error)))
+    )
+    name = "" if ours else type(error).__name__ + ": "
+    return {"error": (name + str(error))[:2000], "traceback": text[-16000:]}
+
+
+def _their_frames(error: BaseException) -> Any:
+    """Return the traceback without the loader's own frames."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_frame.f_code.co_filename.startswith("<emperord>"):
+        frame = frame.tb_next
+    return frame

@@ -1,0 +1,100 @@
+"""Runs requests in one thread: its slot on the scoreboard, its deadlines, its guard."""
+
+from __future__ import annotations
+
+import time
+
+from .scoreboard import SlotWriter
+from .soft import Guard, HarakiriSoftTimeout
+from .wsgi import Response
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from mmap import mmap
+
+    from .connection import Connection
+    from .control import Control
+    from .settings import WorkerSettings
+    from .wire.request import Request
+    from .wsgi import App
+else:
+    import _signal
+
+_SECOND_NS = 1_000_000_000
+
+
+class Runner:
+    """One thread's hand on the application."""
+
+    def __init__(
+        self,
+        app: App,
+        settings: WorkerSettings,
+        memory: mmap | memoryview,
+        slot: int,
+        control: Control | None,
+    ):
+        self._app = app
+        self._control = control
+        self._harakiri_ns = int(settings.harakiri_s * _SECOND_NS)
+        self._limit_ns = max(self._harakiri_ns, int(settings.harakiri_max_s * _SECOND_NS))
+        soft_ns = int(settings.harakiri_soft_s * _SECOND_NS)
+        self._alarm_s = settings.harakiri_s if settings.raw_harakiri else 0.0
+        self._raw = settings.raw_harakiri
+        self._slot = SlotWriter(memory, slot, self._harakiri_ns, soft_ns)
+        self.guard = Guard(soft_ns)
+        # Made once: it goes into every environ.
+        self._responding = self._slot.responding
+        self._set_harakiri = self.set_harakiri
+
+    def run(self, connection: Connection, request: Request) -> str:
+        """Serve one request; return what becomes of the connection."""
+        slot = self._slot
+        now_ns = time.monotonic_ns()
+        listener = connection.listener
+        wake = slot.begin(
+            now_ns,
+            request.method,
+            request.uri,
+            connection.fd,
+            listener.number,
+            request.stream_id,
+        )
+        if wake and self._control is not None:
+            self._control.wake()
+        if self._alarm_s:
+            _signal.setitimer(_signal.ITIMER_REAL, self._alarm_s)
+        request.environ["emperor.set_harakiri"] = self._set_harakiri
+        response = Response(connection, request, now_ns, self._responding)
+        try:
+            outcome = response.run(self._app, self.guard)
+        except HarakiriSoftTimeout as error:  # struck while another exception was handled
+            outcome = response.fail(error, self.guard)
+        if self._raw:
+            _signal.setitimer(_signal.ITIMER_REAL, 0)
+        slot.end(time.monotonic_ns(), response.bytes_sent, response.failed)
+        return outcome
+
+    def set_harakiri(self, seconds: float) -> float:
+        """Give the running request `seconds` from now; 0 = the vassal's harakiri again.
+
+        In environ as "emperor.set_harakiri". Returns the seconds granted: harakiri_max
+        bounds them, counted from the request's start, and without it harakiri does.
+        0.0 is returned, and nothing done, when harakiri is off.
+        """
+        if not seconds >= 0:
+            raise ValueError("set_harakiri wants seconds, 0 or more: %r" % (seconds,))
+        if not self._harakiri_ns:
+            return 0.0
+        now_ns = time.monotonic_ns()
+        started_ns = self._slot.started_ns
+        wanted_ns = int(min(seconds, 1e9) * _SECOND_NS) or self._harakiri_ns
+        deadline_ns = min(now_ns + wanted_ns, started_ns + self._limit_ns)
+        granted_s = max(deadline_ns - now_ns, 1) / _SECOND_NS
+        if self._raw:
+            _signal.setitimer(_signal.ITIMER_REAL, granted_s)
+        self._slot.set_deadline(deadline_ns)
+        if deadline_ns < started_ns + self._harakiri_ns and self._control is not None:
+            self._control.deadline()
+        return granted_s

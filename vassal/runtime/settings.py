@@ -1,0 +1,30 @@
+"""The worker's settings: parsed once from the text that came over the wire."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Mapping
+
+
+class WorkerSettings:
+    """Seconds are floats, 0 = off or no limit; missing keys take the default."""
+
+    def __init__(self, text: Mapping[str, str]):
+        def number(key: str, default: float) -> float:
+            return float(text.get(key) or default)
+
+        self.worker = int(number("worker", 0))
+        self.threads = max(1, int(number("threads", 1)))
+        self.harakiri_s = number("harakiri_s", 0)
+        self.harakiri_max_s = number("harakiri_max_s", 0)
+        self.harakiri_soft_s = number("harakiri_soft_s", 0)
+        self.raw_harakiri = text.get("raw_harakiri") == "1"
+        self.socket_timeout_s = number("socket_timeout_s", 30)
+        self.keepalive_timeout_s = number("keepalive_timeout_s", 15)
+        self.max_requests = int(number("max_requests", 0))
+        self.max_requests_jitter = int(number("max_requests_jitter", 0))
+        self.max_worker_lifetime_s = number("max_worker_lifetime_s", 0)
+        self.reload_on_rss_bytes = int(number("reload_on_rss_bytes", 0))
+        self.head_bytes_max = int(number("head_bytes_max", 32 * 1024))
+        self.body_bytes_max = int(number("body_bytes_max", 0))

@@ -1,0 +1,1 @@
+"""The wire protocols: bytes to requests and answers to bytes."""

@@ -1,0 +1,378 @@
+"""PEP 3333: one request and its response, from the application's call to the last byte."""
+
+from __future__ import annotations
+
+import _socket
+import os
+import sys
+
+from .bodies import EMPTY, Body, BodyRefused, DecodedBody, PlainBody
+from .connection import ClientTimeout
+from .output import Head, date_field, error_body
+from .soft import Guard, HarakiriSoftTimeout
+from .wire.fastcgi import end_response, stdout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any, Callable, Iterable, Iterator, Tuple, Type
+
+    from .connection import Connection
+    from .wire.request import ProtocolError, Request
+
+    ExcInfo = Tuple[Type[BaseException], BaseException, TracebackType]
+    App = Callable[..., Iterable[bytes]]
+
+CLOSE, KEEP, LINGER = "close", "keep", "linger"
+"""What becomes of the connection after a response. LINGER: unread bytes are still coming,
+and closing at once would reset the connection before the client has read the response."""
+
+# With close() following at once, the FIN rides on the last segment: one packet and one
+# wake-up of the client less.
+_LAST = _socket.MSG_MORE
+_COPY_BYTES_MAX = 128 * 1024  # below this, joining is cheaper than another system call
+
+_NO_BODY = frozenset({204, 304})
+
+
+class FileWrapper:
+    """wsgi.file_wrapper: an iterable over a file-like object; sent with sendfile if it can be."""
+
+    def __init__(self, filelike: Any, block_size: int = 64 * 1024):
+        self.filelike = filelike
+        self.block_size = block_size
+        if hasattr(filelike, "close"):
+            self.close = filelike.close
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        data: bytes = self.filelike.read(self.block_size)
+        if not data:
+            raise StopIteration
+        return data
+
+
+def make_body(connection: Connection, request: Request) -> Body:
+    """Return wsgi.input for `request`."""
+    if request.decoder is not None:
+        body = DecodedBody(connection, request.decoder, request.expects_continue)
+        body.settle()
+        return body
+    if request.body_length:
+        return PlainBody(connection, request.body_length, request.expects_continue)
+    return EMPTY
+
+
+class Response:
+    """The response to one request. `started_ns` is when the request began."""
+
+    head: Head | None = None
+    head_sent = False
+    keep = False  # decided with the head
+    chunked = False
+    bodyless = False
+    cut = False  # the body is not whole, and the connection must show it
+    failed = False
+    left = sys.maxsize  # how much of the body may still be sent
+    bytes_sent = 0
+
+    def __init__(
+        self,
+        connection: Connection,
+        request: Request,
+        started_ns: int,
+        before_send: Callable[[], None],
+    ):
+        self._connection = connection
+        self._request = request
+        self._started_ns = started_ns
+        self._before_send = before_send
+        self.body = make_body(connection, request)
+
+    # ── what the application calls ───────────────────────────────────────────────────
+
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
+    ) -> Callable[[bytes], None]:
+        """PEP 3333's start_response."""
+        if exc_info is not None:
+            try:
+                if self.head_sent:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # no reference cycle through this frame
+        elif self.head is not None:
+            raise AssertionError("start_response was called twice without exc_info")
+        self.head = Head(status, headers)
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """Send one piece of the body, after the head if this is the first."""
+        if type(data) is not bytes:
+            data = bytes(memoryview(data))  # a str has no buffer: TypeError
+        if not data:
+            return
+        if self.head_sent and self._connection.failure is not None:
+            raise self._connection.failure
+        head = b"" if self.head_sent else self._start(None)
+        if self.bodyless:
+            data = b""
+        elif len(data) > self.left:
+            data = data[: self.left]
+            self._overrun()
+        self.left -= len(data)
+        if data and self.chunked:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        if head or data:
+            self._send(head, data)
+
+    # ── running ──────────────────────────────────────────────────────────────────────
+
+    def run(self, app: App, guard: Guard) -> str:
+        """Call `app` and send what it returns; return what becomes of the connection."""
+        environ = self._request.environ
+        environ["wsgi.input"] = self.body
+        try:
+            guard.enter(self._started_ns)
+            result = app(environ, self.start_response)
+            kind = type(result)
+            if (kind is list or kind is tuple) and len(result) == 1:  # type: ignore[arg-type]
+                guard.leave()
+                return self._send_whole(result[0])  # type: ignore[index]
+            try:
+                self._send_result(result)
+            finally:
+                close = getattr(result, "close", None)
+                if close is not None:
+                    close()
+            guard.leave()
+            return self._finish()
+        except BaseException as error:
+            return self.fail(error, guard)
+
+    def refuse(self, code: int, reason: str) -> str:
+        """Answer without, or instead of, the application; close afterwards."""
+        self.head, data = error_body(code, reason)
+        self.head.close = True
+        return self._send_whole(data)
+
+    def _send_result(self, result: Iterable[bytes]) -> None:
+        if type(result) is FileWrapper and self._send_file(result):
+            return
+        for data in result:
+            self.write(data)
+            if self.bodyless or self.cut:
+                break
+
+    def _send_whole(self, data: bytes) -> str:
+        """Send a body of one piece, and the head: one system call."""
+        if self.head_sent:  # write() was used before
+            self.write(data)
+            return self._finish()
+        if type(data) is not bytes:
+            data = bytes(memoryview(data))
+        head = self._start(len(data))
+        if self.bodyless:
+            data = b""
+        elif len(data) > self.left:
+            data = data[: self.left]
+            self._overrun()
+        self.left -= len(data)
+        return self._end(head, data)
+
+    def _finish(self) -> str:
+        """Send what is still owed after the last piece."""
+        if not self.head_sent:
+            return self._end(self._start(0), b"")
+        return self._end(b"", b"")
+
+    def _end(self, head: bytes, data: bytes) -> str:
+        """Send the last bytes; return what becomes of the connection."""
+        if not self.bodyless and self.head is not None and self.head.length is not None:
+            self.cut = self.cut or self.left > 0
+        if self.chunked:
+            data = (b"%x\r\n%b\r\n" % (len(data), data) if data else b"") + b"0\r\n\r\n"
+        request = self._request
+        if self.cut:
+            self.keep = False
+        flags = 0
+        outcome = KEEP
+        if not self.keep:
+            # The client said that it sends no more, or it must be waited for.
+            quiet = self.body is EMPTY or self.body.settle()
+            outcome = CLOSE if quiet and not request.keep_alive else LINGER
+            # With bytes unread, close() would throw away what MSG_MORE holds back.
+            alone = self.body is EMPTY or not self._connection.listener.is_http
+            if alone and outcome is CLOSE and not self._connection.buffer:
+                flags = _LAST
+        if request.stream_id:
+            data = stdout(request.stream_id, head + data) + end_response(request.stream_id)
+            self.bytes_sent += len(data)
+            self._connection.send(data, flags)
+        elif head or data:
+            self._send(head, data, flags)
+        return outcome
+
+    def _send(self, head: bytes, data: bytes, flags: int = 0) -> None:
+        connection = self._connection
+        if self._request.stream_id:
+            head, data = b"", stdout(self._request.stream_id, head + data)
+        self.bytes_sent += len(head) + len(data)
+        if not head:
+            connection.send(data, flags)
+        elif len(data) < _COPY_BYTES_MAX:
+            connection.send(head + data, flags)
+        else:
+            connection.send(head, _socket.MSG_MORE)
+            connection.send(data, flags)
+
+    def _start(self, whole_length: int | None) -> bytes:
+        """Return the head's bytes, and decide how the body is framed.
+
+        `whole_length` is the body's length where all of it is at hand.
+        """
+        head = self.head
+        if head is None:
+            raise AssertionError("the application sent a body before it called start_response")
+        self.head_sent = True
+        self._before_send()
+        request = self._request
+        is_head = request.method == b"HEAD"
+        self.bodyless = is_head or head.code in _NO_BODY
+        fields = head.fields
+        if head.length is not None:
+            self.left = head.length
+        elif whole_length is not None and head.code not in _NO_BODY:
+            # For HEAD an empty body says nothing about what GET would send.
+            if whole_length or not is_head:
+                fields += b"Content-Length: %d\r\n" % whole_length
+        if not self._connection.listener.is_http:
+            return self._cgi_head(head, fields)
+        keep = request.keep_alive and not head.close and self._connection.failure is None
+        if keep and not self.body.ended:
+            keep = self.body.settle()
+        if head.length is None and whole_length is None and not self.bodyless:
+            if request.http11:
+                self.chunked = True
+                fields += b"Transfer-Encoding: chunked\r\n"
+            else:
+                keep = False
+        self.keep = keep
+        self.body.waits_for_continue = False
+        if not keep:
+            fields += b"Connection: close\r\n"
+        elif not request.http11:
+            fields += b"Connection: keep-alive\r\n"
+        if not head.dated:
+            fields += date_field.get(self._started_ns)
+        return b"HTTP/1.1 " + head.status + fields + b"\r\n"
+
+    def _cgi_head(self, head: Head, fields: bytes) -> bytes:
+        """Return the head for a web server, which adds Date and frames the body itself."""
+        request = self._request
+        self.keep = request.keep_alive and self.body.settle()
+        if self._connection.listener.wire.name == "uwsgi":
+            return b"HTTP/1.1 " + head.status + fields + b"\r\n"
+        return b"Status: " + head.status + fields + b"\r\n"
+
+    # ── files ────────────────────────────────────────────────────────────────────────
+
+    def _send_file(self, wrapper: FileWrapper) -> bool:
+        """Send a regular file with sendfile(); return False when it must be read instead."""
+        if self.head_sent or self.head is None or self._request.stream_id:
+            return False
+        try:
+            fd = wrapper.filelike.fileno()
+            offset = wrapper.filelike.tell()
+            status = os.fstat(fd)
+        except (AttributeError, OSError, ValueError):
+            return False
+        if status.st_mode & 0o170000 != 0o100000:
+            return False
+        size = max(0, status.st_size - offset)
+        declared = self.head.length
+        head = self._start(size)
+        if declared is None:
+            self.left = self.head.length = size
+        self._send(head, b"", _socket.MSG_MORE if size else 0)
+        if not self.bodyless:
+            try:
+                sent = self._connection.send_file(fd, offset, min(size, self.left))
+            except OSError:
+                if self._connection.failure is not None:
+                    raise
+                return False  # a file system without sendfile: read it
+            self.left -= sent
+            self.bytes_sent += sent
+        return True
+
+    # ── failing ──────────────────────────────────────────────────────────────────────
+
+    def _overrun(self) -> None:
+        print(
+            "%s %s: the body is longer than its Content-Length; the rest was not sent"
+            % (self._request.method.decode("latin-1"), ascii(self._request.uri.decode("latin-1"))),
+            file=sys.stderr,
+        )
+        self.cut = True
+
+    def fail(self, error: BaseException, guard: Guard) -> str:
+        """Answer for a request that ended with an exception."""
+        guard.leave()
+        connection = self._connection
+        gone = connection.failure
+        if gone is None:
+            self.failed = True
+            _report(error, self._request)
+        if self.head_sent or (
+            gone is not None and not isinstance(gone, (BodyRefused, ClientTimeout))
+        ):
+            self._abort()
+            return CLOSE
+        code, reason = 500, "Internal Server Error"
+        if isinstance(gone, BodyRefused):
+            code, reason = gone.status, str(gone)
+        elif gone is not None:
+            code, reason = 408, "Request Timeout"
+        elif isinstance(error, HarakiriSoftTimeout):
+            code, reason = 503, "The request took too long"
+        self._request.keep_alive = False
+        try:
+            outcome = self.refuse(code, reason)
+        except OSError:
+            return CLOSE
+        return LINGER if outcome is not CLOSE or self.body is not EMPTY else CLOSE
+
+    def _abort(self) -> None:
+        """See to it that nobody takes the part that was sent for the whole."""
+        framed = self.chunked or (self.head is not None and self.head.length is not None)
+        if not framed or self._request.stream_id:
+            self._connection.reset()
+
+
+def refuse(connection: Connection, error: ProtocolError, request: Request, now_ns: int) -> str:
+    """Answer a request that broke the protocol or a limit."""
+    if connection.listener.wire.name == "fastcgi" and not request.stream_id:
+        return CLOSE  # there is no request whose answer it could be
+    response = Response(connection, request, now_ns, _nothing)
+    try:
+        response.refuse(error.status, error.reason)
+    except OSError:
+        return CLOSE
+    return LINGER
+
+
+def _nothing() -> None:
+    pass
+
+
+def _report(error: BaseException, request: Request) -> None:
+    """Write the traceback to wsgi.errors, without our own frame."""
+    uri = ascii(request.uri.decode("latin-1"))
+    print("%s %s failed:" % (request.method.decode("latin-1"), uri), file=sys.stderr)
+    trace = error.__traceback__
+    # The excepthook of the interpreter: in C, it needs no traceback module.
+    sys.__excepthook__(type(error), error, trace.tb_next if trace is not None else None)
+    sys.stderr.flush()
