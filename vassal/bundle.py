@@ -15,20 +15,24 @@ PRIVATE_NAME = "_emperord"
 
 RUNTIME = Path(__file__).parent / "runtime"
 
+PROGRAM = 'import os; exec(os.pread(4, 65536, 0).partition(b"\\0")[0])'
+"""What a mold's interpreter is given with -c; `ps` shows it, so it is short."""
+
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 
 
 def build() -> int:
     """Return a new sealed, close-on-exec memory file with the runtime and h11 in it.
 
-    Its layout, marshal version 2 (every CPython 3 reads it): (magic number of the
-    interpreter that compiled, {module: (is_package, source, code)}, {h11's module: source}).
+    Its layout: the source of bootstrap.py, a NUL, and in marshal version 2, which every
+    CPython 3 reads: (magic number of the interpreter that compiled, {module: (is_package,
+    source, code)}, {h11's module: source}).
     """
     modules = dict(_modules(RUNTIME, PRIVATE_NAME))
     h11 = {path.stem: path.read_bytes() for path in _installed("h11").glob("*.py")}
-    return _sealed(
-        "emperord-runtime", marshal.dumps((importlib.util.MAGIC_NUMBER, modules, h11), 2)
-    )
+    content = marshal.dumps((importlib.util.MAGIC_NUMBER, modules, h11), 2)
+    bootstrap = (RUNTIME / "bootstrap.py").read_bytes()
+    return _sealed("emperord-runtime", bootstrap + b"\0" + content)
 
 
 def copy_parser() -> tuple[int, str] | None:
@@ -40,11 +44,6 @@ def copy_parser() -> tuple[int, str] | None:
     for path in _installed("httptools").glob("parser/parser.*.so"):
         return _sealed("emperord-parser", path.read_bytes()), path.name
     return None
-
-
-def bootstrap_source() -> str:
-    """Return the program that a mold's interpreter is given with -c."""
-    return (RUNTIME / "bootstrap.py").read_text(encoding="utf-8")
 
 
 def _modules(folder: Path, name: str) -> list[tuple[str, tuple[bool, bytes, bytes]]]:

@@ -49,7 +49,7 @@ class Listeners:
         except OSError as error:
             for key in bound:
                 self._close(key)
-            raise ListenError(f"{address.url}: {_explain(error)}") from error
+            raise ListenError(f"{address.url}: {explain(error)}") from error
         for address in settings.listen:
             # Again for those bound earlier: a backlog that was edited takes effect.
             self._sockets[address.key].listen(settings.backlog)
@@ -190,7 +190,8 @@ def _remove_file(path: Path) -> None:
             path.unlink()
 
 
-def _explain(error: OSError) -> str:
+def explain(error: OSError) -> str:
+    """Return what an admin can do about a socket that was not bound."""
     hint = {
         2: "its folder does not exist: create it",
         13: "permission denied: choose a folder, or a port from 1024, that this user may use",

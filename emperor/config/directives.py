@@ -39,7 +39,7 @@ def table(value: object) -> object:
     faults = [
         Fault(
             f"{described(item)} is not a plain value",
-            "write text, a number, true or false",
+            "write text or a number",
             (name,),
         )
         for name, item in value.items()

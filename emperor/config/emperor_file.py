@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from emperor.config import values
 from emperor.config.document import Document, Octal, read_document
 from emperor.config.keys import VASSAL_KEYS, Key, paths
-from emperor.config.problems import ConfigError, Path, Problem, dotted
+from emperor.config.problems import ConfigError, Invalid, Path, Problem, dotted
 from emperor.config.schemas import ACCOUNT, BOOLEAN, DURATION, PATH, PATHS, TABLE, choice, integer
 from emperor.config.settings import EmperorSettings, Policy, WatchMode
 from emperor.config.table import Layers, Reading, read_table
@@ -40,7 +40,7 @@ def default_places(uid: int, environ: Mapping[str, str]) -> Places:
 def _table(value: object) -> object:
     """Accept [defaults] here: check_defaults reports what is wrong in it."""
     if not isinstance(value, dict):
-        raise values.Invalid("is not a table", "write [defaults] on a line of its own")
+        raise Invalid("is not a table", "write [defaults] on a line of its own")
     return value
 
 

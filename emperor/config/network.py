@@ -15,7 +15,8 @@ SOCKET_PATH_BYTES_MAX = 107
 HOST_MAX = 250
 """The name of a symlink HOST.sock has at most 255 bytes."""
 
-_LISTEN_EXAMPLE = '"http://127.0.0.1:8000" or "uwsgi+unix:///run/emperor/blog.sock"'
+_URL_EXAMPLE = '"http://127.0.0.1:8000"'
+_LISTEN_EXAMPLE = f'{_URL_EXAMPLE} or "uwsgi+unix:///run/emperor/blog.sock"'
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _FOREIGN = {"fcgi": "fastcgi", "tcp": "http", "unix": "http+unix", "uwsgi-socket": "uwsgi"}
 
@@ -29,7 +30,7 @@ def listen_addresses(value: object) -> tuple[ListenAddress, ...]:
         )
     urls = [value] if isinstance(value, str) else value
     if urls == []:
-        raise Invalid("the list is empty", f"write listen = [{_LISTEN_EXAMPLE.split(' ')[0]}]")
+        raise Invalid("the list is empty", f"write listen = [{_URL_EXAMPLE}]")
     addresses = [listen_address(url) for url in each(urls, _checked_url, _LISTEN_EXAMPLE, 32)]
     faults = [
         Fault(
@@ -60,18 +61,15 @@ def listen_address(value: object) -> ListenAddress:
     if not protocol:
         protocol, transport = (transport, "") if transport != "unix" else ("http", "unix")
     if protocol in ("https", "http2", "h2"):
+        plain = f"http{url[len(protocol) :]}"
         raise Invalid(
-            f"{quoted(url)}: TLS is not spoken here",
-            f'write "http{url[len(protocol) :]}" behind nginx',
+            f"{quoted(url)}: TLS is not spoken here", f"write {quoted(plain)} behind nginx"
         )
     if protocol not in PROTOCOLS or transport not in ("", "unix"):
-        better = _FOREIGN.get(protocol)
-        raise Invalid(
-            f"{quoted(url)}: unknown protocol {quoted(scheme)}",
-            f'write "{better}://…"'
-            if better
-            else "write http, uwsgi, fastcgi or scgi, or one of them +unix",
-        )
+        remedy = "write http, uwsgi, fastcgi or scgi, or one of them +unix"
+        if protocol in _FOREIGN:
+            remedy = f'write "{_FOREIGN[protocol]}://…"'
+        raise Invalid(f"{quoted(url)}: unknown protocol {quoted(scheme)}", remedy)
     if transport == "unix":
         return ListenAddress(url=url, protocol=protocol, path=_socket_path(url, protocol, rest))
     host, port = _host_and_port(url, protocol, rest.removesuffix("/"))

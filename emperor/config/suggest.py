@@ -143,5 +143,5 @@ def _elsewhere(name: str) -> str:
 
 def _is_known(hint: str, names: list[str]) -> bool:
     """Tell whether the file at hand has what the hint names; emperor.toml has its own keys."""
-    first = hint.split(" ")[0]
+    first = hint.partition(" ")[0]
     return any(name.split(".")[0] == first or name.rpartition(".")[2] == first for name in names)

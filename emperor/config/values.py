@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 from emperor.config.document import Octal
-from emperor.config.problems import Fault, Invalid, InvalidParts, described, key_text, quoted
+from emperor.config.problems import Fault, Invalid, InvalidParts, described, quoted
 from emperor.config.settings import RlimitPair
 from limits.rlimits import INFINITY
 
@@ -223,13 +223,9 @@ def environment(value: object) -> dict[str, str]:
 
 
 def _variable_fault(name: str, content: object) -> tuple[str, str] | None:
-    if name == "PYTHONPATH":
-        return (
-            "is not read, the interpreter starts isolated",
-            "write pythonpath = [...] outside [env]",
-        )
-    if name == "PYTHONHOME":
-        return "is not read, the interpreter starts isolated", "write python = PATH outside [env]"
+    ours = {"PYTHONPATH": "pythonpath = [...]", "PYTHONHOME": "python = PATH"}.get(name)
+    if ours:
+        return "is not read, the interpreter starts isolated", f"write {ours} outside [env]"
     if not _ENV_NAME.fullmatch(name):
         return "is not a name for a variable", "use letters, digits and _ only"
     if not isinstance(content, str):
@@ -358,7 +354,7 @@ def _rlimit_part(value: object, unit: str) -> int:
         raise Invalid('"unlimited" is not a limit', 'write "infinity"')
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise Invalid(f"{described(value)} is not a limit", remedy)
-    if value == -1 or value == "-1":
+    if value in (-1, "-1"):
         raise Invalid(f"{described(value)} is not a limit", 'write "infinity"')
     try:
         if unit == "bytes":

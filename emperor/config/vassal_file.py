@@ -1,6 +1,5 @@
 """Turns the text of a vassal file into settings, or into everything that is wrong. Pure."""
 
-import posixpath
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -65,7 +64,9 @@ def load_vassal(
             reading.report((key,), "is missing", _EXAMPLES[key])
     check_together(reading)
     if reading.problems:
-        return ConfigError(sorted(reading.problems, key=lambda problem: problem.line))
+        return ConfigError(
+            sorted(reading.problems, key=lambda each: (each.file != file, each.line))
+        )
     return _settings(name, folder, reading.values)
 
 
@@ -149,17 +150,15 @@ def _check_harakiri(reading: Reading, harakiri: float) -> None:
         )
 
 
-_SAME_NAME = (
-    "app listen env user group workers threads harakiri harakiri_max harakiri_soft spawn_timeout"
-    " stop_timeout socket_timeout keepalive_timeout max_requests max_requests_jitter"
-    " max_worker_lifetime reload_on_rss max_head max_body backlog hosts"
-).split()
 _LOG_FIELDS = {
     "target": "target",
     "max_size": "max_bytes",
     "keep": "keep",
     "rate": "lines_per_second",
 }
+_RESOLVED = ("directory", "python", "pythonpath", "touch_reload")
+# Top-level keys that go into the field of the same name as they are.
+_SAME_NAME = tuple(name for name in VASSAL_KEYS if "." not in name and name not in _RESOLVED)
 
 
 def _settings(name: str, folder: str, values: Mapping[str, Any]) -> VassalSettings:
@@ -202,8 +201,8 @@ def written(settings: VassalSettings) -> dict[str, object]:
     values["listen"] = [address.url for address in settings.listen]
     values["hosts"] = list(settings.hosts)
     socket = {"user": settings.socket.user, "group": settings.socket.group}
-    values["socket"] = {key: value for key, value in socket.items() if value is not None}
-    values["socket"] |= {"mode": f"{settings.socket.mode:03o}"}
+    named = {key: value for key, value in socket.items() if value is not None}
+    values["socket"] = {**named, "mode": f"{settings.socket.mode:03o}"}
     values["log"] = {key: getattr(settings.log, field) for key, field in _LOG_FIELDS.items()}
     values["limits"] = {
         f"limit_{name}": f"{_limit(pair.soft)}:{_limit(pair.hard)}"

@@ -5,6 +5,7 @@ Standard library and msgspec only: `emperor status` must be there at once.
 
 import http.client
 import socket
+import struct
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import closing
@@ -121,13 +122,17 @@ class ControlClient:
 
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: Path, timeout_s: float) -> None:
-        super().__init__("emperor", timeout=timeout_s)
+        super().__init__("emperor")
         self._path = path
+        self._timeout_s = timeout_s
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
+        # With settimeout() a full queue would fail at once, with EAGAIN, instead of waiting.
+        seconds = struct.pack("ll", int(self._timeout_s), 0)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
         self.sock.connect(str(self._path))
+        self.sock.settimeout(self._timeout_s)
 
 
 def unreachable(path: Path, error: Exception, system_socket: Path = SYSTEM_SOCKET) -> NotReachable:
@@ -145,7 +150,7 @@ def unreachable(path: Path, error: Exception, system_socket: Path = SYSTEM_SOCKE
             "Its directory must be searchable for you (chmod o+x), or choose another one "
             "with --runtime-dir or EMPEROR_RUNTIME_DIR.",
         )
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TimeoutError | BlockingIOError):
         return NotReachable(f"the emperor at {path} does not answer", "See its log.")
     if isinstance(error, ConnectionError | http.client.HTTPException):
         return NotReachable(f"the emperor at {path} hung up", "Try again, or see its log.")

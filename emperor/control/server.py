@@ -25,7 +25,7 @@ from emperor.status import Steering
 
 BODY_BYTES_MAX = 64 * 1024
 LINE_BYTES_MAX = 8 * 1024
-BACKLOG = 128
+BACKLOG = 1024
 REFUSAL_LOG_INTERVAL_S = 10.0
 TRACEBACK_CHARS = 1500
 """The end of it: a log line has no room for all, and the end says what happened."""

@@ -352,7 +352,6 @@ def _become_emperor(channel: int, arguments: list[str]) -> None:
 def _means() -> Means:
     parser_fd, parser_name = bundle.copy_parser() or (None, "")
     return Means(
-        program=bundle.bootstrap_source(),
         runtime_fd=bundle.build(),
         parser_fd=parser_fd,
         parser_name=parser_name,

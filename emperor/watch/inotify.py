@@ -80,6 +80,10 @@ class Inotify:
                 if error.errno != errno.EINVAL:
                     raise
 
+    def directories(self) -> frozenset[str]:
+        """Return the paths that are watched."""
+        return frozenset(self._watches)
+
     def read(self) -> None:
         """Deliver everything that is queued."""
         for event in self._inotify.read(timeout=0):

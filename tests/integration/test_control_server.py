@@ -34,8 +34,8 @@ def api(runtime_dir: Path) -> Iterator[Served]:
 
 def connect(api: Served) -> socket.socket:
     client = socket.socket(socket.AF_UNIX)
+    client.connect(str(api.socket))  # before settimeout: it waits while the queue is full
     client.settimeout(10)
-    client.connect(str(api.socket))
     return client
 
 
@@ -457,6 +457,19 @@ def test_client_says_where_it_looked_when_no_emperor_runs(runtime_dir):
     with pytest.raises(NotReachable, match="any more"):
         ControlClient(runtime_dir).status()
     (runtime_dir / "control.sock").unlink()
+
+
+def test_client_waits_while_the_queue_is_full_and_then_says_so(runtime_dir):
+    path = runtime_dir / "control.sock"
+    with socket.socket(socket.AF_UNIX) as emperor, socket.socket(socket.AF_UNIX) as other:
+        emperor.bind(str(path))
+        emperor.listen(0)
+        other.connect(str(path))
+        began = time.monotonic()
+        with pytest.raises(NotReachable, match="does not answer"):
+            ControlClient(runtime_dir, timeout_s=1).status()
+        assert time.monotonic() - began > 0.9
+    path.unlink()
 
 
 def test_client_says_so_when_the_directory_is_closed_to_it(api):

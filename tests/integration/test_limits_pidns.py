@@ -8,13 +8,14 @@ import pytest
 
 from limits import pidfd, pidns
 from tests.support.forked import run_forked
-from tests.support.privileges import require
+from tests.support.need import need, need_root
 from tests.support.wait import wait_until
 
 
 @pytest.fixture
 def with_pid_namespaces():
-    require(run_forked(pidns.can_fork_in_new_pid_namespace), "cannot create PID namespaces")
+    need_root()
+    need(run_forked(pidns.can_fork_in_new_pid_namespace), "cannot create PID namespaces")
 
 
 def namespaces():

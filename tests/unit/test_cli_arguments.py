@@ -158,6 +158,7 @@ def test_without_a_runtime_dir_nothing_is_guessed(environ):
         (ConnectionRefusedError(), "no emperor runs at /r/control.sock any more"),
         (PermissionError(), "permission denied at /r/control.sock"),
         (TimeoutError(), "the emperor at /r/control.sock does not answer"),
+        (BlockingIOError(), "the emperor at /r/control.sock does not answer"),
         (ConnectionResetError(), "the emperor at /r/control.sock hung up"),
         (OSError("AF_UNIX path too long"), "/r/control.sock: AF_UNIX path too long"),
     ],

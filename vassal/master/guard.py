@@ -19,6 +19,9 @@ from vassal.runtime.signals import SOFT_HARAKIRI_SIGNAL, STACK_DUMP_SIGNAL
 DUMP_BYTES_MAX = 64 * 1024
 SIGKILL = 9
 
+OUR_FRAMES = ('File "<emperord>', 'File "<string>"')
+"""How stack lines of the runtime begin: they are the same in every dump."""
+
 OnKill = Callable[[int, SlotReading, float, bool, str], None]
 """(worker number, its request, seconds it ran, whether 504 was sent, stacks)."""
 
@@ -116,9 +119,10 @@ def limits_of(generation: Generation) -> harakiri.Limits:
 
 
 def read_dump(fd: int) -> str:
-    """Return what the worker wrote about its stacks, as safe lines; empty when nothing."""
+    """Return the tenant's part of the stacks that the worker wrote; empty when it wrote none."""
     try:
         raw = os.read(fd, DUMP_BYTES_MAX)
     except BlockingIOError:
         return ""
-    return "\n".join(sanitize(line) for line in raw.splitlines())
+    lines = (sanitize(line) for line in raw.splitlines())
+    return "\n".join(line for line in lines if not line.lstrip().startswith(OUR_FRAMES))

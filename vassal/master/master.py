@@ -22,7 +22,7 @@ from vassal.master.crew import Crew, MoldState, Role, Verb, Worker, WorkerState
 from vassal.master.guard import SIGKILL, Guard
 from vassal.master.molds import PARSER_FD, ExecFailed, start_mold
 from vassal.master.output import Output
-from vassal.master.workforce import WorkerProcess, Workforce, describe
+from vassal.master.workforce import WorkerProcess, Workforce, describe, load_frame
 from vassal.messages import (
     Description,
     Failure,
@@ -50,7 +50,6 @@ class MasterState(Enum):
 class Means(msgspec.Struct, frozen=True, kw_only=True):
     """What a master was born with. Descriptors are borrowed from the process."""
 
-    program: str
     runtime_fd: int
     parser_fd: int | None
     parser_name: str
@@ -231,7 +230,6 @@ class Master:
         try:
             mold = start_mold(
                 force.generation,
-                means.program,
                 means.runtime_fd,
                 means.parser_fd,
                 self._output.write_fd,
@@ -244,7 +242,13 @@ class Master:
             self._mold_lost(number, Failure(kind="crash", message=f"fork: {error.strerror}"))
             return
         force.mold = mold
-        frame = force.load_frame(means.die_with_master, PARSER_FD, means.parser_name)
+        frame = load_frame(
+            force.generation,
+            force.listeners,
+            means.die_with_master,
+            PARSER_FD,
+            means.parser_name,
+        )
         packets.send(mold.channel, frame, [force.memory_fd, *force.listeners])
         self._loop.watch(mold.channel.fileno(), partial(self._on_mold_frame, number))
 

@@ -12,6 +12,7 @@ from limits.fds import close_all_fds_except
 from limits.pidns import fork
 from limits.steps import Step
 from vassal import packets
+from vassal.bundle import PROGRAM
 from vassal.messages import Generation
 
 CONTROL_FD, RUNTIME_FD, PARSER_FD = 3, 4, 5
@@ -40,7 +41,6 @@ class MoldProcess:
 
 def start_mold(
     generation: Generation,
-    program: str,
     runtime_fd: int,
     parser_fd: int | None,
     output_fd: int,
@@ -57,7 +57,7 @@ def start_mold(
     pid = fork()
     if pid == 0:
         fds = (theirs.fileno(), runtime_fd, parser_fd, output_fd, error_write)
-        _become_mold(generation, program, fds, steps)
+        _become_mold(generation, fds, steps)
     theirs.close()
     os.close(error_write)
     with open(error_read, "rb") as pipe:  # noqa: PTH123 - a descriptor, not a path
@@ -72,7 +72,6 @@ def start_mold(
 
 def _become_mold(
     generation: Generation,
-    program: str,
     fds: tuple[int, int, int | None, int, int],
     steps: Sequence[Step],
 ) -> None:
@@ -83,7 +82,7 @@ def _become_mold(
             signal.signal(signum, signal.SIG_DFL)
         error = _arrange_fds(control, runtime, parser, output, error)
         apply(steps)
-        arguments = [generation.python, "-I", "-c", program, str(RUNTIME_FD), "mold"]
+        arguments = [generation.python, "-I", "-c", PROGRAM, "mold", generation.vassal]
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.execve(generation.python, arguments, generation.env)
     except OSError as problem:

@@ -54,38 +54,6 @@ class Workforce:
         self.mold: MoldProcess | None = None
         self.processes: dict[int, WorkerProcess] = {}
 
-    def load_frame(self, die_with_master: bool, parser_fd: int, parser_name: str) -> bytes:
-        """Return the frame that tells a mold what to load. `parser_name` "" = there is none."""
-        generation = self.generation
-        listeners = []
-        for fd, listener in zip(self.listeners, generation.listeners, strict=True):
-            family = socket.socket(fileno=os.dup(fd))
-            listeners.append(f"{listener.protocol} {int(family.family)}")
-            family.close()
-        fields = {
-            "app": generation.app,
-            "directory": generation.directory,
-            "pythonpath": frames.encode_list(list(generation.pythonpath)),
-            "listeners": frames.encode_list(listeners),
-            "threads": str(generation.threads),
-            "workers": str(generation.workers),
-            "harakiri_s": str(generation.harakiri_s),
-            "harakiri_max_s": str(generation.harakiri_max_s),
-            "harakiri_soft_s": str(generation.harakiri_soft_s),
-            "socket_timeout_s": str(generation.socket_timeout_s),
-            "keepalive_timeout_s": str(generation.keepalive_timeout_s),
-            "max_requests": str(generation.max_requests),
-            "max_requests_jitter": str(generation.max_requests_jitter),
-            "max_worker_lifetime_s": str(generation.max_worker_lifetime_s),
-            "reload_on_rss_bytes": str(generation.reload_on_rss_bytes),
-            "head_bytes_max": str(generation.head_bytes_max),
-            "body_bytes_max": str(generation.body_bytes_max),
-            "die_with_master": "1" if die_with_master else "",
-            "parser_fd": str(parser_fd),
-            "parser_name": parser_name,
-        }
-        return frames.encode(frames.LOAD, fields)
-
     def free_number(self) -> int | None:
         """Return the lowest worker number that is not taken; None = all are."""
         return next((n for n in range(1, self.capacity + 1) if n not in self.processes), None)
@@ -195,6 +163,45 @@ def describe(
                 )
             )
     return rows
+
+
+def load_frame(
+    generation: Generation,
+    listeners: list[int],
+    die_with_master: bool,
+    parser_fd: int,
+    parser_name: str,
+    raw_harakiri: bool = False,
+) -> bytes:
+    """Return the frame that tells a mold what to load. `parser_name` "" = there is none."""
+    described = []
+    for fd, listener in zip(listeners, generation.listeners, strict=True):
+        with socket.socket(fileno=os.dup(fd)) as copy:
+            described.append(f"{listener.protocol} {int(copy.family)}")
+    fields = {
+        "app": generation.app,
+        "directory": generation.directory,
+        "pythonpath": frames.encode_list(list(generation.pythonpath)),
+        "listeners": frames.encode_list(described),
+        "threads": str(generation.threads),
+        "workers": str(generation.workers),
+        "harakiri_s": str(generation.harakiri_s),
+        "harakiri_max_s": str(generation.harakiri_max_s),
+        "harakiri_soft_s": str(generation.harakiri_soft_s),
+        "socket_timeout_s": str(generation.socket_timeout_s),
+        "keepalive_timeout_s": str(generation.keepalive_timeout_s),
+        "max_requests": str(generation.max_requests),
+        "max_requests_jitter": str(generation.max_requests_jitter),
+        "max_worker_lifetime_s": str(generation.max_worker_lifetime_s),
+        "reload_on_rss_bytes": str(generation.reload_on_rss_bytes),
+        "head_bytes_max": str(generation.head_bytes_max),
+        "body_bytes_max": str(generation.body_bytes_max),
+        "die_with_master": "1" if die_with_master else "",
+        "parser_fd": str(parser_fd),
+        "parser_name": parser_name,
+        "raw_harakiri": "1" if raw_harakiri else "",
+    }
+    return frames.encode(frames.LOAD, fields)
 
 
 def _new_scoreboard(slots: int) -> tuple[int, mmap.mmap]:

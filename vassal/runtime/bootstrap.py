@@ -1,24 +1,27 @@
 """The first thing a tenant's interpreter runs: loads the runtime, then becomes a mold.
 
-Given to `python -I -c`, with the number of the runtime's memory file as its argument.
-The runtime's modules get a private name and a finder of their own; nothing is put on
-`sys.path`, and `__main__` is left empty for the application.
+Executed by `python -I -c PROGRAM MODE NAME` (see vassal.bundle) from the beginning of the
+runtime's memory file, which is descriptor 4. The runtime's modules get a private name
+and a finder of their own; nothing is put on `sys.path`, and `__main__` is left empty for
+the application.
 """
 
 import marshal
+import os
 import sys
 
 # importlib.util names the same two, but brings contextlib and more into every mold.
 from _frozen_importlib import spec_from_loader
 from _frozen_importlib_external import MAGIC_NUMBER
 
+RUNTIME_FD = 4
+
 
 class RuntimeFinder:
     """Finds and loads the modules of the runtime, and only those."""
 
-    def __init__(self, fd):
-        with open(fd, "rb") as file:
-            self._magic, self._modules, self.h11 = marshal.loads(file.read())
+    def __init__(self, bundle):
+        self._magic, self._modules, self.h11 = marshal.loads(bundle)
 
     def find_spec(self, name, path=None, target=None):
         """Return the spec of a runtime module, None for every other name."""
@@ -46,15 +49,17 @@ class RuntimeFinder:
 
 
 def boot():
-    """Run the mold; argv is [-c, descriptor of the runtime, mode, …]."""
-    fd, mode = int(sys.argv[1]), sys.argv[2]
-    arguments = sys.argv[3:]
-    sys.meta_path.append(RuntimeFinder(fd))
-    from _emperord import mold
-
+    """Run the mold; MODE is `mold` or `solo`."""
+    # pread: every mold of the spawner shares one file offset.
+    content = os.pread(RUNTIME_FD, os.fstat(RUNTIME_FD).st_size, 0)
+    os.close(RUNTIME_FD)
+    sys.meta_path.append(RuntimeFinder(content.partition(b"\0")[2]))
+    mode, name = sys.argv[1:3]
     sys.modules["__main__"] = type(sys)("__main__")
     sys.argv = [""]
-    mold.main(mode, arguments)
+    from _emperord import mold
+
+    mold.main(mode, name)
 
 
 if __name__ == "__main__":

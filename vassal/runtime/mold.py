@@ -39,12 +39,13 @@ class Loaded:
         self.memory = memory
 
 
-def main(mode: str, arguments: List[str]) -> None:
+def main(mode: str, name: str) -> None:
     """Serve the master until it closes the channel; the process ends with this call."""
     import faulthandler
 
     faulthandler.register(signals.STACK_DUMP_SIGNAL, file=2, all_threads=True, chain=False)
     _line_buffer_output()
+    _name_process("mold " + name)
     control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, CONTROL_FD)
     verb, fields, fds = _receive(control)
     if verb != frames.LOAD:
@@ -55,9 +56,10 @@ def main(mode: str, arguments: List[str]) -> None:
         control.send(frames.encode(frames.LOAD_FAILED, _describe(error)))
         raise SystemExit(1) from None
     if mode == "solo":
-        raise SystemExit(_work(loaded, None, fields, "1", list(range(int(fields["threads"])))))
+        control.close()
+        raise SystemExit(_work(loaded, None, "1", 0))
     control.send(frames.encode(frames.LOADED, {"python": sys.version.split()[0]}))
-    _serve(control, loaded)
+    _serve(control, loaded, name)
 
 
 def _load(fields: Dict[str, str], fds: List[int]) -> Loaded:
@@ -75,26 +77,45 @@ def _load(fields: Dict[str, str], fds: List[int]) -> Loaded:
         fields["app"], fields["directory"], frames.decode_list(fields["pythonpath"])
     )
     if any(protocol == "http" for _, protocol, _ in listeners):
-        from .wire import http
-
-        http.prepare(int(fields["parser_fd"]) if fields.get("parser_fd") else None)
+        _prepare_http(int(fields["parser_fd"]), fields["parser_name"])
     return Loaded(app, fields, listeners, memory)
 
 
-def _serve(control: _socket.socket, loaded: Loaded) -> None:
+def _prepare_http(parser_fd: int, parser_name: str) -> None:
+    """Load the HTTP parser: httptools if it was built for this interpreter, else h11."""
+    from . import parsers
+    from .wire import http
+
+    httptools = None
+    if parser_name:
+        httptools = parsers.load_httptools("/proc/self/fd/%d" % parser_fd, parser_name)
+        os.close(parser_fd)
+    h11 = None if httptools is not None else parsers.load_h11(_loader().h11)
+    http.use_parsers(httptools, h11)
+
+
+def _loader() -> Any:
+    """Return the finder that this runtime was loaded by."""
+    return sys.modules[__package__].__loader__
+
+
+def _serve(control: _socket.socket, loaded: Loaded, name: str) -> None:
     # Objects made until now are shared with every worker: the collector must not write
     # into them, neither here nor there.
+    from . import worker  # noqa: F401 - loaded before the fork, so that workers share it
+
+    _loader().forget()
     gc.disable()
     gc.collect()
     gc.freeze()
     while True:
         verb, fields, fds = _receive(control)
         if verb == frames.FORK:
-            _fork_worker(control, loaded, fields, fds)
+            _fork_worker(control, loaded, name, fields, fds)
 
 
 def _fork_worker(
-    control: _socket.socket, loaded: Loaded, fields: Dict[str, str], fds: List[int]
+    control: _socket.socket, loaded: Loaded, name: str, fields: Dict[str, str], fds: List[int]
 ) -> None:
     """Fork a worker that is not our child: its parent is to be the master."""
     channel, dump = fds
@@ -103,7 +124,9 @@ def _fork_worker(
     except OSError as error:
         middle, failure = -1, error.errno
     if middle == 0:
-        _be_middle(control, loaded, fields, channel, dump)
+        _become_worker(control)
+        _name_process("worker %s %s" % (fields["worker"], name))
+        raise SystemExit(_be_worker(loaded, fields, channel, dump))
     os.close(channel)
     os.close(dump)
     if middle > 0:
@@ -114,10 +137,8 @@ def _fork_worker(
     control.send(frames.encode(frames.FORK_FAILED, refusal))
 
 
-def _be_middle(
-    control: _socket.socket, loaded: Loaded, fields: Dict[str, str], channel: int, dump: int
-) -> None:
-    """Fork once more and go, so that the worker's parent becomes the master."""
+def _become_worker(control: _socket.socket) -> None:
+    """Fork once more and let the middle process go, so that our parent becomes the master."""
     try:
         gone_read, gone_write = os.pipe()
         if os.fork():
@@ -125,11 +146,9 @@ def _be_middle(
     except OSError as error:
         os._exit(error.errno or 1)
     os.close(gone_write)
-    os.read(gone_read, 1)  # ends when the middle process is gone: now the master is our parent
+    os.read(gone_read, 1)  # ends when the middle process is gone
     os.close(gone_read)
     control.close()
-    status = _be_worker(loaded, fields, channel, dump)
-    raise SystemExit(status)
 
 
 def _be_worker(loaded: Loaded, fields: Dict[str, str], channel: int, dump: int) -> int:
@@ -143,24 +162,24 @@ def _be_worker(loaded: Loaded, fields: Dict[str, str], channel: int, dump: int) 
     socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, channel)
     socket.send(hello)
     socket.detach()
-    first, count = int(fields["first_slot"]), int(loaded.settings["threads"])
-    slots = list(range(first, first + count))
-    return _work(loaded, channel, loaded.settings, fields["worker"], slots)
+    return _work(loaded, channel, fields["worker"], int(fields["first_slot"]))
 
 
-def _work(
-    loaded: Loaded, channel: int | None, settings: Dict[str, str], number: str, slots: List[int]
-) -> int:
+def _work(loaded: Loaded, channel: int | None, number: str, first_slot: int) -> int:
     from . import worker
 
-    return worker.run(
-        loaded.app,
-        dict(settings, worker=number),
-        loaded.listeners,
-        loaded.memory,
-        slots,
-        channel,
-    )
+    settings = dict(loaded.settings, worker=number)
+    slots = list(range(first_slot, first_slot + int(settings["threads"])))
+    return worker.run(loaded.app, settings, loaded.listeners, loaded.memory, slots, channel)
+
+
+def _name_process(name: str) -> None:
+    """Set what `ps -o comm` and `top` show."""
+    try:
+        with open("/proc/self/comm", "w") as comm:
+            comm.write(name[:15])
+    except OSError:
+        pass  # no /proc here: then nobody looks at it either
 
 
 def _die_with_parent() -> None:
