@@ -93,13 +93,11 @@ def plan_hosts(
 
 
 def _winner(candidates: list[Claim], holder: str | None, target: str | None) -> Claim:
-    for claim in candidates:
-        if claim.vassal == holder:
-            return claim
-    for claim in candidates:
+    eligible = [claim for claim in candidates if claim.vassal == holder] or candidates
+    for claim in eligible:
         if claim.socket_path == target:
             return claim
-    return candidates[0]
+    return eligible[0]
 
 
 class HostLinks:

@@ -103,12 +103,12 @@ def review(
             looks.append(now_ns + AGAIN_NS)
             keep[request.slot] = entry
             continue
-        entry = _advance(request, entry, due_ns, limits, now_ns)
-        if entry.stage_at_ns == now_ns:
-            {Stage.WARNED: warn, Stage.DUMPED: dump, Stage.KILLED: kill}[entry.stage].append(
+        moved = _advance(request, entry, due_ns, limits, now_ns)
+        if moved is not entry:
+            {Stage.WARNED: warn, Stage.DUMPED: dump, Stage.KILLED: kill}[moved.stage].append(
                 request.slot
             )
-        keep[request.slot] = entry
+        entry = keep[request.slot] = moved
         looks.append(_next_look(request, entry, due_ns, limits))
     return Verdict(tuple(warn), tuple(dump), tuple(kill), min(looks), keep)
 

@@ -1,10 +1,257 @@
+"""Decides whom a vassal runs as. `decide` and `judge` are pure; `look_up` asks the host.
+
+The owner of the file counts: root's files may name any account, a tenant's file runs as
+its owner. Without root there is one account for all.
+"""
+
+import grp
+import os
+import pwd
+from typing import NamedTuple
+
 import msgspec
+
+from emperor.config.problems import Problem, quoted
+from emperor.config.settings import Policy, VassalSettings
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """An account, complete: nothing has to be looked up when a process takes it on."""
+
     uid: int
     gid: int
     groups: tuple[int, ...]
     user: str
     home: str
     shell: str
+
+
+class RunAs(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision in names. `user` None = the account of `only_uid`.
+
+    Whatever `user` turns out to be, its uid must be `only_uid` where that is set.
+    """
+
+    file: str
+    user: str | None = None
+    group: str | None = None
+    only_uid: int | None = None
+    allow_root: bool = False
+    as_root: bool = True  # the emperor is root and can become another user
+    by_policy: bool = False  # `user` is the policy's default_user
+
+
+class Account(NamedTuple):
+    """An entry of the user database, with the groups that the user is a member of."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    user: str
+    home: str
+    shell: str
+
+
+def decide(
+    owner_uid: int, emperor_uid: int, settings: VassalSettings, policy: Policy, file: str
+) -> RunAs | Problem:
+    """Return whom the vassal of a file owned by `owner_uid` runs as."""
+    if emperor_uid != 0:
+        if owner_uid not in (0, emperor_uid):
+            return _problem(
+                file,
+                "user",
+                f"the file belongs to uid {owner_uid}, and this emperor runs as uid {emperor_uid}",
+                "run the emperor as root, or make the file your own",
+            )
+        return RunAs(
+            file=file,
+            user=settings.user,
+            group=settings.group,
+            only_uid=emperor_uid,
+            as_root=False,
+        )
+    if owner_uid != 0:
+        return RunAs(file=file, user=settings.user, group=settings.group, only_uid=owner_uid)
+    return RunAs(
+        file=file,
+        user=settings.user or policy.default_user,
+        group=settings.group,
+        allow_root=policy.allow_root,
+        by_policy=settings.user is None,
+    )
+
+
+def judge(run_as: RunAs, account: Account | None, group_gid: int | None) -> Identity | Problem:
+    """Return the identity, or why it is refused.
+
+    `account` is what `run_as` names, None = there is none; `group_gid` likewise for
+    `run_as.group`.
+    """
+    if account is None:
+        return _no_account(run_as)
+    if run_as.only_uid is not None and account.uid != run_as.only_uid:
+        return _other_user(run_as, account)
+    if account.uid == 0 and not run_as.allow_root and run_as.only_uid is None:
+        if run_as.by_policy:
+            return _problem(
+                run_as.file,
+                "user",
+                f"the policy's default_user is {quoted(account.user)}, which is root",
+                'write user = "blog", or allow_root = true under [policy] in the emperor\'s file',
+            )
+        return _problem(
+            run_as.file,
+            "user",
+            f"{quoted(account.user)} is root",
+            "write another user, or allow_root = true under [policy] in the emperor's file",
+        )
+    gid = account.gid
+    if run_as.group is not None:
+        refusal = _group_refusal(run_as, account, group_gid)
+        if refusal is not None or group_gid is None:
+            return refusal or _no_group(run_as)
+        gid = group_gid
+    return Identity(
+        uid=account.uid,
+        gid=gid,
+        groups=account.groups,
+        user=account.user,
+        home=account.home,
+        shell=account.shell,
+    )
+
+
+def _no_account(run_as: RunAs) -> Problem:
+    if run_as.by_policy:
+        return _problem(
+            run_as.file,
+            "user",
+            f"the policy's default_user {quoted(run_as.user or '')} does not exist",
+            'write user = "blog" here, or correct default_user in the emperor\'s file',
+        )
+    if run_as.user is None:
+        return _problem(
+            run_as.file,
+            "user",
+            f"the file's owner, uid {run_as.only_uid}, has no account",
+            "create the account, or give the file to another owner",
+        )
+    return _problem(
+        run_as.file,
+        "user",
+        f"there is no user {quoted(run_as.user)}",
+        "create the account, or write another name",
+    )
+
+
+def _other_user(run_as: RunAs, account: Account) -> Problem:
+    if run_as.as_root:
+        return _problem(
+            run_as.file,
+            "user",
+            f"the file belongs to uid {run_as.only_uid}, which may not run as"
+            f" {quoted(account.user)}",
+            "remove user, or let root own the file",
+        )
+    return _problem(
+        run_as.file,
+        "user",
+        f"the emperor runs as uid {run_as.only_uid} and cannot become {quoted(account.user)}",
+        "remove user, or run the emperor as root",
+    )
+
+
+def _group_refusal(run_as: RunAs, account: Account, gid: int | None) -> Problem | None:
+    group = quoted(run_as.group or "")
+    if gid is None:
+        return _no_group(run_as)
+    if gid == account.gid:
+        return None
+    if not run_as.as_root:
+        return _problem(
+            run_as.file,
+            "group",
+            f"the emperor cannot change to the group {group} without being root",
+            "remove group, or run the emperor as root",
+        )
+    if run_as.only_uid is not None and gid not in account.groups:
+        return _problem(
+            run_as.file,
+            "group",
+            f"{quoted(account.user)}, who owns the file, is not a member of {group}",
+            "write a group of the owner's, or remove group",
+        )
+    if gid == 0 and run_as.only_uid is None and not run_as.allow_root:
+        return _problem(
+            run_as.file,
+            "group",
+            f"{group} is root's",
+            "write another group, or allow_root = true under [policy] in the emperor's file",
+        )
+    return None
+
+
+def _no_group(run_as: RunAs) -> Problem:
+    return _problem(
+        run_as.file,
+        "group",
+        f"there is no group {quoted(run_as.group or '')}",
+        "create it, or write another name",
+    )
+
+
+def _problem(file: str, key: str, problem: str, remedy: str) -> Problem:
+    return Problem(file=file, line=1, key=key, problem=problem, remedy=remedy)
+
+
+def look_up(run_as: RunAs) -> Identity | Problem:
+    """Return the identity that `run_as` means on this host, or why it is refused.
+
+    Asks the name service, which may block on a network.
+    """
+    account = _own_account() if _is_own(run_as) else _account(run_as.user, run_as.only_uid)
+    return judge(run_as, account, _gid(run_as.group) if run_as.group else None)
+
+
+def _is_own(run_as: RunAs) -> bool:
+    return not run_as.as_root and run_as.user is None
+
+
+def _own_account() -> Account:
+    """Return what this process is. In a container its uid may have no name."""
+    uid = os.geteuid()
+    known = _account(None, uid)
+    return Account(
+        uid=uid,
+        gid=os.getegid(),
+        groups=tuple(os.getgroups()),
+        user=known.user if known else str(uid),
+        home=known.home if known else "/",
+        shell=known.shell if known else "/bin/sh",
+    )
+
+
+def _account(user: str | None, uid: int | None) -> Account | None:
+    try:
+        if user is None:
+            entry = pwd.getpwuid(-1 if uid is None else uid)
+        elif user.isdecimal():
+            entry = pwd.getpwuid(int(user))
+        else:
+            entry = pwd.getpwnam(user)
+    except (KeyError, OverflowError):
+        return None
+    groups = tuple(os.getgrouplist(entry.pw_name, entry.pw_gid))
+    shell = entry.pw_shell or "/bin/sh"
+    home = entry.pw_dir or "/"
+    return Account(entry.pw_uid, entry.pw_gid, groups, entry.pw_name, home, shell)
+
+
+def _gid(group: str) -> int | None:
+    try:
+        if group.isdecimal():
+            return grp.getgrgid(int(group)).gr_gid
+        return grp.getgrnam(group).gr_gid
+    except (KeyError, OverflowError):
+        return None

@@ -85,6 +85,18 @@ def test_confined_process_has_no_capability_in_any_set_and_no_new_privs():
 
 
 @pytest.mark.usefixtures("as_root")
+def test_confined_root_has_lost_its_capabilities_before_any_exec():
+    def child():
+        confine(Confinement(uid=0, gid=0, groups=(), drop_capabilities=True))
+        return [proc_status(), prctl.get_securebits()]
+
+    status, securebits = run_forked(child)
+
+    assert [int(status[f"Cap{kind}"][0], 16) for kind in ("Eff", "Prm", "Inh", "Amb")] == [0] * 4
+    assert securebits == 0b11101011  # all locked; NO_SETUID_FIXUP and KEEP_CAPS off
+
+
+@pytest.mark.usefixtures("as_root")
 def test_confined_root_has_no_capability_either():
     asked = Confinement(uid=0, gid=0, groups=(), drop_capabilities=True)
 

@@ -19,6 +19,10 @@ class Seen:
         self.queue: asyncio.Queue[WatchEvent] = asyncio.Queue()
         self.watcher: Watcher
 
+    async def next(self) -> WatchEvent:
+        """Take the next report; fail the test when none comes."""
+        return await asyncio.wait_for(self.queue.get(), DEADLINE_S)
+
     async def until(self, wanted: WatchEvent) -> None:
         """Take reports up to the one that is wanted; fail the test when it does not come."""
         others = []
@@ -27,7 +31,8 @@ class Seen:
                 while (event := await self.queue.get()) != wanted:
                     others.append(event)
         except TimeoutError:
-            raise AssertionError(f"no {wanted} within {DEADLINE_S} s; but {others}") from None
+            last = others[-10:]
+            raise AssertionError(f"no {wanted} within {DEADLINE_S} s; but {last}") from None
 
     async def only(self, *wanted: WatchEvent, repeated: bool = False) -> None:
         """Take exactly these reports, in any order; with `repeated` each may come again."""

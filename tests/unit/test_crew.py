@@ -1,0 +1,137 @@
+"""What a master does with generations, molds and workers."""
+
+import pytest
+from msgspec.structs import replace
+
+from vassal.master.crew import (
+    YOUNG_S,
+    Crew,
+    MoldState,
+    Order,
+    Role,
+    Verb,
+    Worker,
+    WorkerState,
+    backoff_s,
+    death,
+    next_look,
+    next_orders,
+)
+
+W = WorkerState
+
+
+def crew(**changes: object) -> Crew:
+    base = Crew(
+        number=1,
+        role=Role.SERVING,
+        wanted=2,
+        spawn_timeout_s=30.0,
+        stop_timeout_s=10.0,
+        mold=MoldState.LOADED,
+    )
+    return replace(base, **changes)
+
+
+def worker(number: int, state: WorkerState = W.READY, deadline: float | None = None) -> Worker:
+    return Worker(number=number, generation=1, state=state, since=0.0, deadline=deadline)
+
+
+def orders(one: Crew, *workers: Worker, now: float = 100.0) -> list[Order]:
+    return next_orders({one.number: one}, {w.number: w for w in workers}, now)
+
+
+def verbs(one: Crew, *workers: Worker, now: float = 100.0) -> list[Verb]:
+    return [order.verb for order in orders(one, *workers, now=now)]
+
+
+def test_new_generation_starts_its_mold_first() -> None:
+    assert verbs(crew(role=Role.BUILDING, mold=MoldState.ABSENT)) == [Verb.START_MOLD]
+
+
+def test_no_worker_is_forked_while_the_mold_loads() -> None:
+    assert verbs(crew(role=Role.BUILDING, mold=MoldState.LOADING, mold_at=130.0)) == []
+
+
+def test_loaded_mold_forks_the_missing_workers() -> None:
+    assert verbs(crew()) == [Verb.FORK, Verb.FORK]
+    assert verbs(crew(), worker(1), worker(2, W.STARTING)) == []
+
+
+def test_generation_serves_only_when_all_its_workers_are_ready() -> None:
+    building = crew(role=Role.BUILDING)
+    assert verbs(building, worker(1), worker(2, W.STARTING)) == []
+    assert verbs(building, worker(1), worker(2)) == [Verb.PROMOTE]
+
+
+def test_slow_mold_is_dumped_then_given_up() -> None:
+    loading = crew(role=Role.BUILDING, mold=MoldState.LOADING, mold_at=100.0)
+    assert verbs(loading, now=99.9) == []
+    assert verbs(loading) == [Verb.DUMP_MOLD]
+    dumped = crew(role=Role.BUILDING, mold=MoldState.DUMPED, mold_at=100.1)
+    assert verbs(dumped) == []
+    assert verbs(dumped, now=100.1) == [Verb.GIVE_UP]
+
+
+def test_slow_mold_of_a_serving_generation_is_replaced_and_its_workers_serve_on() -> None:
+    dumped = crew(mold=MoldState.DUMPED, mold_at=100.0)
+    assert verbs(dumped, worker(1), worker(2)) == [Verb.REPLACE_MOLD]
+
+
+def test_serving_generation_whose_mold_died_starts_another_when_its_pause_is_over() -> None:
+    absent = crew(mold=MoldState.ABSENT, mold_at=101.0)
+    assert verbs(absent, worker(1), worker(2)) == []
+    assert verbs(absent, worker(1), worker(2), now=101.0) == [Verb.START_MOLD]
+
+
+def test_retiring_worker_goes_only_when_its_successor_is_ready() -> None:
+    retiring = worker(1, W.RETIRING)
+    assert orders(crew(), retiring, worker(2)) == [Order(Verb.FORK, 1)]
+    assert orders(crew(), retiring, worker(2), worker(3, W.STARTING)) == []
+    assert orders(crew(), retiring, worker(2), worker(3)) == [Order(Verb.STOP_WORKER, 1, 1)]
+
+
+def test_worker_past_its_deadline_is_killed() -> None:
+    late = worker(2, W.STOPPING, deadline=100.0)
+    assert Order(Verb.KILL_WORKER, 1, 2) in orders(crew(), worker(1), late)
+    assert verbs(crew(wanted=1), worker(1), late, now=99.0) == []
+
+
+def test_draining_generation_stops_everybody_and_closes_when_empty() -> None:
+    draining = crew(role=Role.DRAINING, mold=MoldState.CLOSED)
+    assert orders(draining, worker(1), worker(2, W.STOPPING, 200.0)) == [
+        Order(Verb.STOP_WORKER, 1, 1)
+    ]
+    assert verbs(draining) == [Verb.CLOSE]
+
+
+def test_older_generation_comes_first() -> None:
+    crews = {2: crew(number=2, role=Role.BUILDING), 1: crew(role=Role.DRAINING)}
+    assert next_orders(crews, {}, 100.0)[0] == Order(Verb.CLOSE, 1)
+
+
+def test_workers_that_die_young_hold_the_next_fork_back_more_and_more() -> None:
+    once = death(crew(), worker(1), 1.0, planned=False)
+    assert (once.deaths, once.fork_at) == (1, 1.0)
+    twice = death(once, worker(1), 1.0, planned=False)
+    assert twice.fork_at == pytest.approx(1.0 + backoff_s(2))
+    assert verbs(twice, now=1.0) == []
+    assert verbs(twice, now=twice.fork_at) == [Verb.FORK, Verb.FORK]
+
+
+def test_planned_and_late_deaths_are_forgiven() -> None:
+    failing = crew(deaths=5, fork_at=99.0)
+    assert death(failing, worker(1), 1.0, planned=True).fork_at == 0.0
+    assert death(failing, worker(1), YOUNG_S, planned=False).deaths == 0
+
+
+def test_backoff_never_exceeds_half_a_minute() -> None:
+    assert backoff_s(1) == 0.0
+    assert max(backoff_s(n) for n in range(200)) == 30.0
+
+
+def test_next_look_is_the_earliest_deadline_of_molds_and_workers() -> None:
+    loading = crew(mold=MoldState.LOADING, mold_at=130.0)
+    assert next_look([loading], [worker(1, W.STARTING, 120.0)]) == 120.0
+    assert next_look([loading], []) == 130.0
+    assert next_look([crew()], [worker(1)]) is None

@@ -1,0 +1,51 @@
+"""A vassal's output becomes safe lines at a bounded rate."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vassal.master.lines import LINE_BYTES_MAX, LineBuffer, RateLimit, sanitize
+
+
+def test_lines_are_cut_at_newlines_whatever_the_reads() -> None:
+    buffer = LineBuffer()
+    assert buffer.feed(b"one\ntw") == [b"one"]
+    assert buffer.feed(b"o\r\n\nthree") == [b"two", b""]
+    assert buffer.flush() == [b"three"]
+    assert buffer.flush() == []
+
+
+def test_endless_line_is_cut_and_takes_no_more_memory() -> None:
+    buffer = LineBuffer()
+    lines = [line for _ in range(100) for line in buffer.feed(b"x" * 1000)]
+    assert {len(line) for line in lines} == {LINE_BYTES_MAX}
+
+
+@given(st.lists(st.binary(max_size=50)))
+def test_no_byte_is_lost(pieces: list[bytes]) -> None:
+    buffer = LineBuffer()
+    lines = [line for piece in pieces for line in buffer.feed(piece)] + buffer.flush()
+    whole = b"".join(pieces)
+    assert (
+        b"".join(lines)
+        == b"".join(line.removesuffix(b"\r") for line in whole.split(b"\n")[:-1])
+        + whole.split(b"\n")[-1]
+    )
+
+
+def test_escape_sequences_and_newlines_cannot_reach_a_terminal() -> None:
+    assert sanitize(b"\x1b[31mred\x07\tok\xff \xc2\x9b") == "\\x1b[31mred\\x07\tok\\xff \\x9b"
+
+
+@given(st.binary(max_size=200))
+def test_sanitized_text_has_no_control_characters(raw: bytes) -> None:
+    text = sanitize(raw)
+    assert all(char == "\t" or ord(char) >= 32 for char in text)
+    assert not any(0x7F <= ord(char) < 0xA0 for char in text)
+
+
+def test_flood_passes_at_its_rate_and_the_rest_is_counted() -> None:
+    limit = RateLimit(10.0, now=0.0)
+    assert sum(limit.admit(0.0) for _ in range(100)) == 20
+    assert limit.take_dropped() == 80
+    assert limit.take_dropped() == 0
+    assert sum(limit.admit(1.0) for _ in range(100)) == 10

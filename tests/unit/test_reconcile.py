@@ -1,0 +1,251 @@
+"""What is done so that what runs becomes what is wanted."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emperor.core.reconcile import (
+    Desired,
+    ForgetVassal,
+    KillVassal,
+    ReloadVassal,
+    SettleVassal,
+    StartVassal,
+    StopVassal,
+    decide,
+    next_look,
+    reconcile,
+    why_not_yet,
+)
+from emperor.core.registry import RUNNING, Fact, Vassal, advance, fail
+from emperor.core.restarts import RestartPolicy
+from emperor.status import VassalState
+from vassal.messages import Failure
+
+S = VassalState
+WANTED = Desired(fingerprint="v1", birth="b1")
+READY = Vassal(
+    name="blog", state=S.READY, token="t", serving="v1", attempted="v1", birth="b1", ready_at=0.0
+)
+
+
+def with_(vassal: Vassal, **changes: object) -> Vassal:
+    from msgspec.structs import replace
+
+    return replace(vassal, **changes)
+
+
+def test_new_file_starts_its_vassal() -> None:
+    assert reconcile({"blog": WANTED}, {}, 0.0, 4) == [StartVassal("blog")]
+
+
+def test_running_as_wanted_needs_nothing() -> None:
+    assert reconcile({"blog": WANTED}, {"blog": READY}, 0.0, 4) == []
+
+
+def test_changed_content_reloads() -> None:
+    assert decide(Desired(fingerprint="v2", birth="b1"), READY, 0.0) == ReloadVassal("blog")
+
+
+def test_change_that_needs_a_new_master_stops_first() -> None:
+    action = decide(Desired(fingerprint="v2", birth="b2"), READY, 0.0)
+    assert isinstance(action, StopVassal)
+
+
+def test_reload_that_failed_is_not_tried_again_without_a_change() -> None:
+    failed = with_(READY, attempted="v2")
+    assert decide(Desired(fingerprint="v2", birth="b1"), failed, 0.0) is None
+
+
+def test_going_back_to_what_serves_after_a_failed_reload_needs_nothing() -> None:
+    assert decide(WANTED, with_(READY, attempted="v2"), 0.0) is None
+
+
+def test_later_reload_supersedes_one_under_way() -> None:
+    reloading = with_(READY, state=S.RELOADING, attempted="v2")
+    assert decide(Desired(fingerprint="v3", birth="b1"), reloading, 0.0) == ReloadVassal("blog")
+
+
+def test_removed_file_stops_a_running_vassal_and_forgets_a_stopped_one() -> None:
+    assert isinstance(decide(None, READY, 0.0), StopVassal)
+    assert decide(None, Vassal(name="blog"), 0.0) == ForgetVassal("blog")
+    assert decide(None, with_(READY, state=S.STOPPING, deadline=9.0), 0.0) is None
+
+
+def test_vassal_whose_config_was_removed_is_killed_after_its_stop_deadline() -> None:
+    stopping = with_(READY, state=S.STOPPING, deadline=10.0)
+    assert decide(None, stopping, 9.999) is None
+    assert decide(None, stopping, 10.0) == KillVassal("blog")
+
+
+def test_removed_and_added_again_waits_for_the_old_master() -> None:
+    stopping = with_(READY, state=S.STOPPING, deadline=10.0)
+    assert decide(WANTED, stopping, 0.0) is None
+    assert decide(WANTED, Vassal(name="blog"), 0.0) == StartVassal("blog")
+
+
+def test_file_that_was_never_valid_starts_nothing() -> None:
+    assert decide(Desired(fingerprint=None), Vassal(name="blog", state=S.PARKED), 0.0) is None
+
+
+def test_backoff_waits_until_its_time() -> None:
+    waiting = Vassal(name="blog", state=S.BACKOFF, attempted="v1", retry_at=5.0)
+    assert decide(WANTED, waiting, 4.9) is None
+    assert decide(WANTED, waiting, 5.0) == StartVassal("blog")
+
+
+def test_fixed_file_starts_at_once_from_backoff_and_from_parking() -> None:
+    for state in (S.BACKOFF, S.PARKED):
+        vassal = Vassal(name="blog", state=state, attempted="v1", retry_at=99.0)
+        changed = Desired(fingerprint="v2", birth="b1")
+        assert decide(changed, vassal, 0.0) == StartVassal("blog")
+
+
+def test_parked_vassal_stays_parked() -> None:
+    parked = Vassal(name="blog", state=S.PARKED, attempted="v1")
+    assert decide(WANTED, parked, 1e9) is None
+
+
+def test_stop_by_hand_stops_and_then_settles() -> None:
+    held = Desired(fingerprint="v1", birth="b1", run=False)
+    assert isinstance(decide(held, READY, 0.0), StopVassal)
+    assert decide(held, Vassal(name="blog"), 0.0) is None
+    assert decide(held, Vassal(name="blog", state=S.PARKED), 0.0) == SettleVassal("blog")
+
+
+def test_failed_vassal_whose_master_lingers_is_not_started_twice() -> None:
+    lingering = Vassal(name="blog", state=S.BACKOFF, token="t", retry_at=0.0, deadline=5.0)
+    assert decide(WANTED, lingering, 1.0) is None
+    assert decide(WANTED, lingering, 5.0) == KillVassal("blog")
+
+
+def test_spawn_budget_bounds_how_many_start_at_a_time() -> None:
+    desired = {f"v{n}": WANTED for n in range(10)}
+    assert len(reconcile(desired, {}, 0.0, 4)) == 4
+    starting = {"v0": Vassal(name="v0", state=S.STARTING, token="t", attempted="v1", birth="b1")}
+    assert reconcile(desired, starting, 0.0, 4) == [StartVassal(f"v{n}") for n in (1, 2, 3)]
+
+
+def test_next_look_is_the_earliest_deadline_or_retry() -> None:
+    actual = {
+        "a": with_(READY, state=S.STOPPING, deadline=10.0),
+        "b": Vassal(name="b", state=S.BACKOFF, retry_at=7.0),
+        "c": Vassal(name="c", state=S.PARKED, retry_at=1.0),
+    }
+    assert next_look(actual) == 7.0
+    assert next_look({"blog": READY}) is None
+
+
+names = st.sampled_from(["a", "b", "c"])
+desires = st.builds(
+    Desired,
+    fingerprint=st.sampled_from(["v1", "v2", None]),
+    birth=st.sampled_from(["b1", "b2"]),
+    run=st.booleans(),
+)
+vassals = st.builds(
+    Vassal,
+    name=st.just("x"),
+    state=st.sampled_from(S),
+    token=st.sampled_from([None, "t"]),
+    serving=st.sampled_from([None, "v1"]),
+    attempted=st.sampled_from([None, "v1", "v2"]),
+    birth=st.sampled_from(["b1", "b2"]),
+    retry_at=st.sampled_from([None, 5.0]),
+    deadline=st.sampled_from([None, 5.0]),
+)
+
+
+@given(st.dictionaries(names, desires), st.dictionaries(names, vassals), st.floats(0, 10))
+def test_asking_twice_gives_the_same_answer_and_one_action_a_name(
+    desired: dict[str, Desired], actual: dict[str, Vassal], now: float
+) -> None:
+    actual = {name: with_(vassal, name=name) for name, vassal in actual.items()}
+    actions = reconcile(desired, actual, now, 2)
+    assert actions == reconcile(desired, actual, now, 2)
+    assert len({action.name for action in actions}) == len(actions)
+    for action in actions:
+        if isinstance(action, StartVassal):
+            assert actual.get(action.name, Vassal(name="x")).token is None
+    for name in desired.keys() | actual.keys():
+        assert why_not_yet(desired.get(name), actual.get(name, Vassal(name=name)), now)
+
+
+class World:
+    """One vassal and a shell that obeys, for the law below."""
+
+    def __init__(self) -> None:
+        self.vassal = Vassal(name="x")
+        self.masters = 0
+        self.now = 0.0
+
+    def obey(self, wanted: Desired | None) -> None:
+        action = decide(wanted, self.vassal, self.now)
+        if isinstance(action, StartVassal):
+            self.masters += 1
+            self.move(
+                Fact.START_BEGAN,
+                token="t",
+                attempted=wanted.fingerprint if wanted else None,
+                birth=wanted.birth if wanted else None,
+                deadline=self.now + 60,
+            )
+        elif isinstance(action, ReloadVassal):
+            self.move(Fact.RELOAD_BEGAN, attempted=wanted.fingerprint if wanted else None)
+        elif isinstance(action, StopVassal):
+            self.move(Fact.STOP_BEGAN, deadline=self.now + 30)
+        elif isinstance(action, KillVassal):
+            self.exit()
+        elif isinstance(action, SettleVassal):
+            self.move(Fact.SETTLED)
+        elif isinstance(action, ForgetVassal):
+            self.vassal = Vassal(name="x")
+
+    def move(self, fact: Fact, **changes: object) -> None:
+        self.vassal = advance(self.vassal, fact, self.now, **changes)
+
+    def exit(self) -> None:
+        if self.vassal.token is None:
+            return
+        self.masters -= 1
+        if self.vassal.state in RUNNING:
+            crash = Failure(kind="crash", message="x")
+            self.vassal = fail(self.vassal, crash, self.now, RestartPolicy(), 0.5)
+        else:
+            self.move(Fact.MASTER_GONE, serving=None)
+        self.vassal = with_(self.vassal, token=None, deadline=None)
+
+
+@given(st.lists(st.sampled_from(["obey", "kill", "ready", "wait", "edit", "remove", "stop"])))
+def test_whatever_happens_there_is_one_master_and_in_the_end_what_is_wanted(
+    happenings: list[str],
+) -> None:
+    world = World()
+    version, present, run = 1, True, True
+
+    def wanted() -> Desired | None:
+        return Desired(fingerprint=f"v{version}", birth="b", run=run) if present else None
+
+    for happening in happenings:
+        if happening == "obey":
+            world.obey(wanted())
+        elif happening == "kill":
+            world.exit()
+        elif happening == "ready":
+            world.move(Fact.BECAME_READY, serving=world.vassal.attempted)
+        elif happening == "wait":
+            world.now += 10.0
+        elif happening == "edit":
+            version += 1
+        elif happening == "remove":
+            present = not present
+        else:
+            run = not run
+        assert world.masters in (0, 1)
+        assert (world.vassal.token is not None) == (world.masters == 1)
+    present = run = True
+    for _ in range(8):
+        world.now += 100.0
+        world.obey(wanted())
+        world.move(Fact.BECAME_READY, serving=world.vassal.attempted, deadline=None)
+    assert world.vassal.state is S.READY
+    assert world.vassal.serving == f"v{version}"
