@@ -21,7 +21,8 @@ from emperor.logfmt import Log
 from limits.facts import probe
 from vassal import bundle, packets
 from vassal.loop import Loop
-from vassal.master.master import Master, MasterState, Means
+from vassal.master.master import Master, MasterState
+from vassal.master.mold_hands import Means
 from vassal.master.molds import CONTROL_FD, PARSER_FD, RUNTIME_FD
 from vassal.master.output import Output
 from vassal.master.workforce import load_frame

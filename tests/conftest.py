@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import leftovers
+from tests.support.emperor import Emperor, emperor_over
 from tests.support.processes import fds_of, pid_tree
 
 PROCESS_TESTS = tuple(Path(__file__).parent / name for name in ("integration", "faults"))
@@ -48,3 +49,18 @@ def runtime_dir(nothing_left_behind: None) -> Iterator[Path]:
         shutil.rmtree(directory, ignore_errors=True)
     if found:
         pytest.fail("left behind in the runtime directory:\n  " + "\n  ".join(found), pytrace=False)
+
+
+@pytest.fixture
+def emperor(nothing_left_behind: None) -> Iterator[Emperor]:
+    """Yield an emperor, not started yet, over folders of its own.
+
+    Its log must hold no traceback at the end, whatever was done to it.
+    """
+    with emperor_over() as one:
+        yield one
+        if one.process is not None and one.process.poll() is None:
+            assert one.stop() == 0, one.log()
+            found = leftovers.stray_files(one.runtime_dir) if one.runtime_dir.exists() else []
+            assert not [path for path in found if not path.split()[1].startswith("log")], found
+        assert "Traceback" not in one.log(), one.log()

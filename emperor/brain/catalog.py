@@ -157,7 +157,7 @@ class Catalog:
 
     async def _rescan(self, directory: str) -> None:
         try:
-            names = scan(directory)
+            names = tuple(scan(directory))
         except OSError as error:
             if self._strays.get(directory) is None:
                 self._publish("error", "directory_unreadable", None, {"path": directory})

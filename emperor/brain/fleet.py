@@ -10,7 +10,7 @@ import random
 import socket
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -66,7 +66,7 @@ STOP_GRACE_S = 5.0
 EXIT_PATIENCE_S = 5.0
 DESCRIBE_PATIENCE_S = 2.0
 
-Publish = Callable[[str, str, str | None, dict[str, object]], None]
+Publish = Callable[[str, str, str | None, Mapping[str, object]], None]
 """(level, event, vassal, fields) to log and event stream."""
 
 
@@ -79,16 +79,18 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
     spec: Spec | None = None
     run: bool = True
+    why_not: str = "somebody said stop"
     reload_serial: int = 0
     restart_serial: int = 0
 
     def desired(self) -> Desired:
         if self.spec is None:
-            return Desired(fingerprint=None, run=self.run)
+            return Desired(fingerprint=None, run=self.run, why_not=self.why_not)
         return Desired(
             fingerprint=f"{self.spec.generation_digest}:{self.reload_serial}",
             birth=f"{self.spec.birth_digest}:{self.restart_serial}",
             run=self.run,
+            why_not=self.why_not,
         )
 
 
@@ -113,8 +115,9 @@ class Fleet:
         self._timer: asyncio.TimerHandle | None = None
         self._looking = True  # until `begin`: nothing is done on half the knowledge
         self._links: dict[str, Link[FromMaster]] = {}
-        self._asked: dict[str, list[asyncio.Future[Description]]] = {}
+        self._asked: dict[str, list[asyncio.Future[Description | None]]] = {}
         self._adopting: set[str] = set()
+        self._names: dict[str, str] = {}
         self.listeners = Listeners(
             hold=lambda key, fd: to_spawner(HoldListener(key=key), [fd]),
             drop=lambda key: to_spawner(DropListener(key=key), []),
@@ -170,7 +173,7 @@ class Fleet:
         link = self._links.get(token) if token is not None else None
         if link is None or token is None:
             return None
-        future: asyncio.Future[Description] = self._loop.create_future()
+        future: asyncio.Future[Description | None] = self._loop.create_future()
         self._asked.setdefault(token, []).append(future)
         link.send(Describe())
         try:
@@ -181,7 +184,9 @@ class Fleet:
     def stop_all(self) -> None:
         """Want nothing any more; `is_empty` tells when it is so."""
         for name, wish in self.wishes.items():
-            self.wishes[name] = msgspec.structs.replace(wish, run=False)
+            self.wishes[name] = msgspec.structs.replace(
+                wish, run=False, why_not="the emperor stops"
+            )
         self.look()
 
     def stopped_by_hand(self) -> list[str]:
@@ -242,6 +247,7 @@ class Fleet:
         assert spec is not None  # decide() starts nothing without a fingerprint
         attempt = {"attempted": desired.fingerprint, "birth": desired.birth}
         token = uuid.uuid4().hex
+        self._names[token] = vassal.name
         record = advance(
             vassal,
             Fact.START_BEGAN,
@@ -380,6 +386,7 @@ class Fleet:
             birth=birth,
             deadline=now + START_GRACE_S,
         )
+        self._names[held.token] = held.vassal
         self._adopting.add(held.token)
         self._connect(held.token, channel).send(Describe())
 
@@ -419,8 +426,10 @@ class Fleet:
         if link is not None:
             link.close()
         self._adopting.discard(message.token)
+        self._names.pop(message.token, None)
         for future in self._asked.pop(message.token, []):
-            future.cancel()
+            if not future.done():
+                future.set_result(None)
         if vassal is None:
             return
         if vassal.state in registry.RUNNING:
@@ -486,7 +495,7 @@ class Fleet:
         self._adopting.discard(token)
         now = time.monotonic()
         self._restore_serials(vassal, found.fingerprint)
-        common = {
+        common: dict[str, object] = {
             "generation": found.generation,
             "attempted": found.fingerprint or None,
             "last_failure": found.last_failure,
@@ -576,7 +585,9 @@ class Fleet:
         return self.vassals.get(name) or Vassal(name=name)
 
     def _by_token(self, token: str) -> Vassal | None:
-        return next((v for v in self.vassals.values() if v.token == token), None)
+        # Most are asked for by a master's message: a thousand starting ones send thousands.
+        vassal = self.vassals.get(self._names.get(token, ""))
+        return vassal if vassal is not None and vassal.token == token else None
 
 
 def serial_of(fingerprint: str) -> int:

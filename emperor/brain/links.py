@@ -48,9 +48,12 @@ class Link(Generic[M]):
     def send(self, message: Message, fds: list[int] | None = None) -> None:
         """Send, or queue while the peer is slow; the descriptors stay the caller's.
 
-        Raises ChannelFull, and MessageError for a message larger than a packet.
+        To a peer that is gone nothing is sent: its end is told by other ways. Raises
+        ChannelFull, and MessageError for a message larger than a packet.
         """
         data = encode(message)
+        if self._channel.fileno() < 0:
+            return
         if len(self._unsent) >= UNSENT_MAX:
             raise ChannelFull(f"{UNSENT_MAX} messages unread")
         # Copies: the caller may close its own before the peer reads.

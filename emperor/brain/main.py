@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -236,7 +237,7 @@ class Brain:
             self._notify(notify.status(self._summary()))
 
     def _publish(
-        self, level: str, event: str, vassal: str | None, fields: dict[str, object]
+        self, level: str, event: str, vassal: str | None, fields: Mapping[str, object]
     ) -> None:
         getattr(self._log, level)(event, vassal=vassal, **fields)
         texts = {key: str(value) for key, value in fields.items() if value is not None}

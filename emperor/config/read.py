@@ -132,8 +132,9 @@ def _resolve(directory_fd: int, name: str) -> int:
             if hops > HOPS_MAX or len(left) > PARTS_MAX:
                 raise _RefusedError("is a symbolic link to itself; correct the link", status.st_uid)
             if target.startswith("/"):
+                root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
                 os.close(at)
-                at = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+                at = root
             left += [part for part in reversed(target.split("/")) if part]
     except BaseException:
         os.close(at)

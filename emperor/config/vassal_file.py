@@ -9,7 +9,7 @@ from emperor.config.keys import LOG_WORDS, NOT_IN_DEFAULTS, REQUIRED, VASSAL_KEY
 from emperor.config.problems import ConfigError, Path, Problem, quoted
 from emperor.config.settings import EmperorSettings, LogConfig, SocketMode, VassalSettings
 from emperor.config.table import Layers, Reading, read_table
-from emperor.config.values import resolved
+from emperor.config.values import TEXT_MAX, resolved
 
 SUFFIX = ".toml"
 SLOTS_MAX = 4096
@@ -57,17 +57,44 @@ def load_vassal(
     document = read_document(text, file)
     if isinstance(document, Problem):
         return ConfigError([document])
+    return settle(name, document, folder, emperor)
+
+
+def settle(
+    name: str, document: Document, folder: str, emperor: EmperorSettings
+) -> VassalSettings | ConfigError:
+    """Return the settings of a document that was read, or all that is wrong with it."""
     defaults = Document(emperor.file, emperor.defaults, _paths(emperor.defaults_lines))
     reading = read_table(Layers(with_log_table(document), with_log_table(defaults)), VASSAL_KEYS)
     for key in REQUIRED:
         if key not in reading.values and key not in reading.failed:
             reading.report((key,), "is missing", _EXAMPLES[key])
     check_together(reading)
+    _resolve_paths(reading, folder)
     if reading.problems:
         return ConfigError(
-            sorted(reading.problems, key=lambda each: (each.file != file, each.line))
+            sorted(reading.problems, key=lambda each: (each.file != document.file, each.line))
         )
-    return _settings(name, folder, reading.values)
+    return _settings(name, reading.values)
+
+
+def _resolve_paths(reading: Reading, folder: str) -> None:
+    """Make every path absolute: `directory` from `folder`, the others from `directory`."""
+    values: dict[str, Any] = reading.values
+    directory = values["directory"] = resolved(values.get("directory", ""), folder)
+    for key in ("python", "log.target"):
+        if key in values and not (key == "log.target" and values[key] in LOG_WORDS):
+            values[key] = resolved(values[key], directory)
+    for key in ("pythonpath", "touch_reload"):
+        if key in values:
+            values[key] = tuple(resolved(path, directory) for path in values[key])
+    for key in ("directory", "python", "pythonpath", "touch_reload", "log.target"):
+        found = values.get(key, ())
+        paths = (found,) if isinstance(found, str) else found
+        if any(len(path.encode()) >= TEXT_MAX for path in paths):
+            reading.report(
+                tuple(key.split(".")), "is longer than a path can be", "choose a shorter path"
+            )
 
 
 def check_defaults(document: Document) -> list[Problem]:
@@ -156,24 +183,15 @@ _LOG_FIELDS = {
     "keep": "keep",
     "rate": "lines_per_second",
 }
-_RESOLVED = ("directory", "python", "pythonpath", "touch_reload")
-# Top-level keys that go into the field of the same name as they are.
-_SAME_NAME = tuple(name for name in VASSAL_KEYS if "." not in name and name not in _RESOLVED)
+# Top-level keys go into the field of the same name.
+_SAME_NAME = tuple(name for name in VASSAL_KEYS if "." not in name)
 
 
-def _settings(name: str, folder: str, values: Mapping[str, Any]) -> VassalSettings:
-    directory = resolved(values.get("directory", ""), folder)
+def _settings(name: str, values: Mapping[str, Any]) -> VassalSettings:
     fields = {field: values[field] for field in _SAME_NAME if field in values}
-    if "python" in values:
-        fields["python"] = resolved(values["python"], directory)
-    for field in ("pythonpath", "touch_reload"):
-        if field in values:
-            fields[field] = tuple(resolved(path, directory) for path in values[field])
     log = {
         field: values[f"log.{key}"] for key, field in _LOG_FIELDS.items() if f"log.{key}" in values
     }
-    if log.get("target", "file") not in LOG_WORDS:
-        log["target"] = resolved(log["target"], directory)
     socket = {
         field: values[f"socket.{field}"]
         for field in ("user", "group", "mode")
@@ -182,7 +200,6 @@ def _settings(name: str, folder: str, values: Mapping[str, Any]) -> VassalSettin
     prefix = "limits.limit_"
     return VassalSettings(
         name=name,
-        directory=directory,
         socket=SocketMode(**socket),
         log=LogConfig(**log),
         limits={
@@ -196,10 +213,9 @@ def _settings(name: str, folder: str, values: Mapping[str, Any]) -> VassalSettin
 def written(settings: VassalSettings) -> dict[str, object]:
     """Return the values of a file that would give `settings`, but for what is not applied."""
     values: dict[str, object] = {field: getattr(settings, field) for field in _SAME_NAME}
-    values |= {field: getattr(settings, field) for field in ("python", "directory")}
-    values |= {field: list(getattr(settings, field)) for field in ("pythonpath", "touch_reload")}
+    for field in ("pythonpath", "touch_reload", "hosts"):
+        values[field] = list(getattr(settings, field))
     values["listen"] = [address.url for address in settings.listen]
-    values["hosts"] = list(settings.hosts)
     socket = {"user": settings.socket.user, "group": settings.socket.group}
     named = {key: value for key, value in socket.items() if value is not None}
     values["socket"] = {**named, "mode": f"{settings.socket.mode:03o}"}

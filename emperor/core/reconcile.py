@@ -18,12 +18,14 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
     """What one vassal file asks for.
 
     `fingerprint` changes with anything that needs a new generation, `birth` with what
-    needs a new master. `fingerprint` None: the file has never been valid.
+    needs a new master. `fingerprint` None: the file has never been valid. `why_not` is
+    said when `run` is false.
     """
 
     fingerprint: str | None
     birth: str = ""
     run: bool = True
+    why_not: str = "somebody said stop"
 
 
 class StartVassal(msgspec.Struct, frozen=True, tag=True):
@@ -96,7 +98,7 @@ def decide(wanted: Desired | None, vassal: Vassal, now: float) -> Action | None:
     if wanted is None:
         return _remove(vassal)
     if not wanted.run:
-        return _hold(vassal)
+        return _hold(wanted, vassal)
     if wanted.fingerprint is None:
         return None
     if vassal.state in RUNNING:
@@ -141,9 +143,9 @@ def _remove(vassal: Vassal) -> Action | None:
     return ForgetVassal(vassal.name) if vassal.token is None else None
 
 
-def _hold(vassal: Vassal) -> Action | None:
+def _hold(wanted: Desired, vassal: Vassal) -> Action | None:
     if vassal.state in RUNNING:
-        return StopVassal(vassal.name, "somebody said stop")
+        return StopVassal(vassal.name, wanted.why_not)
     if vassal.state in {S.BACKOFF, S.PARKED, S.DORMANT} and vassal.token is None:
         return SettleVassal(vassal.name)
     return None

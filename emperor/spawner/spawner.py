@@ -23,7 +23,7 @@ from limits.pidfd import Exited, peek_exited, reap
 from limits.pidns import fork, fork_in_new_pid_namespace
 from vassal import bundle, packets
 from vassal.loop import Loop
-from vassal.master.master import Means
+from vassal.master.mold_hands import Means
 from vassal.master.service import become_master
 from vassal.messages import (
     DropListener,

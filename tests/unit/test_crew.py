@@ -132,6 +132,12 @@ def test_backoff_never_exceeds_half_a_minute() -> None:
 
 def test_next_look_is_the_earliest_deadline_of_molds_and_workers() -> None:
     loading = crew(mold=MoldState.LOADING, mold_at=130.0)
-    assert next_look([loading], [worker(1, W.STARTING, 120.0)]) == 120.0
-    assert next_look([loading], []) == 130.0
-    assert next_look([crew()], [worker(1)]) is None
+    assert next_look([loading], [worker(1, W.STARTING, 120.0)], 100.0) == 120.0
+    assert next_look([loading], [], 100.0) == 130.0
+    assert next_look([crew()], [worker(1)], 100.0) is None
+
+
+def test_fork_that_may_happen_now_does_not_keep_the_master_awake() -> None:
+    after_a_death = crew(deaths=1, fork_at=100.0)
+    assert next_look([after_a_death], [], 99.0) == 100.0
+    assert next_look([after_a_death], [], 100.0) is None

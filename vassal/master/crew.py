@@ -111,13 +111,16 @@ def next_orders(
     return orders
 
 
-def next_look(crews: Iterable[Crew], workers: Iterable[Worker]) -> float | None:
-    """Return when time alone gives a new order; None = never."""
+def next_look(crews: Iterable[Crew], workers: Iterable[Worker], now: float) -> float | None:
+    """Return when time alone gives a new order; None = never.
+
+    Asked after the orders of `now`, so a moment before it has had its effect.
+    """
     times = [worker.deadline for worker in workers if worker.deadline is not None]
     for crew in crews:
         if crew.mold in {MoldState.LOADING, MoldState.DUMPED, MoldState.ABSENT}:
             times.append(crew.mold_at)
-        if crew.fork_at and crew.role is not Role.DRAINING:
+        if crew.fork_at > now and crew.role is not Role.DRAINING:
             times.append(crew.fork_at)
     return min(times, default=None)
 

@@ -20,7 +20,8 @@ from limits.plan import plan
 from limits.steps import Step
 from vassal import packets
 from vassal.loop import Loop
-from vassal.master.master import Master, MasterState, Means
+from vassal.master.master import Master, MasterState
+from vassal.master.mold_hands import Means
 from vassal.master.output import Output
 from vassal.messages import (
     BirthFailed,

@@ -35,7 +35,8 @@ def load(name: str, directory: str, pythonpath: List[str]) -> Callable[..., Any]
             "%s is a %s, not a WSGI callable; write app = %s"
             % (name, type(found).__name__, '"%s:%s"' % (module_name, "NAME_OF_THE_CALLABLE"))
         )
-    return found
+    application: Callable[..., Any] = found
+    return application
 
 
 def _resolve(module: Any, module_name: str, attribute: str) -> Any:

@@ -20,7 +20,7 @@ class Control:
         self._wake = frames.encode(frames.WAKE)
         self._deadline = frames.encode(frames.DEADLINE)
 
-    def send(self, verb: str, fields: Mapping[str, str] = {}) -> None:  # noqa: B006 - not written to
+    def send(self, verb: str, fields: Mapping[str, str] = {}) -> None:
         """Send one frame."""
         self._send(frames.encode(verb, fields))
 

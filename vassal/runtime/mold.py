@@ -122,7 +122,7 @@ def _fork_worker(
     try:
         middle = os.fork()
     except OSError as error:
-        middle, failure = -1, error.errno
+        middle, failure = -1, error.errno or 0
     if middle == 0:
         _become_worker(control)
         _name_process("worker %s %s" % (fields["worker"], name))

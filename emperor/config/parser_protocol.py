@@ -1,0 +1,118 @@
+"""What the emperor and its parser say to each other: one request, one answer. Pure.
+
+The answer comes from a process that has read a tenant's bytes: it is believed only
+where it is what this side would have concluded itself.
+"""
+
+from typing import Union
+
+import msgspec
+
+from emperor.config.document import Document
+from emperor.config.keys import VASSAL_KEYS
+from emperor.config.problems import PROBLEMS_MAX, ConfigError, Problem, printable
+from emperor.config.settings import EmperorSettings, VassalSettings
+from emperor.config.vassal_file import settle, written
+
+REQUEST_BYTES_MAX = 1024 * 1024
+ANSWER_BYTES_MAX = 1024 * 1024
+
+_WORDS_MAX = 500
+"""Longest part of a problem that is shown."""
+
+STARTED = b"+"
+"""First byte of every answer: the parser was born. Without it there was none."""
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One file to parse; the fields are load_vassal's arguments."""
+
+    name: str
+    text: str
+    file: str
+    folder: str
+    emperor: EmperorSettings
+
+
+class Parsed(msgspec.Struct, frozen=True, kw_only=True, tag="parsed"):
+    settings: VassalSettings
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
+    problems: tuple[Problem, ...]
+
+
+class NoAnswer(ValueError):
+    """The bytes are no answer to the request."""
+
+
+_request_decoder = msgspec.json.Decoder(Request)
+_answer_decoder: "msgspec.json.Decoder[Parsed | Refused]" = msgspec.json.Decoder(
+    Union[Parsed, Refused]  # noqa: UP007 - msgspec's types want the old form
+)
+
+
+def encode_request(request: Request) -> bytes:
+    """Return the bytes of a request."""
+    return msgspec.json.encode(request)
+
+
+def decode_request(data: bytes) -> Request:
+    """Return the request; it comes from the emperor, who is trusted."""
+    return _request_decoder.decode(data)
+
+
+def encode_answer(result: VassalSettings | ConfigError) -> bytes:
+    """Return the bytes of an answer."""
+    if isinstance(result, ConfigError):
+        return msgspec.json.encode(Refused(problems=result.problems))
+    return msgspec.json.encode(Parsed(settings=result))
+
+
+def decode_answer(data: bytes, request: Request) -> VassalSettings | ConfigError:
+    """Return what the parser found, checked; raise NoAnswer."""
+    if len(data) > ANSWER_BYTES_MAX:
+        raise NoAnswer(f"{len(data)} bytes are too many")
+    try:
+        answer = _answer_decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NoAnswer(str(error)) from error
+    if isinstance(answer, Refused):
+        return _checked_problems(answer.problems, request)
+    return _checked_settings(answer.settings, request)
+
+
+def _checked_problems(problems: tuple[Problem, ...], request: Request) -> ConfigError:
+    if not 1 <= len(problems) <= PROBLEMS_MAX + 1:
+        raise NoAnswer(f"{len(problems)} problems")
+    files = (request.file, request.emperor.file)
+    if any(problem.file not in files or problem.line < 1 for problem in problems):
+        raise NoAnswer("a problem of another file")
+    return ConfigError(
+        Problem(
+            file=problem.file,
+            line=problem.line,
+            key=printable(problem.key[:_WORDS_MAX]),
+            problem=printable(problem.problem[:_WORDS_MAX]),
+            remedy=printable(problem.remedy[:_WORDS_MAX]),
+        )
+        for problem in problems
+    )
+
+
+def _checked_settings(settings: VassalSettings, request: Request) -> VassalSettings:
+    """Return `settings` if our own parsers, given the same values, come to the same."""
+    if settings.name != request.name:
+        raise NoAnswer("settings of another vassal")
+    not_applied = settings.not_applied
+    if len(set(not_applied)) != len(not_applied) or any(
+        key not in VASSAL_KEYS or VASSAL_KEYS[key].applied for key in not_applied
+    ):
+        raise NoAnswer("unknown keys")
+    document = Document(request.file, written(settings))
+    again = settle(request.name, document, request.folder, EmperorSettings())
+    if isinstance(again, ConfigError):
+        raise NoAnswer(f"illegal settings: {again.problems[0]}")
+    if msgspec.structs.replace(again, not_applied=not_applied) != settings:
+        raise NoAnswer("inconsistent settings")
+    return settings

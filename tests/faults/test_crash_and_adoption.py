@@ -1,0 +1,312 @@
+"""Whatever dies, the rest goes on, and there is one of everything."""
+
+import os
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from tests.support.emperor import Emperor, get
+from tests.support.processes import alive, children, cmdline, pid_tree
+from tests.support.wait import wait_until
+
+
+class Load:
+    """Requests in a row from a thread; counts what was not a 200."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.answered = 0
+        self.failures: list[str] = []
+
+    def __enter__(self) -> "Load":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop.set()
+        self._thread.join(20)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                status, _ = get(self._port, timeout=20)
+            except OSError as error:
+                self.failures.append(repr(error))
+            else:
+                self.answered += 1
+                if status != 200:
+                    self.failures.append(str(status))
+
+
+def masters(emperor: Emperor) -> list[int]:
+    return [pid for pid in children(emperor.pid) if "master of" in cmdline(pid)]
+
+
+def test_killed_brain_loses_no_request_and_steers_again(emperor: Emperor) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog", workers=2)
+    emperor.start()
+    before = emperor.wait_state("blog", "ready")
+    with Load(port) as load:
+        for _ in range(3):
+            wait_until(emperor.answers, what="an emperor that answers")
+            killed_at = time.monotonic()
+            old = emperor.kill_brain()
+            emperor.wait_new_brain(old)
+            assert time.monotonic() - killed_at < 5.0
+    assert load.failures == []
+    assert load.answered > 10
+    after = emperor.wait_state("blog", "ready")
+    assert (after["pid"], after["generation"]) == (before["pid"], before["generation"])
+    assert len(masters(emperor)) == 1
+    emperor.app("hello", VERSION="VERSION", one="two")
+    emperor.do("reload", "blog")
+    wait_until(lambda: get(port)[1].startswith(b"two"), what="the new brain steers")
+
+
+def test_brain_killed_in_mid_spawn_leaves_exactly_one_instance(emperor: Emperor) -> None:
+    emperor.app("slow", "import time\ntime.sleep(0.8)\nfrom hello import application\n")
+    emperor.app("hello")
+    emperor.start()
+    for delay in (0.0, 0.01, 0.03, 0.3):
+        port = emperor.drop("blog", app="slow:application")
+        time.sleep(delay)
+        old = emperor.kill_brain()
+        emperor.wait_new_brain(old)
+        emperor.wait_state("blog", "ready")
+        assert get(port)[0] == 200
+        assert len(masters(emperor)) == 1
+        emperor.remove("blog")
+        wait_until(lambda: not emperor.vassal("blog"), what="blog is forgotten")
+        assert masters(emperor) == []
+
+
+def test_brain_killed_in_mid_reload_and_mid_stop_ends_as_wanted(emperor: Emperor) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    emperor.app("hello", "import time\ntime.sleep(0.5)\n" + _hello("two"))
+    emperor.do("reload", "blog")
+    old = emperor.kill_brain()
+    emperor.wait_new_brain(old)
+    wait_until(lambda: get(port)[1].startswith(b"two"), what="the reload is finished")
+    emperor.wait_state("blog", "ready")
+    emperor.remove("blog")
+    old = emperor.kill_brain()
+    emperor.wait_new_brain(old)
+    wait_until(lambda: not masters(emperor), what="the stop is finished")
+
+
+def _hello(version: str) -> str:
+    from tests.support.emperor import HELLO
+
+    return HELLO.replace("one", version)
+
+
+def test_change_made_while_there_was_no_brain_is_seen(emperor: Emperor) -> None:
+    emperor.app("hello")
+    emperor.drop("blog")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    old = emperor.kill_brain(signal.SIGSTOP)
+    emperor.remove("blog")
+    port = emperor.drop("shop")
+    os.kill(old, signal.SIGKILL)
+    emperor.wait_new_brain(old)
+    emperor.wait_state("shop", "ready")
+    assert get(port)[0] == 200
+    wait_until(lambda: not emperor.vassal("blog"), what="blog is forgotten")
+
+
+def test_vassal_stopped_by_hand_stays_stopped_after_the_brain_died(emperor: Emperor) -> None:
+    emperor.app("hello")
+    emperor.drop("blog")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    emperor.do("stop", "blog")
+    emperor.wait_state("blog", "stopped")
+    old = emperor.kill_brain()
+    emperor.wait_new_brain(old)
+    assert emperor.vassal("blog")["state"] == "stopped"
+
+
+def test_killed_master_is_replaced_on_the_same_socket_and_the_queue_is_served(
+    emperor: Emperor,
+) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    before = emperor.wait_state("blog", "ready")
+    tree = pid_tree(before["pid"])
+    os.kill(before["pid"], signal.SIGKILL)
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as queued:
+        queued.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert queued.recv(1000).startswith(b"HTTP/1.1 200")
+    after = emperor.wait_state("blog", "ready")
+    assert after["pid"] != before["pid"]
+    assert after["restarts"] == 1
+    assert after["last_failure"]["signal"] == signal.SIGKILL
+    assert not any(alive(pid) for pid in tree)
+
+
+def test_killed_mold_is_replaced_and_its_workers_serve_on(emperor: Emperor) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    status = emperor.wait_state("blog", "ready")
+    worker = status["workers"][0]["pid"]
+    mold = next(pid for pid in children(status["pid"]) if pid != worker)
+    os.kill(mold, signal.SIGKILL)
+    assert get(port)[0] == 200
+    wait_until(
+        lambda: len([p for p in children(status["pid"]) if alive(p)]) == 2, what="a new mold"
+    )
+    assert emperor.vassal("blog")["workers"][0]["pid"] == worker
+    os.kill(worker, signal.SIGKILL)
+    assert get(port)[0] == 200
+    wait_until(lambda: emperor.vassal("blog")["workers"][0]["pid"] != worker, what="new worker")
+
+
+def test_killed_worker_costs_only_its_own_request(emperor: Emperor) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog", workers=2)
+    emperor.start()
+    status = emperor.wait_state("blog", "ready")
+    broken: list[BaseException] = []
+
+    def ask_slowly() -> None:
+        try:
+            get(port, "/sleep/5")
+        except (OSError, ConnectionError) as error:
+            broken.append(error)
+
+    client = threading.Thread(target=ask_slowly)
+    client.start()
+
+    def busy() -> list[int]:
+        return [w["pid"] for w in emperor.vassal("blog")["workers"] if w["state"] == "busy"]
+
+    pids = wait_until(busy, what="a busy worker")
+    os.kill(pids[0], signal.SIGKILL)
+    client.join(10)
+    assert len(broken) == 1
+    assert [get(port)[0] for _ in range(10)] == [200] * 10
+    wait_until(
+        lambda: all(w["pid"] != pids[0] for w in emperor.vassal("blog")["workers"]),
+        what="a successor",
+    )
+    assert emperor.vassal("blog")["pid"] == status["pid"]
+    assert emperor.vassal("blog")["totals"]["worker_deaths"] == 1
+
+
+def test_second_emperor_on_one_runtime_directory_exits_and_deletes_nothing(
+    emperor: Emperor,
+) -> None:
+    import subprocess
+    import sys
+
+    emperor.app("hello")
+    port = emperor.drop("blog", text="")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    command = [sys.executable, "-m", "emperor.cli.main", "run", "--runtime-dir"]
+    second = subprocess.run(
+        [*command, str(emperor.runtime_dir), str(emperor.vassals)],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert second.returncode == 78
+    assert "another emperor runs in" in second.stderr
+    assert emperor.wait_state("blog", "ready")
+    assert get(port)[0] == 200
+
+
+@pytest.mark.parametrize("who", ["brain", "master"])
+def test_stopped_and_continued_process_kills_nobody(emperor: Emperor, who: str) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog", workers=2, harakiri=1)
+    emperor.start()
+    before = emperor.wait_state("blog", "ready")
+    pid = emperor.brain_pid if who == "brain" else before["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    deadline = time.monotonic() + 2.5
+    while time.monotonic() < deadline:
+        assert get(port, "/sleep/0.2")[0] == 200
+    os.kill(pid, signal.SIGCONT)
+    wait_until(emperor.answers, what="the emperor answers")
+    after = emperor.wait_state("blog", "ready")
+    assert after["pid"] == before["pid"]
+    assert after["totals"]["worker_deaths"] == 0
+    assert after["totals"]["harakiris"] == 0
+
+
+def test_removed_and_added_again_at_once_is_one_instance(emperor: Emperor) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    for _ in range(5):
+        emperor.remove("blog")
+        time.sleep(0.005)
+        emperor.drop("blog", port=port)
+    emperor.wait_state("blog", "ready")
+    assert get(port)[0] == 200
+    assert len(masters(emperor)) == 1
+
+
+def test_many_files_at_once_start_paced(emperor: Emperor) -> None:
+    emperor.app("hello")
+    emperor.start()
+    ports = [emperor.drop(f"v{n}") for n in range(30)]
+    most = 0
+
+    def all_ready() -> bool:
+        nonlocal most
+        states = [vassal["state"] for vassal in emperor.status()["vassals"]]
+        most = max(most, states.count("starting"))
+        return states.count("ready") == 30
+
+    wait_until(all_ready, 40.0, "30 ready")
+    assert 1 <= most <= 4
+    assert [get(port)[0] for port in ports] == [200] * 30
+
+
+def test_shutdown_lets_requests_finish(emperor: Emperor) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    answers: list[int] = []
+    client = threading.Thread(target=lambda: answers.append(get(port, "/sleep/1")[0]))
+    client.start()
+    wait_until(
+        lambda: emperor.vassal("blog")["workers"][0]["state"] == "busy", what="a busy worker"
+    )
+    assert emperor.stop() == 0
+    client.join(10)
+    assert answers == [200]
+
+
+def test_killed_spawner_takes_everything_with_it(emperor: Emperor) -> None:
+    """Without systemd nobody starts it again; then nothing may be left that cannot be steered."""
+    emperor.app("hello")
+    emperor.drop("blog")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    tree = pid_tree(emperor.pid)
+    os.kill(emperor.pid, signal.SIGKILL)
+    assert emperor.process is not None
+    emperor.process.wait(10)
+
+    def gone() -> bool:
+        return not any(alive(pid) for pid in tree)
+
+    wait_until(gone, what="brain, master, mold and worker are gone")

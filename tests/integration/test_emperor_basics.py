@@ -1,0 +1,201 @@
+"""A dropped file becomes a served application; an edited one reloads; a removed one stops."""
+
+import os
+import time
+
+import pytest
+
+from tests.support.emperor import HELLO, Emperor, get
+from tests.support.need import need_root
+from tests.support.wait import wait_until
+
+
+def test_dropped_file_is_served(emperor: Emperor) -> None:
+    emperor.app("hello")
+    emperor.start()
+    port = emperor.drop("blog")
+    emperor.wait_state("blog", "ready")
+    assert get(port)[0] == 200
+
+
+def test_file_that_was_there_at_the_start_is_served(emperor: Emperor) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    status = emperor.wait_state("blog", "ready")
+    assert get(port)[0] == 200
+    assert status["generation"] == 1
+    assert [worker["state"] for worker in status["workers"]] == ["idle"]
+    assert status["workers"][0]["pid"] > 1
+    assert status["workers"][0]["rss_bytes"] > 1_000_000
+    assert status["since"] == pytest.approx(time.time(), abs=10)
+
+
+def test_removed_file_stops_the_vassal_and_frees_its_port(emperor: Emperor) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    emperor.remove("blog")
+    wait_until(lambda: not emperor.vassal("blog"), what="blog is forgotten")
+    with pytest.raises(ConnectionRefusedError):
+        get(port)
+
+
+def test_changed_content_reloads_and_nobody_is_refused_meanwhile(emperor: Emperor) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    emperor.app("hello", VERSION="VERSION", one="two")
+    emperor.drop("blog", port=port, workers=2)
+    answers = set()
+
+    def answered_by_the_new_code() -> bool:
+        status, body = get(port)
+        answers.add(status)
+        return body.startswith(b"two")
+
+    wait_until(answered_by_the_new_code, what="new code answers")
+    assert answers == {200}
+    assert emperor.wait_state("blog", "ready")["generation"] == 2
+
+
+def test_same_content_written_again_does_nothing(emperor: Emperor) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    before = emperor.wait_state("blog", "ready")
+    emperor.drop("blog", port=port)
+    os.utime(emperor.vassals / "blog.toml")
+    time.sleep(0.3)
+    after = emperor.vassal("blog")
+    assert (after["generation"], after["pid"]) == (before["generation"], before["pid"])
+
+
+def test_touch_reloads_only_if_asked_for(emperor: Emperor) -> None:
+    emperor.app("hello")
+    trigger = emperor.base / "reload-me"
+    trigger.touch()
+    emperor.drop("blog", touch_reload=[str(trigger)])
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    os.utime(trigger, (1, 1))
+    wait_until(lambda: emperor.vassal("blog")["generation"] == 2, what="reload by touch")
+
+
+def test_comment_only_change_does_not_reload(emperor: Emperor) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    before = emperor.wait_state("blog", "ready")
+    emperor.drop("blog", port=port, text="# a comment\n")
+    wait_until(lambda: emperor.log().count("event=file_read") == 2, what="the file is read")
+    time.sleep(0.1)
+    assert emperor.vassal("blog")["pid"] == before["pid"]
+    assert emperor.vassal("blog")["generation"] == 1
+
+
+def test_broken_new_file_leaves_the_old_version_running_and_says_so(emperor: Emperor) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    emperor.drop("blog", port=port, wrokers=3)
+    failure = wait_until(lambda: emperor.vassal("blog")["last_failure"], what="the problem")
+    assert failure["kind"] == "config"
+    assert "did you mean workers" in failure["message"]
+    assert get(port)[0] == 200
+    emperor.drop("blog", port=port, workers=2)
+    wait_until(lambda: len(emperor.vassal("blog")["workers"]) == 2, what="the mended file")
+
+
+def test_file_that_was_never_valid_is_parked_until_it_is_mended(emperor: Emperor) -> None:
+    emperor.app("hello")
+    emperor.drop("blog", wrokers=3)
+    emperor.start()
+    assert emperor.wait_state("blog", "parked")["last_failure"]["kind"] == "config"
+    port = emperor.drop("blog")
+    emperor.wait_state("blog", "ready")
+    assert get(port)[0] == 200
+
+
+def test_new_code_that_cannot_be_imported_leaves_the_old_serving(emperor: Emperor) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    emperor.app("hello", "import nonsense_that_is_not_there\n")
+    assert emperor.do("reload", "blog")[0] == 202
+    failure = wait_until(lambda: emperor.vassal("blog")["last_failure"], what="the failure")
+    assert failure["kind"] == "load"
+    assert "nonsense_that_is_not_there" in failure["message"]
+    assert "hello.py" in failure["traceback"]
+    assert emperor.vassal("blog")["state"] == "ready"
+    assert get(port)[1].startswith(b"one")
+
+
+def test_failed_first_start_explains_itself(emperor: Emperor) -> None:
+    emperor.app("broken", "print('about to fail')\nimport nonsense_that_is_not_there\n")
+    emperor.drop("blog", app="broken:application")
+    emperor.start()
+    status = emperor.wait_state("blog", "parked")
+    failure = status["last_failure"]
+    assert failure["kind"] == "load"
+    assert "broken.py" in failure["traceback"]
+    assert "about to fail" in failure["output"]
+    wait_until(lambda: "nonsense_that_is_not_there" in emperor.log(), what="it is in the log")
+
+
+def test_app_that_exits_while_it_is_loaded_is_tried_again_later(emperor: Emperor) -> None:
+    emperor.app("broken", "import os\nos._exit(7)\n")
+    emperor.drop("blog", app="broken:application")
+    emperor.start()
+    status = emperor.wait_state("blog", "backoff")
+    assert status["last_failure"]["exit_status"] == 7
+    emperor.app("broken", HELLO)
+    emperor.wait_state("blog", "ready")
+
+
+def test_stop_start_restart_and_reload_by_hand(emperor: Emperor) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    first = emperor.wait_state("blog", "ready")
+    assert emperor.do("stop", "blog")[0] == 202
+    emperor.wait_state("blog", "stopped")
+    assert emperor.do("start", "blog")[0] == 202
+    second = emperor.wait_state("blog", "ready")
+    assert second["pid"] != first["pid"]
+    assert emperor.do("restart", "blog")[0] == 202
+    wait_until(lambda: emperor.vassal("blog")["pid"] not in (0, second["pid"]), what="new master")
+    third = emperor.wait_state("blog", "ready")
+    assert emperor.do("reload", "blog")[0] == 202
+    wait_until(
+        lambda: emperor.vassal("blog")["generation"] == third["generation"] + 1, what="reload"
+    )
+    assert emperor.vassal("blog")["pid"] == third["pid"]
+    assert get(port)[0] == 200
+
+
+def test_master_and_workers_run_confined(emperor: Emperor) -> None:
+    need_root()
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    status = emperor.wait_state("blog", "ready")
+    assert status["user"] == "nobody"
+    assert get(port)[1].split()[1] != b"1"
+    for pid in (status["pid"], status["workers"][0]["pid"]):
+        with open(f"/proc/{pid}/status") as file:  # noqa: PTH123
+            lines = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+        assert lines["Uid"].split() == ["65534"] * 4
+        assert lines["Gid"].split() == ["65534"] * 4
+        assert lines["Groups"].split() == ["65534"]
+        assert lines["NoNewPrivs"] == "1"
+        for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+            assert int(lines[name], 16) == 0, name
+        assert len(lines["NSpid"].split()) == 2
+    assert os.readlink(f"/proc/{status['pid']}/ns/pid") != os.readlink("/proc/self/ns/pid")
+    with open(f"/proc/{status['pid']}/status") as file:  # noqa: PTH123
+        assert "NSpid:\t%d\t1\n" % status["pid"] in file.read()

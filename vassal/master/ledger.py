@@ -1,0 +1,117 @@
+"""The master's books: generations, workers, counters, and what went wrong last.
+
+Every other part of the master reads and writes here; nothing here acts.
+"""
+
+import time
+
+import msgspec
+
+from vassal.master.crew import Crew, Role, Worker
+from vassal.master.guard import Guard
+from vassal.master.output import Output
+from vassal.master.workforce import Workforce, describe
+from vassal.messages import Description, Failure, Totals
+
+DESCRIBED_MAX = 256
+"""Rows of a description: all of them fit a packet."""
+
+
+class Ledger:
+    """All that a master knows of itself, keyed by a generation's number."""
+
+    def __init__(self, output: Output) -> None:
+        self.output = output
+        self.crews: dict[int, Crew] = {}
+        self.forces: dict[int, Workforce] = {}
+        self.guards: dict[int, Guard] = {}
+        self.workers: dict[tuple[int, int], Worker] = {}
+        self.killed_for: dict[tuple[int, int], str] = {}
+        self.harakiris: dict[int, int] = {}
+        self.unsupported: tuple[str, ...] = ()
+        self._born_at = time.monotonic()
+        self._totals = Totals()
+        self._last_failure: Failure | None = None
+
+    def workers_of(self, number: int) -> list[Worker]:
+        """Return the workers of one generation."""
+        return [worker for worker in self.workers.values() if worker.generation == number]
+
+    def serving(self) -> Crew | None:
+        """Return the generation that serves."""
+        return self._in_role(Role.SERVING)
+
+    def building(self) -> Crew | None:
+        """Return the generation that is being built."""
+        return self._in_role(Role.BUILDING)
+
+    def _in_role(self, role: Role) -> Crew | None:
+        return next((crew for crew in self.crews.values() if crew.role is role), None)
+
+    def set_crew(self, number: int, **changes: object) -> None:
+        """Change fields of one generation's record."""
+        self.crews[number] = msgspec.structs.replace(self.crews[number], **changes)
+
+    def set_worker(self, key: tuple[int, int], **changes: object) -> None:
+        """Change fields of one worker's record; `key` is (generation, worker number)."""
+        self.workers[key] = msgspec.structs.replace(self.workers[key], **changes)
+
+    def note(self, failure: Failure) -> Failure:
+        """Remember `failure` as the last one; return it with the time and the last output."""
+        output = self.output.tail()[-8000:]
+        self._last_failure = msgspec.structs.replace(failure, at=time.time(), output=output)
+        return self._last_failure
+
+    def count_death(self) -> None:
+        """Count a worker that was not told to go."""
+        deaths = self._totals.worker_deaths + 1
+        self._totals = msgspec.structs.replace(self._totals, worker_deaths=deaths)
+
+    def count_harakiri(self, worker: int) -> None:
+        """Count a harakiri, for the worker's number and in all."""
+        self.harakiris[worker] = self.harakiris.get(worker, 0) + 1
+        harakiris = self._totals.harakiris + 1
+        self._totals = msgspec.structs.replace(self._totals, harakiris=harakiris)
+
+    def close_account(self, number: int, worker: int) -> None:
+        """Add what a worker that is gone had counted on the scoreboard to the totals."""
+        self._totals = self._with_slots(self._totals, number, [worker])
+
+    def totals(self) -> Totals:
+        """Return the counters over the master's life, live workers included."""
+        totals = msgspec.structs.replace(self._totals, log_lines_dropped=self.output.dropped)
+        for number, force in self.forces.items():
+            totals = self._with_slots(totals, number, list(force.processes))
+        return totals
+
+    def _with_slots(self, totals: Totals, number: int, workers: list[int]) -> Totals:
+        readings = self.forces[number].readings(workers)
+        return msgspec.structs.replace(
+            totals,
+            requests=totals.requests + sum(reading.requests for reading in readings),
+            exceptions=totals.exceptions + sum(reading.exceptions for reading in readings),
+            bytes_sent=totals.bytes_sent + sum(reading.bytes_sent for reading in readings),
+        )
+
+    def describe(self, state: str) -> Description:
+        """Return the whole state, for status and for an emperor that was started anew."""
+        now = time.monotonic()
+        shown = self.serving() or self.building()
+        generation = self.forces[shown.number].generation if shown is not None else None
+        rows = [
+            row
+            for number, force in sorted(self.forces.items())
+            for row in describe(force, self.workers_of(number), self.harakiris, now)
+        ]
+        return Description(
+            state=state,
+            generation=generation.number if generation else 0,
+            fingerprint=generation.fingerprint if generation else "",
+            serving=self.serving() is not None,
+            age_s=now - self._born_at,
+            workers=tuple(rows[:DESCRIBED_MAX]),
+            totals=self.totals(),
+            last_failure=self._last_failure,
+            unsupported=self.unsupported,
+            output=self.output.tail(),
+        )

@@ -1,0 +1,188 @@
+"""A master's hands for molds: starts them, hears them, and deals with their end.
+
+A building generation ends with its mold; a serving one gets another, and its workers
+serve on meanwhile.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import msgspec
+
+from limits.pidfd import send_signal
+from limits.steps import Step
+from vassal import packets
+from vassal.loop import Loop
+from vassal.master import crew as crews
+from vassal.master.crew import MoldState, Role
+from vassal.master.guard import SIGKILL
+from vassal.master.ledger import Ledger
+from vassal.master.molds import PARSER_FD, ExecFailed, start_mold
+from vassal.master.workforce import load_frame
+from vassal.messages import Failure, Generation
+from vassal.runtime import frames
+from vassal.runtime.signals import STACK_DUMP_SIGNAL
+
+StepsFor = Callable[[Generation], tuple[Sequence[Step], tuple[str, ...]]]
+
+
+class Means(msgspec.Struct, frozen=True, kw_only=True):
+    """What a master was born with. Descriptors are borrowed from the process."""
+
+    runtime_fd: int
+    parser_fd: int | None
+    parser_name: str
+    die_with_master: bool
+
+
+class MoldHands:
+    """Starts and ends molds; `give_up` ends a building generation, `fork_failed` is told
+    the fields of a mold's refusal."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        ledger: Ledger,
+        means: Means,
+        steps_for: StepsFor,
+        give_up: Callable[[int, Failure], None],
+        fork_failed: Callable[[int, dict[str, str]], None],
+    ) -> None:
+        self._loop = loop
+        self._ledger = ledger
+        self._means = means
+        self._steps_for = steps_for
+        self._give_up = give_up
+        self._fork_failed = fork_failed
+        self._failures: dict[int, int] = {}
+
+    def start(self, number: int) -> None:
+        force = self._ledger.forces[number]
+        now = time.monotonic()
+        # The deadline is armed before the fork: whatever hangs after it is covered.
+        self._ledger.set_crew(
+            number, mold=MoldState.LOADING, mold_at=now + force.generation.spawn_timeout_s
+        )
+        means = self._means
+        steps, self._ledger.unsupported = self._steps_for(force.generation)
+        try:
+            mold = start_mold(
+                force.generation,
+                means.runtime_fd,
+                means.parser_fd,
+                self._ledger.output.write_fd,
+                steps,
+            )
+        except ExecFailed as error:
+            self._lost(number, Failure(kind="exec", message=str(error)))
+            return
+        except OSError as error:
+            self._lost(number, Failure(kind="crash", message=f"fork: {error.strerror}"))
+            return
+        force.mold = mold
+        frame = load_frame(
+            force.generation,
+            force.listeners,
+            means.die_with_master,
+            PARSER_FD,
+            means.parser_name,
+        )
+        packets.send(mold.channel, frame, [force.memory_fd, *force.listeners])
+        self._loop.watch(mold.channel.fileno(), partial(self._on_frame, number))
+
+    def _on_frame(self, number: int) -> None:
+        mold = self._ledger.forces[number].mold
+        if mold is None:
+            return
+        try:
+            packet = packets.receive(mold.channel)
+            verb, fields = frames.decode(packet.data)
+        except BlockingIOError:
+            return
+        except (packets.PeerGone, OSError, frames.FrameError):
+            # Its exit, which SIGCHLD tells, says more.
+            self._loop.unwatch(mold.channel.fileno())
+            return
+        packets.close_all(packet.fds)
+        if verb == frames.LOADED and self._ledger.crews[number].mold is not MoldState.CLOSED:
+            self._failures.pop(number, None)
+            self._ledger.set_crew(number, mold=MoldState.LOADED, mold_at=0.0)
+        elif verb == frames.LOAD_FAILED:
+            self._on_load_failed(number, fields)
+        elif verb == frames.FORK_FAILED:
+            self._fork_failed(number, fields)
+
+    def _on_load_failed(self, number: int, fields: dict[str, str]) -> None:
+        force = self._ledger.forces[number]
+        app = force.generation.app
+        failure = Failure(
+            kind="load",
+            message=f"{app}: {fields.get('error', '')}"[:2000],
+            traceback=fields.get("traceback", ""),
+        )
+        self._lost(number, failure)
+
+    def on_exit(self, number: int, exit_status: int | None, signum: int | None) -> None:
+        mold_was = self._ledger.crews[number].mold
+        self.release(number)
+        if mold_was is MoldState.CLOSED or self._ledger.crews[number].role is Role.DRAINING:
+            return
+        failure = Failure(
+            kind="crash",
+            message="the application ended its interpreter while it was loaded"
+            if mold_was is MoldState.LOADING
+            else "the mold died",
+            exit_status=exit_status,
+            signal=signum,
+        )
+        self._lost(number, failure)
+
+    def _lost(self, number: int, failure: Failure) -> None:
+        """A building generation ends with its mold; a serving one gets another, later."""
+        if self._ledger.crews[number].role is Role.BUILDING:
+            self._give_up(number, failure)
+            return
+        failures = self._failures[number] = self._failures.get(number, 0) + 1
+        pause_s = crews.backoff_s(failures)
+        self._ledger.note(failure)
+        self.release(number)
+        self._ledger.set_crew(number, mold=MoldState.ABSENT, mold_at=time.monotonic() + pause_s)
+
+    def dump(self, number: int) -> None:
+        mold = self._ledger.forces[number].mold
+        if mold is not None:
+            send_signal(mold.pidfd, STACK_DUMP_SIGNAL)
+        self._ledger.set_crew(
+            number, mold=MoldState.DUMPED, mold_at=time.monotonic() + crews.DUMP_GRACE_S
+        )
+
+    def give_up_slow(self, number: int) -> None:
+        self._give_up(number, self._too_slow(number))
+
+    def _too_slow(self, number: int) -> Failure:
+        generation = self._ledger.forces[number].generation
+        return Failure(
+            kind="spawn-timeout",
+            message=f"{generation.app} was not loaded within spawn_timeout = "
+            f"{generation.spawn_timeout_s:g} s; its stack is in the output",
+        )
+
+    def replace(self, number: int) -> None:
+        mold = self._ledger.forces[number].mold
+        if mold is not None:
+            send_signal(mold.pidfd, SIGKILL)
+        self._lost(number, self._too_slow(number))
+
+    def release(self, number: int) -> None:
+        force = self._ledger.forces[number]
+        if force.mold is not None:
+            self._loop.unwatch(force.mold.channel.fileno())
+            send_signal(force.mold.pidfd, SIGKILL)
+            force.mold.close()
+            force.mold = None
+
+    def forget(self, number: int) -> None:
+        """The generation is closed: let its mold go too."""
+        self.release(number)
+        self._failures.pop(number, None)

@@ -1,0 +1,219 @@
+"""A master's hands for workers: asks for them, adopts, stops, kills and buries them."""
+
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+
+from limits.pidfd import send_signal
+from vassal import packets
+from vassal.loop import Loop
+from vassal.master import crew as crews
+from vassal.master.crew import Role, Worker, WorkerState
+from vassal.master.guard import SIGKILL
+from vassal.master.ledger import Ledger
+from vassal.master.workforce import WorkerProcess
+from vassal.messages import Failure, Message, WorkerDied
+from vassal.runtime import frames
+from vassal.runtime.scoreboard import SlotReading
+
+
+class WorkerHands:
+    """Does what was decided about workers. `give_up` ends a building generation,
+    `replace_mold` one whose mold hangs in a fork."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        ledger: Ledger,
+        tell: Callable[[Message], None],
+        give_up: Callable[[int, Failure], None],
+        replace_mold: Callable[[int], None],
+    ) -> None:
+        self._loop = loop
+        self._ledger = ledger
+        self._output = ledger.output
+        self._tell = tell
+        self._give_up = give_up
+        self._replace_mold = replace_mold
+
+    def fork(self, number: int) -> None:
+        force = self._ledger.forces[number]
+        worker = force.free_number()
+        if worker is None:
+            return
+        now = time.monotonic()
+        try:
+            process = force.ask_for_worker(worker)
+        except BlockingIOError:
+            self._ledger.set_crew(number, fork_at=now + 0.05)
+            return
+        except OSError as error:
+            self._ledger.set_crew(number, fork_at=now + 0.5)
+            self._output.emit(f"event=worker_not_forked error={error!s}")
+            return
+        self._ledger.workers[number, worker] = Worker(
+            number=worker,
+            generation=number,
+            state=WorkerState.STARTING,
+            since=now,
+            deadline=now + force.generation.spawn_timeout_s,
+        )
+        self._loop.watch(process.channel.fileno(), partial(self._on_frame, number, process))
+
+    def on_fork_failed(self, number: int, fields: dict[str, str]) -> None:
+        """EAGAIN or ENOMEM: wait a little and ask again."""
+        crew = self._ledger.crews[number]
+        worker = int(fields.get("worker", "0")) if fields.get("worker", "").isdigit() else 0
+        self._output.emit(f"event=worker_not_forked error={fields.get('error', '')!r}")
+        if (number, worker) not in self._ledger.workers:
+            return
+        del self._ledger.workers[number, worker]
+        self._loop.unwatch(self._ledger.forces[number].processes[worker].channel.fileno())
+        self._ledger.forces[number].release(worker)
+        deaths = crew.deaths + 1
+        pause_s = crews.backoff_s(deaths + 1)
+        self._ledger.set_crew(number, deaths=deaths, fork_at=time.monotonic() + pause_s)
+
+    def _on_frame(self, number: int, process: WorkerProcess) -> None:
+        key = (number, process.number)
+        try:
+            packet = packets.receive(process.channel)
+            verb, fields = frames.decode(packet.data)
+        except BlockingIOError:
+            return
+        except (packets.PeerGone, OSError, frames.FrameError):
+            self._on_silent(number, process)
+            return
+        packets.close_all(packet.fds)
+        if verb in (frames.WAKE, frames.DEADLINE):
+            self._ledger.guards[number].wake()
+        elif verb == frames.HELLO:
+            self._adopt(number, process, packet.pid)
+        elif verb == frames.READY and self._ledger.workers[key].state is WorkerState.STARTING:
+            self._ledger.set_worker(key, state=WorkerState.READY, deadline=None)
+        elif verb == frames.RETIRING and self._ledger.workers[key].state is WorkerState.READY:
+            reason = fields.get("reason", "")[:40]
+            self._output.emit(f"event=worker_retiring slot={process.number} reason={reason!r}")
+            self._ledger.set_worker(key, state=WorkerState.RETIRING)
+
+    def _adopt(self, number: int, process: WorkerProcess, pid: int) -> None:
+        """Take the worker that said hello; `pid` is the kernel's word. It must be our child."""
+        if process.pid or pid <= 1:
+            return
+        for force in self._ledger.forces.values():
+            mold = force.mold
+            taken = {other.pid for other in force.processes.values()}
+            if pid in taken or (mold is not None and mold.pid == pid):
+                return
+        try:
+            pidfd = os.pidfd_open(pid)
+            os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ProcessLookupError:
+            return
+        except ChildProcessError:
+            os.close(pidfd)
+            return
+        process.pid, process.pidfd = pid, pidfd
+
+    def _on_silent(self, number: int, process: WorkerProcess) -> None:
+        """Its channel ended. A worker that we know as a child is reaped when it exits."""
+        self._loop.unwatch(process.channel.fileno())
+        if not process.pid:
+            self.on_exit(number, process, None, None)
+
+    def stop(self, number: int, worker: int) -> None:
+        crew = self._ledger.crews[number]
+        process = self._ledger.forces[number].processes[worker]
+        try:
+            packets.send(process.channel, frames.encode(frames.STOP))
+        except OSError:
+            pass  # gone already, or not reading: the deadline decides
+        self._ledger.set_worker(
+            (number, worker),
+            state=WorkerState.STOPPING,
+            deadline=time.monotonic() + crew.stop_timeout_s,
+        )
+
+    def kill(self, number: int, worker: int) -> None:
+        key = (number, worker)
+        process = self._ledger.forces[number].processes[worker]
+        record = self._ledger.workers[key]
+        starting = record.state is WorkerState.STARTING
+        self._ledger.killed_for[key] = "spawn-timeout" if starting else "stop_timeout"
+        reason = self._ledger.killed_for[key]
+        self._output.emit(f"event=worker_killed slot={worker} pid={process.pid} reason={reason}")
+        if process.pidfd < 0:
+            # It never said hello, so its pid is unknown: the mold hangs in the fork.
+            self.on_exit(number, process, None, None)
+            self._replace_mold(number)
+            return
+        send_signal(process.pidfd, SIGKILL)
+        self._ledger.set_worker(key, deadline=time.monotonic() + 1.0)
+
+    def on_exit(
+        self, number: int, process: WorkerProcess, exit_status: int | None, signum: int | None
+    ) -> None:
+        key = (number, process.number)
+        worker = self._ledger.workers.pop(key)
+        crew = self._ledger.crews[number]
+        force = self._ledger.forces[number]
+        reason = self._ledger.killed_for.pop(key, "")
+        self._ledger.close_account(number, process.number)
+        self._loop.unwatch(process.channel.fileno())
+        force.release(process.number)
+        planned = bool(reason) or worker.state is WorkerState.STOPPING
+        self._ledger.crews[number] = crews.death(crew, worker, time.monotonic(), planned)
+        if planned and reason != "spawn-timeout":
+            return
+        self._output.drain()
+        how = f"signal {signum}" if signum else f"exit status {exit_status}"
+        failure = Failure(
+            kind=reason or "crash",
+            message=f"worker {process.number} died ({how})"
+            if not reason
+            else f"worker {process.number} was not ready within spawn_timeout",
+            exit_status=exit_status,
+            signal=signum,
+        )
+        self._ledger.count_death()
+        if crew.role is Role.BUILDING:
+            self._give_up(number, failure)
+        elif crew.role is Role.SERVING:
+            failure = self._ledger.note(failure)
+            self._tell(WorkerDied(worker=process.number, failure=failure))
+
+    def on_harakiri(
+        self,
+        number: int,
+        worker: int,
+        reading: SlotReading,
+        ran_s: float,
+        answered: bool,
+        stacks: str,
+    ) -> None:
+        generation = self._ledger.forces[number].generation
+        process = self._ledger.forces[number].processes[worker]
+        key = (number, worker)
+        again = key in self._ledger.killed_for
+        self._ledger.killed_for[key] = "harakiri"
+        if again:
+            self._output.emit(f"event=worker_unkillable slot={worker} pid={process.pid}")
+            return
+        self._ledger.count_harakiri(worker)
+        line = (
+            f"event=worker_killed slot={worker} pid={process.pid} reason=harakiri "
+            f"ran_s={ran_s:.3f} limit_s={generation.harakiri_s:g} "
+            f"method={reading.method} uri={reading.uri!r} answered={'504' if answered else 'no'}"
+        )
+        self._output.emit(line)
+        for stack_line in stacks.splitlines():
+            self._output.emit(f"slot={worker} stack: {stack_line}")
+        failure = Failure(
+            kind="harakiri",
+            message=f"worker {worker} killed after {ran_s:.1f} s (harakiri = "
+            f"{generation.harakiri_s:g} s) in {reading.method} {reading.uri}",
+            signal=SIGKILL,
+            traceback=stacks[-8000:],
+        )
+        self._tell(WorkerDied(worker=worker, failure=self._ledger.note(failure)))
