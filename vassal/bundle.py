@@ -24,15 +24,38 @@ _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_
 def build() -> int:
     """Return a new sealed, close-on-exec memory file with the runtime and h11 in it.
 
-    Its layout: the source of bootstrap.py, a NUL, and in marshal version 2, which every
-    CPython 3 reads: (magic number of the interpreter that compiled, {module: (is_package,
-    source, code)}, {h11's module: source}).
+    Its layout: the source of bootstrap.py, a NUL, eight digits with the length of the
+    index, the index, the blobs. The index, in marshal version 2 (every CPython 3 reads
+    it): (magic number of the interpreter that compiled, {module: (is_package, offset and
+    length of its source, offset and length of its code)}, {h11's module: offset and
+    length of its source}). Offsets are from the beginning of the file's last part, so
+    that a mold reads only what it needs: what it frees again stays in its heap.
     """
-    modules = dict(_modules(RUNTIME, PRIVATE_NAME))
-    h11 = {path.stem: path.read_bytes() for path in _installed("h11").glob("*.py")}
-    content = marshal.dumps((importlib.util.MAGIC_NUMBER, modules, h11), 2)
+    blobs = _Blobs()
+    modules = {
+        name: (is_package, *blobs.add(source), *blobs.add(code))
+        for name, (is_package, source, code) in _modules(RUNTIME, PRIVATE_NAME)
+    }
+    h11 = {path.stem: blobs.add(path.read_bytes()) for path in _installed("h11").glob("*.py")}
+    index = marshal.dumps((importlib.util.MAGIC_NUMBER, modules, h11), 2)
     bootstrap = (RUNTIME / "bootstrap.py").read_bytes()
-    return _sealed("emperord-runtime", bootstrap + b"\0" + content)
+    parts = (bootstrap, b"\0", b"%08d" % len(index), index, *blobs.parts)
+    return _sealed("emperord-runtime", b"".join(parts))
+
+
+class _Blobs:
+    """Byte strings one after the other."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self._size = 0
+
+    def add(self, blob: bytes) -> tuple[int, int]:
+        """Append `blob`; return its offset and length."""
+        at = self._size
+        self.parts.append(blob)
+        self._size += len(blob)
+        return at, len(blob)
 
 
 def copy_parser() -> tuple[int, str] | None:
@@ -53,7 +76,9 @@ def _modules(folder: Path, name: str) -> list[tuple[str, tuple[bool, bytes, byte
         is_package = parts[-1] == "__init__"
         module = ".".join((name, *(parts[:-1] if is_package else parts)))
         source = path.read_bytes()
-        code = compile(source, f"<emperord>/{path.relative_to(folder)}", "exec", dont_inherit=True)
+        code = compile(
+            source, f"<emperord>/{path.relative_to(folder)}", "exec", dont_inherit=True, optimize=2
+        )
         found.append((module, (is_package, source, marshal.dumps(code))))
     return found
 

@@ -19,11 +19,13 @@ import prctl
 from emperor.logfmt import Log
 from emperor.notify import STOPPING, WATCHDOG, Notifier, watchdog_interval_s
 from emperor.spawner.store import MasterChild, Store
+from limits.facts import probe
 from limits.pidfd import Exited, peek_exited, reap
 from limits.pidns import fork, fork_in_new_pid_namespace
 from vassal import bundle, packets
 from vassal.loop import Loop
 from vassal.master.mold_hands import Means
+from vassal.master.rehearsal import rehearse
 from vassal.master.service import become_master
 from vassal.messages import (
     DropListener,
@@ -83,12 +85,16 @@ class Spawner:
         self._started_at = 0.0
         self._start_at: float | None = 0.0
         self._means = _means()
+        # By whether the child gets a PID namespace. A child's parent is not checked: it
+        # asks for no death signal.
+        self._facts = {namespace: probe(can_pid_namespace=namespace) for namespace in (True, False)}
 
     def run(self) -> int:
         """Run until everything is stopped; return the exit status."""
         prctl.set_child_subreaper(1)
         self._loop.handle_signals(HANDLED, self._on_signal)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        rehearse(self._means, self._facts[True])
         # What was loaded until now is shared with every master: nobody writes into it.
         gc.collect()
         gc.freeze()
@@ -215,7 +221,8 @@ class Spawner:
             return
         if pid == 0:
             confinement = bytes(order.confinement)
-            become_master(theirs, order.vassal, confinement, order.pid_namespace, self._means)
+            facts = self._facts[order.pid_namespace]
+            become_master(theirs, order.vassal, confinement, facts, self._means)
         theirs.close()
         master = MasterChild(order.token, order.vassal, order.memo, pid, ours)
         self._store.add(master)

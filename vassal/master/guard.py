@@ -10,7 +10,7 @@ from limits.pidfd import send_signal
 from vassal import harakiri
 from vassal.master.lines import sanitize
 from vassal.master.rescue import answer_timeout
-from vassal.master.workforce import Workforce
+from vassal.master.workforce import WorkerProcess, Workforce
 from vassal.messages import Generation
 from vassal.runtime import scoreboard
 from vassal.runtime.scoreboard import SlotReading
@@ -34,6 +34,7 @@ class Guard:
         self._on_kill = on_kill
         self._limits = limits_of(workforce.generation)
         self._watched: dict[int, harakiri.Watched] = {}
+        self._owners: dict[int, WorkerProcess] = {}
         self._flag_raised = False
         self.look_at_ns: int | None = 0
         """When to call `look` next; None = when a worker says so."""
@@ -56,7 +57,7 @@ class Guard:
         scoreboard.lower_wake_flag(self._workforce.memory)
         expected_ns = self.look_at_ns or None
         verdict = harakiri.review(
-            map(self._request, slots), self._watched, self._limits, now_ns, expected_ns
+            map(self._request, slots), self._still_true(slots), self._limits, now_ns, expected_ns
         )
         self._watched = dict(verdict.watched)
         for slot in verdict.warn:
@@ -84,6 +85,21 @@ class Guard:
             self.wake()
         else:
             self.look_at_ns = now_ns + self._limits.limit_ns
+
+    def _still_true(self, slots: list[int]) -> dict[int, harakiri.Watched]:
+        """Return what is remembered of these slots, without what a former owner ran in them.
+
+        Every worker counts its requests from one: the ids alone would not tell them apart.
+        """
+        owners = {
+            slot: self._workforce.processes[self._workforce.worker_of(slot)] for slot in slots
+        }
+        former, self._owners = self._owners, owners
+        return {
+            slot: watched
+            for slot, watched in self._watched.items()
+            if slot in owners and former.get(slot) is owners[slot]
+        }
 
     def _request(self, slot: int) -> harakiri.Request:
         reading = scoreboard.read_slot(self._workforce.memory, slot)

@@ -56,16 +56,16 @@ class Master:
     ) -> None:
         self._output = output
         self._tell = tell
-        self._ledger = Ledger(output)
+        self.ledger = Ledger(output)
         self._molds = MoldHands(
             loop,
-            self._ledger,
+            self.ledger,
             means,
             steps_for,
             self._give_up,
             self._on_fork_failed,
         )
-        self._hands = WorkerHands(loop, self._ledger, tell, self._give_up, self._molds.replace)
+        self._hands = WorkerHands(loop, self.ledger, tell, self._give_up, self._molds.replace)
         self.state = MasterState.WAITING
 
     # ── orders from outside ──────────────────────────────────────────────────────────
@@ -76,7 +76,7 @@ class Master:
             packets.close_all(listeners)
             return
         self.state = MasterState.RUNNING
-        for crew in list(self._ledger.crews.values()):
+        for crew in list(self.ledger.crews.values()):
             if crew.role is Role.BUILDING:
                 self._drain(crew.number)
         problem = self._output.configure(generation.log)
@@ -85,9 +85,9 @@ class Master:
         self._output.forget_tail()
         number = generation.number
         force = Workforce(generation, listeners)
-        self._ledger.forces[number] = force
-        self._ledger.guards[number] = Guard(force, partial(self._hands.on_harakiri, number))
-        self._ledger.crews[number] = Crew(
+        self.ledger.forces[number] = force
+        self.ledger.guards[number] = Guard(force, partial(self._hands.on_harakiri, number))
+        self.ledger.crews[number] = Crew(
             number=number,
             role=Role.BUILDING,
             wanted=generation.workers,
@@ -98,9 +98,9 @@ class Master:
     def stop(self, timeout_s: float) -> None:
         """Drain everything; `state` becomes DONE when nothing is left."""
         self.state = MasterState.STOPPING
-        for number, crew in list(self._ledger.crews.items()):
+        for number, crew in list(self.ledger.crews.items()):
             bounded = min(crew.stop_timeout_s, timeout_s)
-            self._ledger.crews[number] = msgspec.structs.replace(crew, stop_timeout_s=bounded)
+            self.ledger.crews[number] = msgspec.structs.replace(crew, stop_timeout_s=bounded)
             self._drain(number)
 
     def reopen_logs(self) -> None:
@@ -109,19 +109,19 @@ class Master:
 
     def describe(self) -> Description:
         """Return the whole state, for status and for an emperor that was started anew."""
-        return self._ledger.describe(self.state.value)
+        return self.ledger.describe(self.state.value)
 
     # ── one turn ─────────────────────────────────────────────────────────────────────
 
     def act(self) -> float | None:
         """Do everything that is due; return how many seconds nothing more will be due."""
         now_ns = time.monotonic_ns()
-        for guard in list(self._ledger.guards.values()):
+        for guard in list(self.ledger.guards.values()):
             if guard.look_at_ns is not None and now_ns >= guard.look_at_ns:
                 guard.look(now_ns)
         for order in self._orders():
             self._carry_out(order)
-        if self.state is MasterState.STOPPING and not self._ledger.crews:
+        if self.state is MasterState.STOPPING and not self.ledger.crews:
             self.state = MasterState.DONE
         return self._sleep_s()
 
@@ -129,7 +129,7 @@ class Master:
         """Collect every child that ended; unknown ones are orphans of the tenant."""
         while (exited := peek_exited()) is not None:
             reap(exited.pid)
-            for number, force in list(self._ledger.forces.items()):
+            for number, force in list(self.ledger.forces.items()):
                 if force.mold is not None and force.mold.pid == exited.pid:
                     self._molds.on_exit(number, exited.exit_status, exited.signal)
                 for process in list(force.processes.values()):
@@ -139,8 +139,8 @@ class Master:
     def _orders(self) -> list[crews.Order]:
         found = []
         now = time.monotonic()
-        for number, crew in sorted(self._ledger.crews.items()):
-            own = {worker.number: worker for worker in self._ledger.workers_of(number)}
+        for number, crew in sorted(self.ledger.crews.items()):
+            own = {worker.number: worker for worker in self.ledger.workers_of(number)}
             found += crews.next_orders({number: crew}, own, now)
         return found
 
@@ -150,12 +150,10 @@ class Master:
         now_ns = time.monotonic_ns()
         looks = [
             guard.look_at_ns
-            for guard in self._ledger.guards.values()
+            for guard in self.ledger.guards.values()
             if guard.look_at_ns is not None
         ]
-        at = crews.next_look(
-            self._ledger.crews.values(), self._ledger.workers.values(), now_ns / 1e9
-        )
+        at = crews.next_look(self.ledger.crews.values(), self.ledger.workers.values(), now_ns / 1e9)
         if at is not None:
             looks.append(int(at * 1e9))
         if not looks:
@@ -186,25 +184,25 @@ class Master:
         self._hands.on_fork_failed(number, fields)
 
     def _promote(self, number: int) -> None:
-        for other in list(self._ledger.crews.values()):
+        for other in list(self.ledger.crews.values()):
             if other.role is Role.SERVING:
                 self._drain(other.number)
-        self._ledger.set_crew(number, role=Role.SERVING)
+        self.ledger.set_crew(number, role=Role.SERVING)
         self._tell(
             GenerationReady(
-                number=number, fingerprint=self._ledger.forces[number].generation.fingerprint
+                number=number, fingerprint=self.ledger.forces[number].generation.fingerprint
             )
         )
 
     def _give_up(self, number: int, failure: Failure) -> None:
         self._output.drain()
-        failure = self._ledger.note(failure)
-        serving = self._ledger.serving() is not None
+        failure = self.ledger.note(failure)
+        serving = self.ledger.serving() is not None
         self._drain(number)
         self._tell(
             GenerationFailed(
                 number=number,
-                fingerprint=self._ledger.forces[number].generation.fingerprint,
+                fingerprint=self.ledger.forces[number].generation.fingerprint,
                 failure=failure,
                 serving=serving,
             )
@@ -214,14 +212,14 @@ class Master:
             self.stop(0.5)
 
     def _drain(self, number: int) -> None:
-        self._ledger.set_crew(number, role=Role.DRAINING)
-        if self._ledger.crews[number].mold is not MoldState.CLOSED:
-            self._ledger.set_crew(number, mold=MoldState.CLOSED)
-            mold = self._ledger.forces[number].mold
+        self.ledger.set_crew(number, role=Role.DRAINING)
+        if self.ledger.crews[number].mold is not MoldState.CLOSED:
+            self.ledger.set_crew(number, mold=MoldState.CLOSED)
+            mold = self.ledger.forces[number].mold
             if mold is not None:
                 send_signal(mold.pidfd, SIGKILL)
 
     def _close(self, number: int) -> None:
         self._molds.forget(number)
-        self._ledger.forces.pop(number).close()
-        del self._ledger.crews[number], self._ledger.guards[number]
+        self.ledger.forces.pop(number).close()
+        del self.ledger.crews[number], self.ledger.guards[number]

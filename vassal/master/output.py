@@ -73,6 +73,12 @@ class Output:
         except OSError as error:
             self.emit(f"event=log_not_reopened error={error.strerror!r}")
 
+    def close(self) -> None:
+        """Close the pipe and the log."""
+        os.close(self._read_fd)
+        os.close(self.write_fd)
+        self._sink.close()
+
     def _on_readable(self) -> None:
         for _ in range(CHUNKS_PER_TURN):
             try:

@@ -14,7 +14,7 @@ import prctl
 
 from limits.apply import StepFailed, apply
 from limits.confinement import Confinement
-from limits.facts import probe
+from limits.facts import HostFacts, probe
 from limits.fds import close_all_fds_except
 from limits.plan import plan
 from limits.steps import Step
@@ -47,12 +47,13 @@ ORPHANED_STOP_S = 30.0
 
 
 def become_master(
-    channel: socket.socket, vassal: str, confinement: bytes, in_namespace: bool, means: Means
+    channel: socket.socket, vassal: str, confinement: bytes, facts: HostFacts, means: Means
 ) -> NoReturn:
     """Turn this freshly forked child into the master of `vassal`; the process ends here.
 
     Called with all signals blocked. Nothing of the parent but the channel, standard
-    error and the means stays open.
+    error and the means stays open. `facts` are the spawner's: probed once, they need
+    not be probed again in every child.
     """
     status = BIRTH_FAILED
     try:
@@ -69,9 +70,12 @@ def become_master(
         prctl.set_child_subreaper(1)
         prctl.set_name(f"master {vassal}"[:15])
         prctl.set_proctitle(f"emperor: master of {vassal}")
-        unsupported = _confine(channel, confinement, in_namespace)
+        unsupported = _confine(channel, confinement, facts)
         if unsupported is not None:
             packets.send(channel, encode(Born(unsupported=unsupported)))
+            # Inside a PID namespace the kernel does it, and ctypes costs a worker 1 MB.
+            in_namespace = facts.can_pid_namespace
+            means = msgspec.structs.replace(means, die_with_master=not in_namespace)
             status = Service(channel, vassal, means).run()
     finally:
         os._exit(status)
@@ -93,7 +97,8 @@ class Service:
         self._loop = Loop()
         self._untold: deque[bytes] = deque(maxlen=UNTOLD_MAX)
         output = Output(self._loop, vassal)
-        self._master = Master(self._loop, output, means, self._tell, steps_for)
+        self._output = output
+        self.master = Master(self._loop, output, means, self._tell, steps_for)
 
     def run(self) -> int:
         """Serve orders; return the exit status."""
@@ -101,17 +106,23 @@ class Service:
         # reach PID 1 of a namespace from inside it.
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(signum, signal.SIG_IGN)
-        self._loop.handle_signals([signal.SIGCHLD], lambda signum: self._master.reap())
+        self._loop.handle_signals([signal.SIGCHLD], lambda signum: self.master.reap())
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         self._loop.watch(self._channel.fileno(), self._on_order)
         while True:
-            sleep_s = self._master.act()
+            sleep_s = self.master.act()
             self._retell()
-            if self._master.state is MasterState.DONE:
+            if self.master.state is MasterState.DONE:
                 return 0
             if self._untold:
                 sleep_s = RETRY_S if sleep_s is None else min(sleep_s, RETRY_S)
             self._loop.turn(sleep_s)
+
+    def close(self) -> None:
+        """Close all that this object opened, and the channel. Only a rehearsal ends so."""
+        self._loop.close()
+        self._output.close()
+        self._channel.close()
 
     def _on_order(self) -> None:
         try:
@@ -122,7 +133,7 @@ class Service:
             # Emperor and spawner are both gone: nobody could ever steer this master again.
             self._loop.unwatch(self._channel.fileno())
             self._untold.clear()
-            self._master.stop(ORPHANED_STOP_S)
+            self.master.stop(ORPHANED_STOP_S)
             return
         try:
             order = decode_to_master(packet.data)
@@ -130,15 +141,15 @@ class Service:
             packets.close_all(packet.fds)
             return
         if isinstance(order, StartGeneration):
-            self._master.start_generation(order.generation, packet.fds)
+            self.master.start_generation(order.generation, packet.fds)
             return
         packets.close_all(packet.fds)
         if isinstance(order, Stop):
-            self._master.stop(order.timeout_s)
+            self.master.stop(order.timeout_s)
         elif isinstance(order, Describe):
-            self._tell(self._master.describe())
+            self._tell(self.master.describe())
         elif isinstance(order, ReopenLogs):
-            self._master.reopen_logs()
+            self.master.reopen_logs()
 
     def _tell(self, message: Message) -> None:
         try:
@@ -155,12 +166,12 @@ class Service:
 
 
 def _confine(
-    channel: socket.socket, confinement: bytes, in_namespace: bool
+    channel: socket.socket, confinement: bytes, facts: HostFacts
 ) -> tuple[str, ...] | None:
     """Apply the confinement; on failure tell the emperor and return None."""
     try:
         wanted = msgspec.json.decode(confinement, type=Confinement)
-        planned = plan(wanted, probe(can_pid_namespace=in_namespace))
+        planned = plan(wanted, facts)
         apply(planned.steps)
     except (StepFailed, msgspec.DecodeError, OSError) as error:
         failure = Failure(kind="birth", message=str(error), at=time.time())

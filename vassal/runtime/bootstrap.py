@@ -23,10 +23,20 @@ RUNTIME_FD = 4
 
 
 class RuntimeFinder:
-    """Finds and loads the modules of the runtime, and only those."""
+    """Finds and loads the modules of the runtime, and only those, out of descriptor 4."""
 
-    def __init__(self, bundle: bytes) -> None:
-        self._magic, self._modules, self.h11 = marshal.loads(bundle)
+    def __init__(self) -> None:
+        # pread: every mold of the spawner shares one file offset.
+        head = os.pread(RUNTIME_FD, 65536, 0)
+        index_at = head.index(b"\0") + 9
+        length = int(head[index_at - 8 : index_at])
+        self._magic, self._modules, self._h11 = marshal.loads(
+            os.pread(RUNTIME_FD, length, index_at)
+        )
+        self._blobs_at = index_at + length
+
+    def _read(self, at: int, length: int) -> bytes:
+        return os.pread(RUNTIME_FD, length, self._blobs_at + at)
 
     def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
         """Return the spec of a runtime module, None for every other name."""
@@ -38,27 +48,30 @@ class RuntimeFinder:
     def create_module(self, spec: object) -> None:
         """Leave the creation to the import system."""
 
-    def forget(self) -> None:
-        """Drop every source: all that a worker needs is loaded."""
-        self._modules = {}
-        self.h11 = {}
-
     def exec_module(self, module: "types.ModuleType") -> None:
         """Run the module's code: ours if this interpreter can read it, else its source."""
         name = module.__name__
-        _, source, code = self._modules[name]
+        _, source_at, source_length, code_at, code_length = self._modules[name]
         if self._magic == MAGIC_NUMBER:
-            exec(marshal.loads(code), module.__dict__)
+            code = marshal.loads(self._read(code_at, code_length))
         else:
-            exec(compile(source, "<emperord>/" + name, "exec", dont_inherit=True), module.__dict__)
+            source = self._read(source_at, source_length)
+            code = compile(source, "<emperord>/" + name, "exec", dont_inherit=True)
+        exec(code, module.__dict__)
+
+    def h11_sources(self) -> "dict[str, bytes]":
+        """Return the sources of h11 by module."""
+        return {name: self._read(*place) for name, place in self._h11.items()}
+
+    def forget(self) -> None:
+        """Close the descriptor: all that a worker needs is loaded."""
+        self._modules = {}
+        os.close(RUNTIME_FD)
 
 
 def boot() -> None:
     """Run the mold; MODE is `mold` or `solo`."""
-    # pread: every mold of the spawner shares one file offset.
-    content = os.pread(RUNTIME_FD, os.fstat(RUNTIME_FD).st_size, 0)
-    os.close(RUNTIME_FD)
-    sys.meta_path.append(RuntimeFinder(content.partition(b"\0")[2]))
+    sys.meta_path.append(RuntimeFinder())  # type: ignore[arg-type]
     mode, name = sys.argv[1:3]
     sys.modules["__main__"] = type(sys)("__main__")
     sys.argv = [""]

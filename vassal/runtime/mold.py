@@ -90,7 +90,7 @@ def _prepare_http(parser_fd: int, parser_name: str) -> None:
     if parser_name:
         httptools = parsers.load_httptools("/proc/self/fd/%d" % parser_fd, parser_name)
         os.close(parser_fd)
-    h11 = None if httptools is not None else parsers.load_h11(_loader().h11)
+    h11 = None if httptools is not None else parsers.load_h11(_loader().h11_sources())
     http.use_parsers(httptools, h11)
 
 
@@ -139,6 +139,7 @@ def _fork_worker(
 
 def _become_worker(control: _socket.socket) -> None:
     """Fork once more and let the middle process go, so that our parent becomes the master."""
+    middle = os.getpid()
     try:
         gone_read, gone_write = os.pipe()
         if os.fork():
@@ -146,8 +147,12 @@ def _become_worker(control: _socket.socket) -> None:
     except OSError as error:
         os._exit(error.errno or 1)
     os.close(gone_write)
-    os.read(gone_read, 1)  # ends when the middle process is gone
+    os.read(gone_read, 1)  # ends when the middle process goes
     os.close(gone_read)
+    # Its descriptors are closed a little before its children get their new parent, and
+    # the master takes nobody's hello but its own child's.
+    while os.getppid() == middle:
+        os.sched_yield()
     control.close()
 
 

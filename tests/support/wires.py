@@ -1,0 +1,81 @@
+"""Minimal clients of the protocols that web servers speak to workers: one GET each."""
+
+import socket
+import struct
+
+
+def ask_uwsgi(path: str, uri: str) -> tuple[int, bytes]:
+    """Return (status, body) of a GET over the unix socket at `path`."""
+    variables = b"".join(_uwsgi_text(k) + _uwsgi_text(v) for k, v in _variables(uri).items())
+    packet = struct.pack("<BHB", 0, len(variables), 0) + variables
+    return _parsed(_exchange(path, packet))
+
+
+def ask_scgi(path: str, uri: str) -> tuple[int, bytes]:
+    """Return (status, body) of a GET over the unix socket at `path`."""
+    variables = {"CONTENT_LENGTH": "0", "SCGI": "1"} | _variables(uri)
+    text = "".join(f"{key}\0{value}\0" for key, value in variables.items()).encode()
+    return _parsed(_exchange(path, b"%d:%b," % (len(text), text)))
+
+
+def ask_fastcgi(path: str, uri: str) -> tuple[int, bytes]:
+    """Return (status, body) of a GET over the unix socket at `path`; the stream's id is 7."""
+    params = b"".join(
+        bytes((len(key), len(value))) + key.encode() + value.encode()
+        for key, value in _variables(uri).items()
+    )
+    begin = _fastcgi(1, struct.pack(">HB5x", 1, 0))
+    answer = _exchange(path, begin + _fastcgi(4, params) + _fastcgi(4, b"") + _fastcgi(5, b""))
+    output = b""
+    ended = False
+    while answer:
+        version, kind, stream, length, padding = struct.unpack_from(">BBHHB", answer)
+        assert (version, stream) == (1, 7)
+        assert not ended
+        if kind == 6:
+            output += answer[8 : 8 + length]
+        ended = kind == 3
+        answer = answer[8 + length + padding :]
+    assert ended, "the stream was not ended"
+    return _parsed(output)
+
+
+def _variables(uri: str) -> dict[str, str]:
+    return {
+        "REQUEST_METHOD": "GET",
+        "REQUEST_URI": uri,
+        "PATH_INFO": uri,
+        "SCRIPT_NAME": "",
+        "QUERY_STRING": "",
+        "SERVER_NAME": "test",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+    }
+
+
+def _uwsgi_text(text: str) -> bytes:
+    return struct.pack("<H", len(text)) + text.encode()
+
+
+def _fastcgi(kind: int, content: bytes) -> bytes:
+    return struct.pack(">BBHHBx", 1, kind, 7, len(content), 0) + content
+
+
+def _exchange(path: str, request: bytes) -> bytes:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(10)
+        client.connect(path)
+        client.sendall(request)
+        parts = []
+        while data := client.recv(65536):
+            parts.append(data)
+        return b"".join(parts)
+
+
+def _parsed(answer: bytes) -> tuple[int, bytes]:
+    """Return (status, body) of an answer with an HTTP or a CGI head."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    first, _, _ = head.partition(b"\r\n")
+    name, _, rest = first.partition(b" ")
+    assert name in (b"HTTP/1.1", b"Status:"), answer[:200]
+    return int(rest.split()[0]), body

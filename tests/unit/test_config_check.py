@@ -1,0 +1,63 @@
+"""`emperor check`: files by themselves, and together."""
+
+import pytest
+
+from emperor.config.check import check_files
+
+GOOD = 'app = "a:b"\nlisten = "http+unix:///run/{}.sock"\n'
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def lines(*paths):
+    return [str(problem) for problem in check_files(paths)]
+
+
+def test_good_files_have_no_problems(folder):
+    (folder / "a.toml").write_text(GOOD.format("a"))
+    (folder / "b.toml").write_text(GOOD.format("b"))
+    assert lines("a.toml", str(folder / "b.toml"), "a.toml") == []
+
+
+def test_problems_of_all_files_are_reported_under_the_names_that_were_given(folder):
+    (folder / "a.toml").write_text("app = 1\n" + GOOD.format("a").partition("\n")[2])
+    (folder / "b.toml").write_text("workers = none\n")
+    (folder / "c.ini").write_text(GOOD)
+    (folder / "d.toml").mkdir()
+    (folder / "e.toml").touch()
+    assert lines("./a.toml", "b.toml", "c.ini", "d.toml", "e.toml", "f.toml") == [
+        './a.toml:1: app: 1 is not an application; write "blog.wsgi:application"',
+        'b.toml:1: syntax: none is no TOML value; write workers = "none"',
+        'c.ini:1: file: "c.ini" is no name of a vassal file; '
+        "write a name like blog.toml: letters, digits, -, _ and single dots, at most 63",
+        "d.toml:1: file: is a folder; write a regular file",
+        "e.toml:1: file: is empty; write app and listen",
+        "f.toml:1: file: does not exist; write the path of a vassal file",
+    ]
+
+
+def test_two_files_cannot_have_one_address_host_or_name(folder):
+    (folder / "a.toml").write_text(
+        'app = "a:b"\nlisten = ["http://:8000", "http+unix:///run/a"]\nhosts = ["a.b"]\n'
+    )
+    (folder / "b.toml").write_text(
+        'app = "a:b"\nhosts = [\n"c.d",\n"A.B"]\n'
+        'listen = [\n"uwsgi+unix:///run/b",\n"uwsgi://127.0.0.1:8000"\n]\n'
+    )
+    (folder / "x").mkdir()
+    (folder / "x" / "a.toml").write_text(GOOD.format("other"))
+    assert lines("a.toml", "b.toml", "x/a.toml") == [
+        'b.toml:7: listen[1]: "uwsgi://127.0.0.1:8000" is taken: '
+        'a.toml listens on "http://:8000"; write another address',
+        'b.toml:4: hosts[1]: "a.b" is taken by a.toml; write it in one file only',
+        "x/a.toml:1: file: a.toml describes a already; rename one of them",
+    ]
+
+
+def test_emperors_own_file_is_checked_as_such(folder):
+    (folder / "emperor.toml").write_text('directories = ["v"]\nwatc = "poll"\n')
+    assert lines("emperor.toml") == ["emperor.toml:2: watc: unknown key; did you mean watch?"]

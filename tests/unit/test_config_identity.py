@@ -1,0 +1,190 @@
+"""Whom a vassal runs as."""
+
+import os
+
+import msgspec
+import pytest
+
+from emperor.config.identity import Account, Identity, RunAs, decide, judge, look_up
+from emperor.config.problems import Problem
+from emperor.config.settings import Policy, VassalSettings
+
+BLOG = Account(1000, 1000, (1000, 33), "blog", "/home/blog", "/bin/bash")
+NOBODY = Account(65534, 65534, (65534,), "nobody", "/nonexistent", "/usr/sbin/nologin")
+ROOT = Account(0, 0, (0,), "root", "/root", "/bin/bash")
+ACCOUNTS = {account.user: account for account in (BLOG, NOBODY, ROOT)} | {"toor": ROOT}
+GROUPS = {"blog": 1000, "www-data": 33, "shadow": 42, "root": 0}
+
+
+def decided(owner, user=None, group=None, policy=Policy(), emperor=0):  # noqa: B008
+    """Return decide and judge together, with a user database of our own."""
+    settings = VassalSettings(
+        name="blog", app="a:b", directory="/", listen=(), user=user, group=group
+    )
+    run_as = decide(owner, emperor, settings, policy, "blog.toml")
+    if isinstance(run_as, Problem):
+        return run_as
+    by_uid = {account.uid: account for account in ACCOUNTS.values()}
+    account = ACCOUNTS.get(run_as.user) if run_as.user else by_uid.get(run_as.only_uid)
+    return judge(run_as, account, GROUPS.get(run_as.group))
+
+
+def identity(account, gid=None):
+    return Identity(
+        uid=account.uid,
+        gid=account.gid if gid is None else gid,
+        groups=account.groups,
+        user=account.user,
+        home=account.home,
+        shell=account.shell,
+    )
+
+
+ALLOW = Policy(allow_root=True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "result"),
+    [
+        ({"owner": 0}, identity(NOBODY)),
+        ({"owner": 0, "policy": Policy(default_user="blog")}, identity(BLOG)),
+        ({"owner": 0, "user": "blog"}, identity(BLOG)),
+        ({"owner": 0, "user": "blog", "group": "shadow"}, identity(BLOG, 42)),
+        ({"owner": 0, "user": "root", "policy": ALLOW}, identity(ROOT)),
+        ({"owner": 0, "user": "blog", "group": "root", "policy": ALLOW}, identity(BLOG, 0)),
+        ({"owner": 1000}, identity(BLOG)),
+        ({"owner": 1000, "user": "blog"}, identity(BLOG)),
+        ({"owner": 1000, "group": "www-data"}, identity(BLOG, 33)),
+        ({"owner": 1000, "group": "blog"}, identity(BLOG)),
+        ({"owner": 1000, "emperor": 1000}, identity(BLOG)),
+        ({"owner": 0, "emperor": 1000}, identity(BLOG)),
+        ({"owner": 1000, "emperor": 1000, "user": "blog", "group": "blog"}, identity(BLOG)),
+    ],
+)
+def test_vassal_runs_as_its_file_allows(asked, result):
+    assert decided(**asked) == result
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (
+            {"owner": 0, "user": "root"},
+            'user: "root" is root; '
+            "write another user, or allow_root = true under [policy] in the emperor's file",
+        ),
+        (
+            {"owner": 0, "user": "toor"},
+            'user: "root" is root; '
+            "write another user, or allow_root = true under [policy] in the emperor's file",
+        ),
+        (
+            {"owner": 0, "policy": Policy(default_user="root")},
+            'user: the policy\'s default_user is "root", which is root; '
+            'write user = "blog", or allow_root = true under [policy] in the emperor\'s file',
+        ),
+        (
+            {"owner": 0, "policy": Policy(default_user="gone")},
+            'user: the policy\'s default_user "gone" does not exist; '
+            'write user = "blog" here, or correct default_user in the emperor\'s file',
+        ),
+        (
+            {"owner": 0, "user": "blgo"},
+            'user: there is no user "blgo"; create the account, or write another name',
+        ),
+        (
+            {"owner": 0, "user": "blog", "group": "gone"},
+            'group: there is no group "gone"; create it, or write another name',
+        ),
+        (
+            {"owner": 0, "user": "blog", "group": "root"},
+            'group: "root" is root\'s; '
+            "write another group, or allow_root = true under [policy] in the emperor's file",
+        ),
+        (
+            {"owner": 1000, "user": "root"},
+            'user: the file belongs to uid 1000, which may not run as "root"; '
+            "remove user, or let root own the file",
+        ),
+        (
+            {"owner": 1000, "user": "nobody", "policy": ALLOW},
+            'user: the file belongs to uid 1000, which may not run as "nobody"; '
+            "remove user, or let root own the file",
+        ),
+        (
+            {"owner": 1000, "group": "shadow", "policy": ALLOW},
+            'group: "blog", who owns the file, is not a member of "shadow"; '
+            "write a group of the owner's, or remove group",
+        ),
+        (
+            {"owner": 1000, "group": "root", "policy": ALLOW},
+            'group: "blog", who owns the file, is not a member of "root"; '
+            "write a group of the owner's, or remove group",
+        ),
+        (
+            {"owner": 4711},
+            "user: the file's owner, uid 4711, has no account; "
+            "create the account, or give the file to another owner",
+        ),
+        (
+            {"owner": 4711, "emperor": 1000},
+            "user: the file belongs to uid 4711, and this emperor runs as uid 1000; "
+            "run the emperor as root, or make the file your own",
+        ),
+        (
+            {"owner": 1000, "emperor": 1000, "user": "root"},
+            'user: the emperor runs as uid 1000 and cannot become "root"; '
+            "remove user, or run the emperor as root",
+        ),
+        (
+            {"owner": 1000, "emperor": 1000, "group": "www-data"},
+            'group: the emperor cannot change to the group "www-data" without being root; '
+            "remove group, or run the emperor as root",
+        ),
+    ],
+)
+def test_what_a_file_may_not_ask_for_is_refused_with_the_key(asked, message):
+    assert str(decided(**asked)) == f"blog.toml:1: {message}"
+
+
+def test_no_file_of_a_tenant_ever_runs_as_another_account():
+    for user in (None, *ACCOUNTS):
+        for group in (None, *GROUPS):
+            for policy in (Policy(), ALLOW, Policy(default_user="root", allow_root=True)):
+                result = decided(1000, user, group, policy)
+                if isinstance(result, Identity):
+                    assert result.uid == 1000
+                    assert result.gid in (1000, 33)
+
+
+def test_root_is_never_reached_without_the_policys_word():
+    for owner in (0, 1000, 65534):
+        for user in (None, *ACCOUNTS):
+            for group in (None, *GROUPS):
+                result = decided(owner, user, group)
+                assert isinstance(result, Problem) or (result.uid and result.gid)
+
+
+def test_names_and_numbers_are_looked_up_on_the_host():
+    by_name = look_up(RunAs(file="f", user="root", group="root", allow_root=True))
+    assert isinstance(by_name, Identity)
+    assert (by_name.uid, by_name.gid, by_name.user) == (0, 0, "root")
+    assert look_up(RunAs(file="f", user="0", group="0", allow_root=True)) == by_name
+    assert isinstance(look_up(RunAs(file="f", user="0")), Problem)
+    for user in ("no-such-user", "4294967295", "99999999999999999999"):
+        assert "there is no user" in str(look_up(RunAs(file="f", user=user)))
+    for group in ("no-such-group", "99999999999999999999"):
+        refused = look_up(RunAs(file="f", user="0", group=group, allow_root=True))
+        assert "there is no group" in str(refused)
+
+
+def test_emperor_without_root_runs_everything_as_itself():
+    own = look_up(RunAs(file="f", only_uid=os.geteuid(), as_root=False))
+    assert isinstance(own, Identity)
+    assert (own.uid, own.gid) == (os.geteuid(), os.getegid())
+    assert own.home.startswith("/")
+
+
+def test_decision_can_be_told_in_json():
+    run_as = RunAs(file="f", user="blog")
+    assert msgspec.json.decode(msgspec.json.encode(run_as), type=RunAs) == run_as
