@@ -13,7 +13,10 @@ import msgspec
 
 from emperor.brain import interpreter
 from emperor.brain.birth import Spec, build
-from emperor.brain.fleet import Fleet, Publish, Wish
+from emperor.brain.fleet import Fleet
+from emperor.brain.roll import Publish
+from emperor.brain.tenancy import refusals
+from emperor.brain.wishes import Wish
 from emperor.config.identity import Identity, decide, look_up
 from emperor.config.parser_process import ParserProcess
 from emperor.config.problems import ConfigError, Problem
@@ -248,6 +251,11 @@ class Catalog:
         identity = look_up(decided)
         if isinstance(identity, Problem):
             raise ConfigError([identity])
+        if owner_uid not in (0, os.geteuid()):
+            sockets_dir = f"{self._settings.runtime_dir}/sockets"
+            problems = refusals(settings, identity, sockets_dir, path)
+            if problems:
+                raise ConfigError(problems)
         python = interpreter.choose(settings.python, identity)
         lang = os.environ.get("LANG", "C.UTF-8")
         target = self._log_target(settings, identity)

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from emperor.brain.fleet import Fleet, Publish
+from emperor.brain.fleet import Fleet
+from emperor.brain.roll import Publish
 from emperor.config.settings import VassalSettings
 from emperor.hosts import Claim, HostLinks, plan_hosts
 

@@ -12,9 +12,10 @@ import msgspec
 
 from emperor.brain.catalog import Catalog
 from emperor.brain.eventstream import EventStream
-from emperor.brain.fleet import Fleet, Wish
+from emperor.brain.fleet import Fleet
 from emperor.brain.host import processes_below
 from emperor.brain.views import explanation, vassal_status
+from emperor.brain.wishes import Wish
 from emperor.core.registry import RUNNING, Vassal
 from emperor.status import (
     EmperorStatus,
@@ -40,9 +41,16 @@ class BrainSteering:
 
     async def status(self) -> Status:
         """Return everything; masters that do not answer within a second show no workers."""
-        vassals = await asyncio.gather(*(self.vassal(name) for name in self.names()))
+        found = await asyncio.gather(*(self._vassal_or_none(name) for name in self.names()))
+        vassals = [vassal for vassal in found if vassal is not None]
         about = msgspec.structs.replace(self._about, errors=self._catalog.stray_problems())
         return Status(emperor=about, vassals=tuple(vassals))
+
+    async def _vassal_or_none(self, name: str) -> VassalStatus | None:
+        try:
+            return await self.vassal(name)
+        except UnknownVassal:
+            return None  # removed while its master was asked
 
     async def vassal(self, name: str) -> VassalStatus:
         """Return one vassal's status; raise UnknownVassal."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from emperor.brain.fleet import Wish
+from emperor.brain.wishes import Wish
 from emperor.config.vassal_file import written
 from emperor.core.reconcile import decide, why_not_yet
 from emperor.core.registry import Vassal

@@ -92,9 +92,10 @@ class Spawner:
     def run(self) -> int:
         """Run until everything is stopped; return the exit status."""
         prctl.set_child_subreaper(1)
+        # Before our own signals: closing a rehearsal's loop takes the wake-up pipe away.
+        rehearse(self._means, self._facts[True])
         self._loop.handle_signals(HANDLED, self._on_signal)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        rehearse(self._means, self._facts[True])
         # What was loaded until now is shared with every master: nobody writes into it.
         gc.collect()
         gc.freeze()

@@ -15,7 +15,7 @@ from tests.support.wait import wait_until
 from tests.support.wires import ask_fastcgi, ask_scgi, ask_uwsgi
 
 HANGS = r'''
-import ctypes, errno, gc, os, re, signal, subprocess, sys, threading, time
+import ctypes, errno, itertools, os, re, signal, subprocess, sys, threading, time
 
 
 def application(environ, start_response):
@@ -38,8 +38,15 @@ def do_spin(environ, argument):
         pass
 
 
-def do_csleep(environ, argument):
-    ctypes.PyDLL(None).sleep(60)  # PyDLL keeps the GIL
+def do_deadlock(environ, argument):
+    libc = ctypes.PyDLL(None)  # PyDLL keeps the GIL
+    mutex = ctypes.create_string_buffer(64)
+    libc.pthread_mutex_lock(mutex)
+    libc.pthread_mutex_lock(mutex)
+
+
+def do_csum(environ, argument):
+    sum(itertools.repeat(0))  # never leaves C
 
 
 def do_regex(environ, argument):
@@ -95,9 +102,9 @@ def do_forge(environ, argument):
     slot = environ["emperor.set_harakiri"].__self__._slot
     scoreboard = sys.modules["_emperord.scoreboard"]
     at = slot._at + scoreboard._offset_of("method")
-    slot._memory[at : at + 13] = b"A\nevent=forge\x1b"
+    slot._memory[at : at + 14] = b"A\nevent=forge\x1b"
     at = slot._at + scoreboard._offset_of("uri")
-    slot._memory[at : at + 13] = b"B\nevent=forge\x1b"
+    slot._memory[at : at + 14] = b"B\nevent=forge\x1b"
     time.sleep(60)
 
 
@@ -208,7 +215,7 @@ def test_kill_is_logged_with_stacks_request_and_times(emperor: Emperor) -> None:
     wait_until(lambda: "event=worker_died" in emperor.log(), what="the emperor's log")
 
 
-@pytest.mark.parametrize("path", ["csleep", "regex", "mask", "ignore", "stop", "swallow", "child"])
+@pytest.mark.parametrize("path", ["deadlock", "csum", "regex", "mask", "ignore", "stop", "swallow", "child"])
 def test_whatever_the_application_does_it_is_killed_on_time(emperor: Emperor, path: str) -> None:
     port = hangs(emperor)
     answer, took = timed(lambda: get(port, "/" + path))

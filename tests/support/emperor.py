@@ -149,8 +149,10 @@ class Emperor:
             connection.close()
 
     def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.ask("GET", "/v1/status")[1]
-        return found
+        code, found = self.ask("GET", "/v1/status")
+        assert code == 200, found
+        status: dict[str, Any] = found
+        return status
 
     def vassal(self, name: str) -> dict[str, Any]:
         """Return one vassal's status; {} when there is none."""

@@ -91,7 +91,9 @@ class WorkerHands:
         elif verb == frames.HELLO:
             self._adopt(number, process, packet.pid)
         elif verb == frames.READY and self._ledger.workers[key].state is WorkerState.STARTING:
-            self._ledger.set_worker(key, state=WorkerState.READY, deadline=None)
+            # One that was not adopted could not be killed later: it ends at its deadline.
+            if process.pid:
+                self._ledger.set_worker(key, state=WorkerState.READY, deadline=None)
         elif verb == frames.RETIRING and self._ledger.workers[key].state is WorkerState.READY:
             reason = fields.get("reason", "")[:40]
             self._output.emit(f"event=worker_retiring slot={process.number} reason={reason!r}")
@@ -108,9 +110,10 @@ class WorkerHands:
                 return
         try:
             pidfd = os.pidfd_open(pid)
+        except OSError:
+            return  # gone already, or out of descriptors: its deadline ends it
+        try:
             os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ProcessLookupError:
-            return
         except ChildProcessError:
             os.close(pidfd)
             return

@@ -1,0 +1,176 @@
+"""The brain's hands: carries out what `reconcile` decided, one short method a deed."""
+
+import json
+import random
+import uuid
+from collections.abc import Callable
+
+import msgspec
+
+from emperor.brain.links import ChannelFull
+from emperor.brain.listeners import ListenError, Listeners
+from emperor.brain.masters import Masters
+from emperor.brain.roll import EXIT_PATIENCE_S, Roll
+from emperor.core.reconcile import (
+    Action,
+    ForgetVassal,
+    KillVassal,
+    ReloadVassal,
+    SettleVassal,
+    StartVassal,
+    StopVassal,
+)
+from emperor.core.registry import RUNNING, Fact, Vassal, advance, fail
+from emperor.status import VassalState
+from limits.facts import HostFacts
+from vassal.messages import (
+    Failure,
+    KillMaster,
+    Message,
+    MessageError,
+    SpawnMaster,
+    StartGeneration,
+    Stop,
+)
+
+START_GRACE_S = 10.0
+STOP_GRACE_S = 5.0
+
+
+class Deeds:
+    """Acts on spawner, masters and listeners, and enters into the roll what it did."""
+
+    def __init__(
+        self,
+        roll: Roll,
+        masters: Masters,
+        listeners: Listeners,
+        to_spawner: Callable[[Message, list[int]], None],
+        facts: HostFacts,
+    ) -> None:
+        self._roll = roll
+        self._masters = masters
+        self._listeners = listeners
+        self._to_spawner = to_spawner
+        self._facts = facts
+
+    def act(self, action: Action, now: float) -> None:
+        """Do one thing now; `now` is monotonic seconds."""
+        vassal = self._roll.get(action.name)
+        match action:
+            case StartVassal():
+                self._start(vassal, now)
+            case ReloadVassal():
+                self._reload(vassal, now)
+            case StopVassal(why=why):
+                self._stop(vassal, why, now)
+            case KillVassal():
+                self._kill(vassal, now)
+            case SettleVassal():
+                self._roll.vassals[vassal.name] = advance(vassal, Fact.SETTLED, now)
+            case ForgetVassal():
+                self._forget(vassal)
+
+    def _start(self, vassal: Vassal, now: float) -> None:
+        wish = self._roll.wishes[vassal.name]
+        desired, spec = wish.desired(), wish.spec
+        assert spec is not None  # decide() starts nothing without a fingerprint
+        attempt = {"attempted": desired.fingerprint, "birth": desired.birth}
+        token = uuid.uuid4().hex
+        self._roll.name_token(token, vassal.name)
+        record = advance(
+            vassal,
+            Fact.START_BEGAN,
+            now,
+            token=token,
+            pid=0,
+            deadline=now + spec.settings.spawn_timeout + START_GRACE_S,
+            **attempt,
+        )
+        self._roll.set(record)
+        try:
+            self._listeners.prepare(spec.settings, spec.identity)
+        except ListenError as error:
+            self._roll.lose(record, Failure(kind="listen", message=str(error)), token=None)
+            return
+        self._to_spawner(
+            SpawnMaster(
+                token=token,
+                vassal=vassal.name,
+                memo=json.dumps({"birth": desired.birth}),
+                pid_namespace=self._facts.can_pid_namespace,
+                confinement=msgspec.Raw(msgspec.json.encode(spec.confinement)),
+            ),
+            [],
+        )
+        self._roll.publish("info", "vassal_starting", vassal.name, {"user": spec.identity.user})
+
+    def _reload(self, vassal: Vassal, now: float) -> None:
+        record = advance(vassal, Fact.RELOAD_BEGAN, now)
+        self._roll.set(record)
+        if vassal.state is VassalState.STARTING and vassal.pid == 0:
+            # Its master is not there yet and will get the newest generation anyway.
+            wanted = self._roll.wishes[vassal.name].desired().fingerprint
+            self._roll.vassals[vassal.name] = msgspec.structs.replace(record, attempted=wanted)
+            return
+        self.send_generation(record)
+
+    def send_generation(self, vassal: Vassal) -> None:
+        """Tell the master of `vassal` to build the generation that is wanted now."""
+        wish = self._roll.wishes[vassal.name]
+        spec, fingerprint = wish.spec, wish.desired().fingerprint
+        if spec is None or fingerprint is None or not self._masters.is_connected(vassal.token):
+            return
+        number = vassal.generation + 1
+        record = msgspec.structs.replace(vassal, attempted=fingerprint, generation=number)
+        self._roll.set(record)
+        try:
+            sockets = self._listeners.prepare(spec.settings, spec.identity)
+            generation = msgspec.structs.replace(
+                spec.generation, number=number, fingerprint=fingerprint
+            )
+            fds = [held.fileno() for held in sockets]
+            self._masters.send(vassal.token, StartGeneration(generation=generation), fds)
+        except ListenError as error:
+            self._on_not_built(record, Failure(kind="listen", message=str(error)))
+        except (MessageError, ChannelFull) as error:
+            self._on_not_built(record, Failure(kind="config", message=str(error)))
+        else:
+            self._roll.publish("info", "generation_started", vassal.name, {"generation": number})
+
+    def _on_not_built(self, vassal: Vassal, failure: Failure) -> None:
+        """A generation could not even be asked for."""
+        if vassal.serving is not None:
+            self._roll.reload_failed(vassal, failure)
+            return
+        self._roll.lose(vassal, failure, token=vassal.token)
+        if vassal.token is not None:
+            self._to_spawner(KillMaster(token=vassal.token), [])
+
+    def _stop(self, vassal: Vassal, why: str, now: float) -> None:
+        wish = self._roll.wishes.get(vassal.name)
+        timeout_s = wish.spec.settings.stop_timeout if wish and wish.spec else 30.0
+        self._roll.vassals[vassal.name] = advance(
+            vassal, Fact.STOP_BEGAN, now, deadline=now + timeout_s + STOP_GRACE_S
+        )
+        self._masters.send(vassal.token, Stop(timeout_s=timeout_s))
+        self._roll.publish("info", "vassal_stopping", vassal.name, {"reason": why})
+
+    def _kill(self, vassal: Vassal, now: float) -> None:
+        self._roll.publish(
+            "warning", "master_killed", vassal.name, {"pid": vassal.pid, "reason": "deadline"}
+        )
+        if vassal.token is not None:
+            self._to_spawner(KillMaster(token=vassal.token), [])
+        record = msgspec.structs.replace(vassal, deadline=now + EXIT_PATIENCE_S)
+        if vassal.state in RUNNING:
+            failure = Failure(kind="spawn-timeout", message="the master did not answer in time")
+            record = fail(record, failure, now, self._roll.policy, random.random())
+            record = msgspec.structs.replace(record, deadline=now + EXIT_PATIENCE_S)
+        self._roll.set(record)
+
+    def _forget(self, vassal: Vassal) -> None:
+        self._listeners.keep_only(vassal.name, set())
+        self._roll.vassals.pop(vassal.name, None)
+        self._roll.unsupported.pop(vassal.name, None)
+        self._roll.publish("info", "vassal_removed", vassal.name, {})

@@ -1,0 +1,243 @@
+"""Takes in what spawner and masters say, and enters it into the roll."""
+
+import json
+import socket
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from emperor.brain.deeds import START_GRACE_S, STOP_GRACE_S, Deeds
+from emperor.brain.listeners import Listeners
+from emperor.brain.masters import Masters
+from emperor.brain.roll import Roll
+from emperor.brain.wishes import serial_of
+from emperor.core.registry import RUNNING, Fact, Vassal, advance
+from emperor.status import VassalState
+from vassal.messages import (
+    BirthFailed,
+    Born,
+    Describe,
+    Description,
+    Failure,
+    FromMaster,
+    FromSpawner,
+    GenerationFailed,
+    GenerationReady,
+    HeldListener,
+    HeldMaster,
+    KillMaster,
+    MasterExited,
+    MasterNotSpawned,
+    MasterSpawned,
+    Message,
+    Stop,
+    WorkerDied,
+)
+
+ADOPTED_START_S = 120.0
+"""How long a master that was found starting may still take."""
+
+
+class Facts:
+    """Every message changes one record and asks for another look."""
+
+    def __init__(
+        self,
+        roll: Roll,
+        masters: Masters,
+        listeners: Listeners,
+        deeds: Deeds,
+        to_spawner: Callable[[Message, list[int]], None],
+        look: Callable[[], None],
+    ) -> None:
+        self._roll = roll
+        self._masters = masters
+        self._listeners = listeners
+        self._deeds = deeds
+        self._to_spawner = to_spawner
+        self._look = look
+        self._adopting: set[str] = set()
+
+    def on_spawner_message(self, message: FromSpawner, fds: list[int]) -> None:
+        """Take in one fact; the descriptors become the fleet's."""
+        match message:
+            case HeldListener(key=key):
+                self._listeners.adopt(key, fds[0])
+            case HeldMaster():
+                self._adopt(message, socket.socket(fileno=fds[0]))
+            case MasterSpawned():
+                self._on_spawned(message, socket.socket(fileno=fds[0]))
+            case MasterNotSpawned(token=token):
+                vassal = self._roll.by_token(token)
+                if vassal is not None:
+                    failure = Failure(kind="crash", message=message.message)
+                    self._roll.lose(vassal, failure, token=None)
+            case MasterExited():
+                self._on_master_exited(message)
+            case _:
+                pass
+        self._look()
+
+    @property
+    def is_adopting(self) -> bool:
+        """Whether an adopted master has not yet said what it is."""
+        return bool(self._adopting)
+
+    def _adopt(self, held: HeldMaster, channel: socket.socket) -> None:
+        """A master that outlived an earlier emperor: ask it what it is."""
+        now = time.monotonic()
+        try:
+            birth = str(json.loads(held.memo)["birth"])
+        except (ValueError, KeyError, TypeError):
+            birth = ""
+        self._roll.vassals[held.vassal] = Vassal(
+            name=held.vassal,
+            state=VassalState.STARTING,
+            since=now,
+            token=held.token,
+            pid=held.pid,
+            birth=birth,
+            deadline=now + START_GRACE_S,
+        )
+        self._roll.name_token(held.token, held.vassal)
+        self._adopting.add(held.token)
+        self._masters.connect(held.token, channel)
+        self._masters.send(held.token, Describe())
+
+    def _on_spawned(self, message: MasterSpawned, channel: socket.socket) -> None:
+        vassal = self._roll.by_token(message.token)
+        if vassal is None:
+            channel.close()
+            self._to_spawner(KillMaster(token=message.token), [])
+            return
+        self._masters.connect(message.token, channel)
+        record = msgspec.structs.replace(vassal, pid=message.pid)
+        self._roll.set(record)
+        if record.state is VassalState.STARTING:
+            self._deeds.send_generation(record)
+        elif record.state is VassalState.STOPPING:
+            self._masters.send(message.token, Stop(timeout_s=0.0))
+
+    def _on_master_exited(self, message: MasterExited) -> None:
+        vassal = self._roll.by_token(message.token)
+        self._masters.drop(message.token)
+        self._adopting.discard(message.token)
+        self._roll.forget_token(message.token)
+        if vassal is None:
+            return
+        if vassal.state in RUNNING:
+            self._roll.publish(
+                "error",
+                "master_died",
+                vassal.name,
+                {"pid": message.pid, "exit_status": message.exit_status, "signal": message.signal},
+            )
+            failure = Failure(
+                kind="crash",
+                message="the master died",
+                exit_status=message.exit_status,
+                signal=message.signal,
+            )
+            self._roll.lose(vassal, failure, token=None)
+            return
+        record = advance(vassal, Fact.MASTER_GONE, time.monotonic(), token=None, pid=0)
+        record = msgspec.structs.replace(
+            record,
+            serving=None,
+            attempted=None if record.state is VassalState.STOPPED else record.attempted,
+            deadline=None,
+        )
+        self._roll.set(record)
+        if record.state is VassalState.STOPPED:
+            self._roll.publish("info", "vassal_stopped", vassal.name, {})
+
+    # ── facts from masters ───────────────────────────────────────────────────────────
+
+    def on_master_message(self, token: str, message: FromMaster) -> None:
+        """Take in one fact from the master `token`."""
+        vassal = self._roll.by_token(token)
+        if vassal is None:
+            return
+        match message:
+            case Description():
+                self._on_description(vassal, token, message)
+            case Born(unsupported=unsupported):
+                self._roll.unsupported[vassal.name] = unsupported[:100]
+            case BirthFailed(failure=failure):
+                self._roll.lose(vassal, failure, token=token)
+            case GenerationReady(fingerprint=fingerprint):
+                self._on_ready(vassal, fingerprint)
+            case GenerationFailed(failure=failure, serving=serving):
+                if serving:
+                    self._roll.reload_failed(vassal, failure)
+                else:
+                    self._roll.lose(vassal, failure, token=token)
+            case WorkerDied(failure=failure, worker=worker):
+                self._roll.vassals[vassal.name] = msgspec.structs.replace(
+                    vassal, last_failure=failure
+                )
+                fields = {"slot": worker, "reason": failure.kind, "message": failure.message}
+                self._roll.publish("warning", "worker_died", vassal.name, fields)
+        self._look()
+
+    def _on_description(self, vassal: Vassal, token: str, found: Description) -> None:
+        if token not in self._adopting:
+            return
+        self._adopting.discard(token)
+        now = time.monotonic()
+        self._restore_serials(vassal, found.fingerprint)
+        common: dict[str, object] = {
+            "generation": found.generation,
+            "attempted": found.fingerprint or None,
+            "last_failure": found.last_failure,
+        }
+        if found.state in ("stopping", "done"):
+            deadline = now + STOP_GRACE_S
+            record = advance(vassal, Fact.STOP_BEGAN, now, deadline=deadline, **common)
+        elif found.serving:
+            common |= {"serving": found.fingerprint, "ready_at": now}
+            record = advance(vassal, Fact.BECAME_READY, now, **common)
+        else:
+            record = msgspec.structs.replace(vassal, deadline=now + ADOPTED_START_S, **common)
+        self._roll.set(record)
+        self._roll.publish("info", "vassal_adopted", vassal.name, {"pid": vassal.pid})
+
+    def _restore_serials(self, vassal: Vassal, fingerprint: str) -> None:
+        """People's reloads and restarts before this emperor's time are part of the truth."""
+        wish = self._roll.wishes.get(vassal.name)
+        if wish is not None:
+            self._roll.wishes[vassal.name] = msgspec.structs.replace(
+                wish,
+                reload_serial=serial_of(fingerprint),
+                restart_serial=serial_of(vassal.birth or ""),
+            )
+            if wish.spec is not None:
+                self._listeners.claim(wish.spec.settings)
+
+    def _on_ready(self, vassal: Vassal, fingerprint: str) -> None:
+        now = time.monotonic()
+        record = advance(
+            vassal,
+            Fact.BECAME_READY,
+            now,
+            serving=fingerprint,
+            deadline=None,
+            ready_at=now if vassal.ready_at is None else vassal.ready_at,
+        )
+        self._roll.set(record)
+        wish = self._roll.wishes.get(vassal.name)
+        if wish is not None and wish.spec is not None:
+            self._listeners.keep_only(
+                vassal.name, {address.key for address in wish.spec.settings.listen}
+            )
+        took_s = now - vassal.since
+        fields = {"generation": record.generation, "pid": record.pid, "took_s": took_s}
+        self._roll.publish("info", "vassal_ready", vassal.name, fields)
+
+    def on_nonsense(self, token: str, problem: str) -> None:
+        """A master said what is no message."""
+        vassal = self._roll.by_token(token)
+        self._roll.publish(
+            "warning", "message_not_understood", vassal.name if vassal else None, {"error": problem}
+        )

@@ -1,0 +1,82 @@
+"""The emperor's channels to the masters that run, by their tokens."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from emperor.brain.links import Link
+from vassal import packets
+from vassal.messages import (
+    Describe,
+    Description,
+    FromMaster,
+    Message,
+    decode_from_master,
+)
+
+
+class Masters:
+    """Owns a channel to every master. `on_message` gets (token, message); `on_nonsense`
+    (token, problem)."""
+
+    def __init__(
+        self,
+        on_message: Callable[[str, FromMaster], None],
+        on_nonsense: Callable[[str, str], None],
+    ) -> None:
+        self._on_message = on_message
+        self._on_nonsense = on_nonsense
+        self._links: dict[str, Link[FromMaster]] = {}
+        self._asked: dict[str, list[asyncio.Future[Description | None]]] = {}
+
+    def connect(self, token: str, channel: socket.socket) -> None:
+        """Take over the channel to the master `token`."""
+        self._links[token] = Link(
+            channel,
+            decode_from_master,
+            lambda message, fds: self._receive(token, message, fds),
+            lambda problem: self._on_nonsense(token, problem),
+            lambda: None,  # the spawner tells how it ended
+        )
+
+    def is_connected(self, token: str | None) -> bool:
+        """Return whether there is a channel to `token`."""
+        return token in self._links
+
+    def send(self, token: str | None, message: Message, fds: list[int] | None = None) -> None:
+        """Send to the master, if there is one; the descriptors stay the caller's.
+
+        Raises ChannelFull and MessageError, as Link.send does.
+        """
+        if token is not None and token in self._links:
+            self._links[token].send(message, fds)
+
+    async def describe(self, token: str | None, patience_s: float) -> Description | None:
+        """Return the master's own description; None when there is none or it is silent."""
+        if token is None or token not in self._links:
+            return None
+        future: asyncio.Future[Description | None] = asyncio.get_running_loop().create_future()
+        self._asked.setdefault(token, []).append(future)
+        self.send(token, Describe())
+        try:
+            return await asyncio.wait_for(future, patience_s)
+        except TimeoutError:
+            return None
+
+    def drop(self, token: str) -> None:
+        """The master is gone: close its channel; who waits for its word gets None."""
+        link = self._links.pop(token, None)
+        if link is not None:
+            link.close()
+        self._answer(token, None)
+
+    def _receive(self, token: str, message: FromMaster, fds: list[int]) -> None:
+        packets.close_all(fds)  # masters have nothing to hand over
+        if isinstance(message, Description):
+            self._answer(token, message)
+        self._on_message(token, message)
+
+    def _answer(self, token: str, found: Description | None) -> None:
+        for future in self._asked.pop(token, []):
+            if not future.done():
+                future.set_result(found)
