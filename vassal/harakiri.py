@@ -1,8 +1,9 @@
 """Decides which requests are overdue, and when to look again. Pure: the master kills.
 
-A request that starts after a look at `t` cannot be due before `t + limit`; so the next
-look is at the earliest known deadline or at `t + limit`, whichever comes first, and a
-kill is never early and never waits for a poll. Times are monotonic nanoseconds.
+A request that starts after a look at `t` cannot be due before `t + limit` (the soft one,
+if there is one); so the next look is then or at the earliest known deadline, whichever
+comes first, and a kill is never early and never waits for a poll. Times are monotonic
+nanoseconds.
 
 Slots are the tenant's to write. The limit is therefore counted from the moment this
 side first saw a request, and no slot can put its deadline further away than
@@ -59,6 +60,11 @@ class Limits:
     soft_ns: int = 0
     dump_ns: int = 10_000_000
 
+    @property
+    def shortest_ns(self) -> int:
+        """How long after its start nothing can be due for a request."""
+        return min(self.limit_ns, self.soft_ns) if self.soft_ns else self.limit_ns
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -92,7 +98,7 @@ def review(
     warn: list[int] = []
     dump: list[int] = []
     kill: list[int] = []
-    looks = [now_ns + limits.limit_ns]
+    looks = [now_ns + limits.shortest_ns]
     keep: dict[int, Watched] = {}
     for request in requests:
         entry = watched.get(request.slot)

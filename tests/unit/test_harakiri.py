@@ -77,6 +77,11 @@ def test_request_may_extend_itself_up_to_the_maximum() -> None:
     assert follow([busy(90 * S)], limits, 90 * S, third).dump == (0,)
 
 
+def test_next_look_comes_no_later_than_a_request_that_starts_now_can_be_warned() -> None:
+    limits = Limits(limit_ns=30 * S, limit_max_ns=30 * S, soft_ns=20 * S)
+    assert review([], {}, limits, 100 * S).look_at_ns == 120 * S
+
+
 def test_soft_limit_warns_once() -> None:
     limits = Limits(limit_ns=30 * S, limit_max_ns=30 * S, soft_ns=20 * S)
     request = busy(40 * S, soft_ns=30 * S)

@@ -84,7 +84,7 @@ class Guard:
         if self._workforce.busy_slots():
             self.wake()
         else:
-            self.look_at_ns = now_ns + self._limits.limit_ns
+            self.look_at_ns = now_ns + self._limits.shortest_ns
 
     def _still_true(self, slots: list[int]) -> dict[int, harakiri.Watched]:
         """Return what is remembered of these slots, without what a former owner ran in them.
