@@ -272,11 +272,13 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 class Description(Message, frozen=True, tag="description"):
     """A master's whole state. `state` is a MasterState value; generation 0 = none yet.
 
-    `generation` is the one that serves or, when `serving` is false, that is being built.
+    `generation` is the one that serves or, when `serving` is false, that is being built;
+    `newest` the highest number that was ever asked for.
     """
 
     state: str
     generation: int
+    newest: int
     fingerprint: str
     serving: bool
     age_s: float

@@ -173,6 +173,7 @@ class Catalog:
         known = {e.file_name for e in self._entries.values() if e.directory == directory}
         for file_name in sorted(known | set(names)):
             await self._read(directory, file_name)
+            await asyncio.sleep(0)  # a thousand files must not keep the control API waiting
 
     async def _read(self, directory: str, file_name: str) -> None:
         name = vassal_name(file_name)

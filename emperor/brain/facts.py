@@ -168,11 +168,8 @@ class Facts:
                 self._roll.lose(vassal, failure, token=token)
             case GenerationReady(fingerprint=fingerprint):
                 self._on_ready(vassal, fingerprint)
-            case GenerationFailed(failure=failure, serving=serving):
-                if serving:
-                    self._roll.reload_failed(vassal, failure)
-                else:
-                    self._roll.lose(vassal, failure, token=token)
+            case GenerationFailed():
+                self._on_generation_failed(vassal, token, message)
             case WorkerDied(failure=failure, worker=worker):
                 self._roll.vassals[vassal.name] = msgspec.structs.replace(
                     vassal, last_failure=failure
@@ -181,6 +178,14 @@ class Facts:
                 self._roll.publish("warning", "worker_died", vassal.name, fields)
         self._look()
 
+    def _on_generation_failed(self, vassal: Vassal, token: str, message: GenerationFailed) -> None:
+        if message.serving:
+            self._roll.reload_failed(vassal, message.failure)
+            return
+        # The master ends now. What was asked of it since was not tried, and must not look so.
+        tried = msgspec.structs.replace(vassal, attempted=message.fingerprint)
+        self._roll.lose(tried, message.failure, token=token)
+
     def _on_description(self, vassal: Vassal, token: str, found: Description) -> None:
         if token not in self._adopting:
             return
@@ -188,7 +193,7 @@ class Facts:
         now = time.monotonic()
         self._restore_serials(vassal, found.fingerprint)
         common: dict[str, object] = {
-            "generation": found.generation,
+            "generation": found.newest,
             "attempted": found.fingerprint or None,
             "last_failure": found.last_failure,
         }
@@ -231,8 +236,14 @@ class Facts:
             self._listeners.keep_only(
                 vassal.name, {address.key for address in wish.spec.settings.listen}
             )
-        took_s = now - vassal.since
-        fields = {"generation": record.generation, "pid": record.pid, "took_s": took_s}
+        fields = {
+            "generation": record.generation,
+            "pid": record.pid,
+            "took_s": now - vassal.since,
+            "listen": " ".join(a.url for a in wish.spec.settings.listen)
+            if wish is not None and wish.spec is not None
+            else None,
+        }
         self._roll.publish("info", "vassal_ready", vassal.name, fields)
 
     def on_nonsense(self, token: str, problem: str) -> None:

@@ -109,6 +109,9 @@ class Brain:
         self._stream = EventStream()
         self._started = time.monotonic()
         self._is_ready = False
+        self._told_summary = ""
+        self._kept_stopped: list[str] = []
+        self._watcher: Watcher | None = None
         self._stopping = asyncio.Event()
         self._spawner_gone = asyncio.Event()
 
@@ -134,14 +137,13 @@ class Brain:
         self._routing = Routing(settings.runtime_dir, self._fleet, self._publish)
         await self._catalog.rescan_all()
         await self._take_over()
-        watcher = Watcher(
+        self._watcher = watcher = Watcher(
             settings.directories,
             self._on_watch,
             mode=settings.watch,
             poll_interval_s=settings.poll_interval,
         )
         await watcher.start()
-        self._watcher = watcher
         steering = BrainSteering(self._fleet, self._catalog, self._stream, self._about(facts.euid))
         control = ControlServer(steering, Path(settings.runtime_dir), self._log)
         await control.start()
@@ -224,17 +226,17 @@ class Brain:
     def _on_change(self) -> None:
         """Something in the fleet may have changed: links, files to watch, status, readiness."""
         self._routing.update()
-        watcher = getattr(self, "_watcher", None)
-        if watcher is not None:
-            watcher.set_files(self._catalog.touch_files())
+        if self._watcher is not None:
+            self._watcher.set_files(self._catalog.touch_files())
         self._keep_stopped()
         waited = time.monotonic() - self._started
         if not self._is_ready and (self._fleet.has_settled or waited > SETTLE_PATIENCE_S):
             self._is_ready = True
             self._notify(notify.ready(self._summary()))
             self._publish("info", "emperor_ready", None, {"vassals": self._summary()})
-        elif self._is_ready:
-            self._notify(notify.status(self._summary()))
+        elif self._is_ready and self._summary() != self._told_summary:
+            self._told_summary = self._summary()
+            self._notify(notify.status(self._told_summary))
 
     def _publish(
         self, level: str, event: str, vassal: str | None, fields: Mapping[str, object]
@@ -276,7 +278,7 @@ class Brain:
         if self._stopping.is_set():
             return
         stopped = self._fleet.stopped_by_hand()
-        if stopped != getattr(self, "_kept_stopped", []):
+        if stopped != self._kept_stopped:
             self._kept_stopped = stopped
             self._keeper.keep(STOPPED, stopped)
 

@@ -53,7 +53,7 @@ def vassal_status(
         state=vassal.state,
         config=config,
         user=spec.identity.user if spec else "",
-        generation=vassal.generation,
+        generation=found.generation if found else vassal.generation,
         pid=vassal.pid,
         since=unix_now - (now - vassal.since),
         listen=tuple(address.url for address in spec.settings.listen) if spec else (),

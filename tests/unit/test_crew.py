@@ -113,9 +113,9 @@ def test_older_generation_comes_first() -> None:
 def test_workers_that_die_young_hold_the_next_fork_back_more_and_more() -> None:
     once = death(crew(), worker(1), 1.0, planned=False)
     assert (once.deaths, once.fork_at) == (1, 1.0)
-    twice = death(once, worker(1), 1.0, planned=False)
-    assert twice.fork_at == pytest.approx(1.0 + backoff_s(2))
-    assert verbs(twice, now=1.0) == []
+    twice = death(once, worker(1), 1.2, planned=False)
+    assert twice.fork_at == pytest.approx(1.2 + backoff_s(2))
+    assert verbs(twice, now=1.2) == []
     assert verbs(twice, now=twice.fork_at) == [Verb.FORK, Verb.FORK]
 
 
@@ -141,3 +141,11 @@ def test_fork_that_may_happen_now_does_not_keep_the_master_awake() -> None:
     after_a_death = crew(deaths=1, fork_at=100.0)
     assert next_look([after_a_death], [], 99.0) == 100.0
     assert next_look([after_a_death], [], 100.0) is None
+
+
+def test_workers_that_die_together_count_once() -> None:
+    crowd = crew(wanted=20)
+    for number in range(1, 21):
+        crowd = death(crowd, worker(number), 1.0 + number / 1000, planned=False)
+    assert crowd.deaths == 1
+    assert len(orders(crowd, now=1.1)) == 20

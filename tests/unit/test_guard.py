@@ -75,7 +75,8 @@ def test_overdue_request_is_dumped_and_killed_once(monkeypatch: pytest.MonkeyPat
     force = Force()
     watch = Watch(force, monkeypatch)
     watch.guard.look(0)
-    assert force.begin(1 * S)
+    watch.now_ns = 1 * S
+    assert force.begin(watch.now_ns)
     watch.guard.wake()
     watch.run_until(11 * S + S // 2)
     assert [number for _, number in watch.sent] == [STACK_DUMP_SIGNAL, guards.SIGKILL]

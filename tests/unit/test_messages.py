@@ -102,6 +102,7 @@ def test_description_of_many_workers_fits_a_packet() -> None:
     found = Description(
         state="running",
         generation=1,
+        newest=1,
         fingerprint="f",
         serving=True,
         age_s=1.0,

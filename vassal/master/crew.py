@@ -51,7 +51,8 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
 class Crew(msgspec.Struct, frozen=True, kw_only=True):
     """One generation: what it shall be and how far it is.
 
-    `fork_at` holds new forks back after workers died young; `deaths` counts those.
+    `fork_at` holds new forks back after workers died young; `deaths` counts the waves of
+    such deaths, the last of which began at `wave_at`.
     """
 
     number: int
@@ -63,6 +64,7 @@ class Crew(msgspec.Struct, frozen=True, kw_only=True):
     mold_at: float = 0.0
     fork_at: float = 0.0
     deaths: int = 0
+    wave_at: float = 0.0
 
 
 class Verb(Enum):
@@ -92,6 +94,9 @@ DUMP_GRACE_S = 0.1
 
 YOUNG_S = 5.0
 """A worker that dies within this time of its start holds the next fork back."""
+
+WAVE_S = 0.1
+"""Workers that die within this time of one another died of one thing."""
 
 
 def next_orders(
@@ -129,8 +134,12 @@ def death(crew: Crew, worker: Worker, now: float, planned: bool) -> Crew:
     """Return the crew after a worker's end: unplanned early deaths hold the next fork back."""
     if planned or now - worker.since >= YOUNG_S:
         return msgspec.structs.replace(crew, deaths=0, fork_at=0.0)
+    if crew.deaths and now - crew.wave_at < WAVE_S:
+        return crew
     deaths = crew.deaths + 1
-    return msgspec.structs.replace(crew, deaths=deaths, fork_at=now + backoff_s(deaths))
+    return msgspec.structs.replace(
+        crew, deaths=deaths, wave_at=now, fork_at=now + backoff_s(deaths)
+    )
 
 
 def backoff_s(failures: int) -> float:

@@ -29,6 +29,7 @@ class Ledger:
         self.killed_for: dict[tuple[int, int], str] = {}
         self.harakiris: dict[int, int] = {}
         self.unsupported: tuple[str, ...] = ()
+        self.newest = 0
         self._born_at = time.monotonic()
         self._totals = Totals()
         self._last_failure: Failure | None = None
@@ -106,6 +107,7 @@ class Ledger:
         return Description(
             state=state,
             generation=generation.number if generation else 0,
+            newest=self.newest,
             fingerprint=generation.fingerprint if generation else "",
             serving=self.serving() is not None,
             age_s=now - self._born_at,

@@ -12,7 +12,12 @@ _ESCAPES |= {0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 def sanitize(raw: bytes) -> str:
     """Return one line as text that is safe on any terminal; tabs stay."""
-    return raw.decode("utf-8", "backslashreplace").translate(_ESCAPES)
+    return escaped(raw.decode("utf-8", "backslashreplace"))
+
+
+def escaped(text: str) -> str:
+    """Return `text` as one line without control characters; tabs stay."""
+    return text.translate(_ESCAPES)
 
 
 class LineBuffer:

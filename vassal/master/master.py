@@ -71,10 +71,14 @@ class Master:
     # ── orders from outside ──────────────────────────────────────────────────────────
 
     def start_generation(self, generation: Generation, listeners: list[int]) -> None:
-        """Begin to build `generation`; takes the listeners over. Supersedes one under way."""
-        if self.state is MasterState.STOPPING:
+        """Begin to build `generation`; takes the listeners over. Supersedes one under way.
+
+        A number that is not higher than all before is no order of this emperor's: ignored.
+        """
+        if self.state is MasterState.STOPPING or generation.number <= self.ledger.newest:
             packets.close_all(listeners)
             return
+        self.ledger.newest = generation.number
         self.state = MasterState.RUNNING
         for crew in list(self.ledger.crews.values()):
             if crew.role is Role.BUILDING:

@@ -105,7 +105,9 @@ class MoldHands:
             self._loop.unwatch(mold.channel.fileno())
             return
         packets.close_all(packet.fds)
-        if verb == frames.LOADED and self._ledger.crews[number].mold is not MoldState.CLOSED:
+        if self._ledger.crews[number].role is Role.DRAINING:
+            return
+        if verb == frames.LOADED:
             self._failures.pop(number, None)
             self._ledger.set_crew(number, mold=MoldState.LOADED, mold_at=0.0)
         elif verb == frames.LOAD_FAILED:

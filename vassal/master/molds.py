@@ -1,5 +1,6 @@
 """Starts a mold: the tenant's interpreter, with five descriptors and nothing else of ours."""
 
+import errno as errnos
 import os
 import signal
 import socket
@@ -19,6 +20,10 @@ CONTROL_FD, RUNTIME_FD, PARSER_FD = 3, 4, 5
 
 EXEC_FAILED = 127
 """Exit status of a child that could not become the interpreter; the errno is in the pipe."""
+
+
+TRANSIENT = {errnos.EAGAIN, errnos.ENOMEM, errnos.EMFILE, errnos.ENFILE, errnos.ENOBUFS}
+"""The machine, or the tenant's limits, had no room for it: later there may be some."""
 
 
 class ExecFailed(Exception):
@@ -49,12 +54,16 @@ def start_mold(
     """Fork and exec the interpreter of `generation`; the descriptors stay the caller's.
 
     `steps` are applied in the child, last before the exec. Raises ExecFailed when the
-    interpreter cannot be run, OSError when the fork is impossible.
+    interpreter cannot be run, OSError when there is no room for a process now.
     """
     ours, theirs = packets.pair()
     theirs.setblocking(True)
     error_read, error_write = os.pipe2(os.O_CLOEXEC)
-    pid = fork()
+    try:
+        pid = fork()
+    except OSError:
+        packets.close_all([error_read, error_write])
+        raise
     if pid == 0:
         fds = (theirs.fileno(), runtime_fd, parser_fd, output_fd, error_write)
         _become_mold(generation, fds, steps)
@@ -66,7 +75,10 @@ def start_mold(
     if problem:
         ours.close()
         os.waitpid(pid, 0)
-        raise ExecFailed(problem.decode("utf-8", "replace"))
+        number, _, text = problem.decode("utf-8", "replace").partition(" ")
+        if int(number) in TRANSIENT:
+            raise OSError(int(number), text)
+        raise ExecFailed(text)
     return MoldProcess(pid, ours)
 
 
@@ -78,6 +90,9 @@ def _become_mold(
     control, runtime, parser, output, error = fds
     try:
         prctl.set_pdeathsig(signal.SIGKILL)
+        # A session of its own: neither Ctrl-C in a terminal nor an application's kill(0)
+        # may reach more than it is meant for.
+        os.setsid()
         for signum in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
             signal.signal(signum, signal.SIG_DFL)
         error = _arrange_fds(control, runtime, parser, output, error)
@@ -86,9 +101,9 @@ def _become_mold(
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.execve(generation.python, arguments, generation.env)
     except OSError as problem:
-        os.write(error, _explain(generation.python, problem).encode())
+        os.write(error, f"{problem.errno} {_explain(generation.python, problem)}".encode())
     except StepFailed as problem:
-        os.write(error, str(problem).encode())
+        os.write(error, f"{problem.errno} {problem}".encode())
     finally:
         os._exit(EXEC_FAILED)
 

@@ -5,7 +5,7 @@ import time
 from collections import deque
 
 from vassal.loop import Loop
-from vassal.master.lines import LineBuffer, RateLimit, sanitize
+from vassal.master.lines import LineBuffer, RateLimit, escaped, sanitize
 from vassal.master.sinks import InheritSink, Sink, open_sink
 from vassal.messages import LogSettings
 
@@ -31,7 +31,7 @@ class Output:
         self._sink: Sink = InheritSink(vassal)
         self._settings: LogSettings | None = None
         self._rate = RateLimit(1000.0, time.monotonic())
-        self._unwritten = 0
+        self._unreported = 0  # dropped lines that the log does not tell of yet
         self.dropped = 0
         loop.watch(self._read_fd, self._on_readable)
 
@@ -39,6 +39,7 @@ class Output:
         """Send lines to another place from now on; return the problem when that is impossible."""
         if settings == self._settings:
             return None
+        self._unreported += self._rate.take_dropped()
         self._rate = RateLimit(settings.lines_per_second, time.monotonic())
         try:
             sink = open_sink(settings.target, self._vassal, settings.max_bytes, settings.keep)
@@ -49,7 +50,8 @@ class Output:
         return None
 
     def emit(self, line: str) -> None:
-        """Write a line of the master's own."""
+        """Write a line of the master's own. What it quotes may be a tenant's word."""
+        line = escaped(line)
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self._tail.append(line[:TAIL_LINE_CHARS])
         self._write(f"{stamp} {line}")
@@ -95,15 +97,16 @@ class Output:
         if not self._rate.admit(now):
             self.dropped += 1
             return
-        dropped = self._rate.take_dropped() + self._unwritten
-        if dropped:
-            self._unwritten = 0
-            self._write(f"event=log_lines_dropped lines={dropped}")
         line = sanitize(raw)
         self._tail.append(line[:TAIL_LINE_CHARS])
         self._write(line)
 
     def _write(self, line: str) -> None:
+        self._unreported += self._rate.take_dropped()
+        if self._unreported:
+            notice = f"event=log_lines_dropped lines={self._unreported}"
+            if self._sink.write(notice):
+                self._unreported = 0
         if not self._sink.write(line):
-            self._unwritten += 1
+            self._unreported += 1
             self.dropped += 1

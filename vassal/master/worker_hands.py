@@ -12,6 +12,7 @@ from vassal.master import crew as crews
 from vassal.master.crew import Role, Worker, WorkerState
 from vassal.master.guard import SIGKILL
 from vassal.master.ledger import Ledger
+from vassal.master.lines import escaped
 from vassal.master.workforce import WorkerProcess
 from vassal.messages import Failure, Message, WorkerDied
 from vassal.runtime import frames
@@ -212,10 +213,11 @@ class WorkerHands:
         self._output.emit(line)
         for stack_line in stacks.splitlines():
             self._output.emit(f"slot={worker} stack: {stack_line}")
+        request = escaped(f"{reading.method} {reading.uri}")
         failure = Failure(
             kind="harakiri",
             message=f"worker {worker} killed after {ran_s:.1f} s (harakiri = "
-            f"{generation.harakiri_s:g} s) in {reading.method} {reading.uri}",
+            f"{generation.harakiri_s:g} s) in {request}",
             signal=SIGKILL,
             traceback=stacks[-8000:],
         )
