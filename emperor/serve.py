@@ -3,6 +3,7 @@
 import mmap
 import os
 import pwd
+import resource
 import signal
 import socket
 import sys
@@ -43,7 +44,7 @@ def serve(options: ServeOptions) -> int:
         print(f"emperor serve: {error}", file=sys.stderr)
         return FAILED
     lang = os.environ.get("LANG", "C.UTF-8")
-    spec = build(settings, identity, python, "inherit", lang, probe())
+    spec = build("", settings, identity, python, "inherit", lang, probe())
     # What starts a program from a shell expects it to see the shell's environment.
     generation = _with_environment(spec.generation, dict(os.environ))
     try:
@@ -70,6 +71,7 @@ class _Standalone:
             parser_fd=parser_fd,
             parser_name=parser_name,
             die_with_master=True,
+            nofile_soft=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         )
         output = Output(self._loop, generation.vassal)
         self._master = Master(self._loop, output, means, self._tell, lambda generation: ((), ()))

@@ -20,6 +20,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """One valid vassal file, ready to run. The digests tell what a change of it needs."""
 
+    path: str  # of its file
     settings: VassalSettings
     identity: Identity
     confinement: Confinement
@@ -35,6 +36,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build(
+    path: str,
     settings: VassalSettings,
     identity: Identity,
     python: str,
@@ -44,6 +46,7 @@ def build(
 ) -> Spec:
     """Return the spec of a vassal that runs as `identity` in the interpreter `python`."""
     return Spec(
+        path=path,
         settings=settings,
         identity=identity,
         confinement=_confinement(settings, identity, facts),

@@ -104,6 +104,26 @@ class Catalog:
         if entry is not None:
             await self._read(entry.directory, entry.file_name)
 
+    def presume(self, name: str, path: str) -> None:
+        """A vassal runs of which no file was read: its file may be there all the same.
+
+        A file that cannot be read now, for want of descriptors or a network, was not
+        removed: what runs goes on until the file can be read, or is known to be gone.
+        """
+        directory, _, file_name = path.rpartition("/")
+        if name in self._entries or directory not in self._settings.directories:
+            return
+        try:
+            os.lstat(path)
+        except FileNotFoundError:
+            return
+        except OSError:
+            pass
+        self._entries[name] = Entry(directory=directory, file_name=file_name)
+        self._fleet.wish(name, Wish(run=name not in self._stopped))
+        self._publish("warning", "file_presumed", name, {"path": path})
+        self._in_background((directory, file_name))
+
     # ── what is known ────────────────────────────────────────────────────────────────
 
     def touch_files(self) -> set[str]:
@@ -260,7 +280,7 @@ class Catalog:
         python = interpreter.choose(settings.python, identity)
         lang = os.environ.get("LANG", "C.UTF-8")
         target = self._log_target(settings, identity)
-        return build(settings, identity, python, target, lang, self._facts)
+        return build(path, settings, identity, python, target, lang, self._facts)
 
     def _log_target(self, settings: VassalSettings, identity: Identity) -> str:
         """Return where the master writes; make the folder that belongs to it alone."""

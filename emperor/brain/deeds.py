@@ -97,7 +97,7 @@ class Deeds:
             SpawnMaster(
                 token=token,
                 vassal=vassal.name,
-                memo=json.dumps({"birth": desired.birth}),
+                memo=json.dumps({"birth": desired.birth, "path": spec.path}),
                 pid_namespace=self._facts.can_pid_namespace,
                 confinement=msgspec.Raw(msgspec.json.encode(spec.confinement)),
             ),

@@ -12,7 +12,7 @@ from emperor.brain.listeners import Listeners
 from emperor.brain.masters import Masters
 from emperor.brain.roll import Roll
 from emperor.brain.wishes import serial_of
-from emperor.core.registry import RUNNING, Fact, Vassal, advance
+from emperor.core.registry import RUNNING, Fact, Vassal, advance, latest
 from emperor.status import VassalState
 from vassal.messages import (
     BirthFailed,
@@ -87,18 +87,15 @@ class Facts:
     def _adopt(self, held: HeldMaster, channel: socket.socket) -> None:
         """A master that outlived an earlier emperor: ask it what it is."""
         now = time.monotonic()
-        try:
-            birth = str(json.loads(held.memo)["birth"])
-        except (ValueError, KeyError, TypeError):
-            birth = ""
         self._roll.vassals[held.vassal] = Vassal(
             name=held.vassal,
             state=VassalState.STARTING,
             since=now,
             token=held.token,
             pid=held.pid,
-            birth=birth,
+            birth=_in_memo(held.memo, "birth"),
             deadline=now + START_GRACE_S,
+            last_failure=self._roll.get(held.vassal).last_failure,
         )
         self._roll.name_token(held.token, held.vassal)
         self._adopting.add(held.token)
@@ -195,7 +192,7 @@ class Facts:
         common: dict[str, object] = {
             "generation": found.newest,
             "attempted": found.fingerprint or None,
-            "last_failure": found.last_failure,
+            "last_failure": latest(vassal.last_failure, found.last_failure),
         }
         if found.state in ("stopping", "done"):
             deadline = now + STOP_GRACE_S
@@ -252,3 +249,15 @@ class Facts:
         self._roll.publish(
             "warning", "message_not_understood", vassal.name if vassal else None, {"error": problem}
         )
+
+
+def path_in_memo(memo: str) -> str:
+    """Return the path of the file that a master was started for; "" if it is not said."""
+    return _in_memo(memo, "path")
+
+
+def _in_memo(memo: str, key: str) -> str:
+    try:
+        return str(json.loads(memo)[key])
+    except (ValueError, KeyError, TypeError):
+        return ""

@@ -16,6 +16,7 @@ import prctl
 from emperor import __version__, notify
 from emperor.brain.catalog import Catalog
 from emperor.brain.eventstream import EventStream
+from emperor.brain.facts import path_in_memo
 from emperor.brain.fleet import DESCRIBE_PATIENCE_S, Fleet
 from emperor.brain.inventory import (
     LOCK,
@@ -48,6 +49,7 @@ from vassal import packets
 from vassal.messages import (
     Exit,
     FromSpawner,
+    HeldMaster,
     NotifySystemd,
     ReloadRequested,
     ShutdownRequested,
@@ -168,11 +170,16 @@ class Brain:
     async def _take_over(self) -> None:
         """Adopt what an earlier emperor left running, and ask every master what it is."""
         for message, fds in self._inventory.rest:
+            if isinstance(message, HeldMaster) and message.vassal not in self._fleet.wishes:
+                self._catalog.presume(message.vassal, path_in_memo(message.memo))
             self._fleet.on_spawner_message(message, fds)
         deadline = time.monotonic() + DESCRIBE_PATIENCE_S
         while self._fleet.is_adopting and time.monotonic() < deadline:
             await asyncio.sleep(0.005)
-        self._fleet.listeners.close_unclaimed()
+        if all(wish.spec is not None for wish in self._fleet.wishes.values()):
+            # Else some vassal may run whose file cannot be read now: which sockets are its
+            # own is not known.
+            self._fleet.listeners.close_unclaimed()
 
     async def _until_stopped(self) -> None:
         stopping = asyncio.create_task(self._stopping.wait())

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from emperor.brain.wishes import Wish
 from emperor.config.vassal_file import written
 from emperor.core.reconcile import decide, why_not_yet
-from emperor.core.registry import Vassal
+from emperor.core.registry import Vassal, latest
 from emperor.status import (
     AppliedLimit,
     CurrentRequest,
@@ -15,7 +15,7 @@ from emperor.status import (
     WorkerStatus,
 )
 from limits.rlimits import as_text
-from vassal.messages import Description, Failure, Totals, WorkerDescription
+from vassal.messages import Description, Totals, WorkerDescription
 
 
 class HostProcess:
@@ -68,13 +68,6 @@ def vassal_status(
         next_retry_s=None if vassal.retry_at is None else max(0.0, vassal.retry_at - now),
         unsupported=tuple(_unsupported(text) for text in missing),
     )
-
-
-def latest(one: Failure | None, other: Failure | None) -> Failure | None:
-    """Return the later failure of two."""
-    if one is None or other is None:
-        return one or other
-    return one if one.at >= other.at else other
 
 
 def explanation(

@@ -18,6 +18,7 @@ FILE_BYTES_MAX = 64 * 1024
 HOPS_MAX = 40  # as the kernel: more links are ELOOP
 PARTS_MAX = 1000
 
+_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _PATH_ONLY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -73,7 +74,7 @@ def read_file(directory: str, file_name: str) -> Found:
         except FileNotFoundError:
             return Missing()
         except OSError as error:
-            return Unreadable(_reason(error), 0)
+            return _failed(error, 0)
         stack.callback(os.close, at)
         return read_at(at, file_name)
 
@@ -88,7 +89,7 @@ def read_at(directory_fd: int, file_name: str) -> Found:
         except (FileNotFoundError, NotADirectoryError):
             return _missing_or_dangling(directory_fd, file_name)
         except OSError as error:
-            return Unreadable(_reason(error), 0)
+            return _failed(error, 0)
         stack.callback(os.close, found)
         status = os.fstat(found)
         refusal = _refusal(status)
@@ -98,7 +99,7 @@ def read_at(directory_fd: int, file_name: str) -> Found:
             # Opens the very file that was looked at; O_NONBLOCK would save us from a FIFO.
             fd = os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
-            return Unreadable(_reason(error), status.st_uid)
+            return _failed(error, status.st_uid)
         stack.callback(os.close, fd)
         return _read(fd)
 
@@ -196,6 +197,8 @@ def _stamp(status: os.stat_result) -> tuple[int, int, int]:
     return (status.st_size, status.st_mtime_ns, status.st_ino)
 
 
-def _reason(error: OSError) -> str:
+def _failed(error: OSError, owner_uid: int) -> Found:
+    if error.errno in _OUT_OF_RESOURCES:
+        return Changing()  # our fault, not the file's: look again soon
     name = errno.errorcode.get(error.errno or 0, "unknown")
-    return f"cannot be read: {os.strerror(error.errno or 0)} ({name})"
+    return Unreadable(f"cannot be read: {os.strerror(error.errno or 0)} ({name})", owner_uid)

@@ -131,3 +131,10 @@ def fail(
     return advance(
         vassal, Fact.FAILED, now, retry_at=now + delay_s(count, policy, chance), **common
     )
+
+
+def latest(one: Failure | None, other: Failure | None) -> Failure | None:
+    """Return the later failure of two."""
+    if one is None or other is None:
+        return one or other
+    return one if one.at >= other.at else other

@@ -6,6 +6,7 @@ It obeys only the emperor, over an inherited socketpair, and believes nobody els
 import contextlib
 import gc
 import os
+import resource
 import signal
 import socket
 import sys
@@ -115,13 +116,20 @@ class Spawner:
         self._start_at = None
         self._starts += 1
         self._started_at = time.monotonic()
-        ours, theirs = packets.pair()
+        try:
+            ours, theirs = packets.pair()
+        except OSError as error:
+            self._log.error("emperor_not_started", error=error.strerror)
+            self._schedule_emperor()
+            return
         # A burst of 500 messages must not wait for the reader.
         for end in (ours, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * 1024 * 1024)
         try:
             pid = fork()
         except OSError as error:
+            ours.close()
+            theirs.close()
             self._log.error("emperor_not_started", error=error.strerror)
             self._schedule_emperor()
             return
@@ -174,6 +182,11 @@ class Spawner:
         except packets.PeerGone:
             self._disconnect()
             return False
+        except OSError as error:
+            # Its descriptors did not fit any more. The emperor cannot go on as if they had.
+            self._log.error("order_lost", error=error.strerror)
+            self._restart_emperor()
+            return False
         try:
             order = decode_from_emperor(packet.data)
         except MessageError as error:
@@ -204,12 +217,9 @@ class Spawner:
     # ── masters ──────────────────────────────────────────────────────────────────────
 
     def _spawn(self, order: SpawnMaster) -> None:
-        ours, theirs = packets.pair()
         try:
-            pid = fork_in_new_pid_namespace() if order.pid_namespace else fork()
+            master = self._fork_master(order)
         except OSError as error:
-            ours.close()
-            theirs.close()
             problem = f"fork: {error.strerror}"
             self._tell(
                 MasterNotSpawned(
@@ -220,15 +230,31 @@ class Spawner:
                 )
             )
             return
-        if pid == 0:
-            confinement = bytes(order.confinement)
-            facts = self._facts[order.pid_namespace]
-            become_master(theirs, order.vassal, confinement, facts, self._means)
-        theirs.close()
-        master = MasterChild(order.token, order.vassal, order.memo, pid, ours)
         self._store.add(master)
-        spawned = MasterSpawned(token=order.token, vassal=order.vassal, pid=pid)
-        self._tell(spawned, [ours.fileno()])
+        spawned = MasterSpawned(token=order.token, vassal=order.vassal, pid=master.pid)
+        self._tell(spawned, [master.channel.fileno()])
+
+    def _fork_master(self, order: SpawnMaster) -> MasterChild:
+        """Return the forked master; raise OSError with nothing left of the attempt."""
+        ours, theirs = packets.pair()
+        try:
+            pid = fork_in_new_pid_namespace() if order.pid_namespace else fork()
+            if pid == 0:
+                facts = self._facts[order.pid_namespace]
+                confinement = bytes(order.confinement)
+                become_master(theirs, order.vassal, confinement, facts, self._means)
+            try:
+                return MasterChild(order.token, order.vassal, order.memo, pid, ours)
+            except OSError:
+                # Out of descriptors: the pid is still ours, nobody has reaped it.
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                raise
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
 
     def _on_signal(self, signum: int) -> None:
         if signum == signal.SIGCHLD:
@@ -284,8 +310,20 @@ class Spawner:
 
     def _tell(self, message: Message, fds: list[int] | None = None) -> None:
         # Copies: what the store holds may be closed before the emperor reads.
-        self._untold.append((encode(message), [os.dup(fd) for fd in fds or []]))
+        try:
+            copies = [os.dup(fd) for fd in fds or []]
+        except OSError as error:
+            self._log.error("message_lost", error=error.strerror)
+            self._restart_emperor()
+            return
+        self._untold.append((encode(message), copies))
         self._retell()
+
+    def _restart_emperor(self) -> None:
+        """The emperor missed something: a new one begins with the whole inventory."""
+        self._disconnect()
+        if self._emperor_pid:
+            os.kill(self._emperor_pid, signal.SIGKILL)
 
     def _retell(self) -> None:
         while self._untold and self._emperor is not None:
@@ -357,6 +395,16 @@ def _become_emperor(channel: int, arguments: list[str]) -> None:
         os._exit(127)
 
 
+def _raise_nofile() -> int:
+    """Allow as many descriptors as there may be; return what was allowed before.
+
+    A vassal takes three of ours: with the usual 1,024 the spawner would end at 300 vassals.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft
+
+
 def _means() -> Means:
     parser_fd, parser_name = bundle.copy_parser() or (None, "")
     return Means(
@@ -364,6 +412,7 @@ def _means() -> Means:
         parser_fd=parser_fd,
         parser_name=parser_name,
         die_with_master=True,
+        nofile_soft=_raise_nofile(),
     )
 
 

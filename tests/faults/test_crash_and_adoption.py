@@ -310,3 +310,27 @@ def test_killed_spawner_takes_everything_with_it(emperor: Emperor) -> None:
         return not any(alive(pid) for pid in tree)
 
     wait_until(gone, what="brain, master, mold and worker are gone")
+
+
+def test_new_brain_that_cannot_read_the_files_stops_nobody(emperor: Emperor) -> None:
+    """A folder that cannot be read says nothing about what is in it."""
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    before = emperor.wait_state("blog", "ready")
+    path = emperor.vassals / "blog.toml"
+    old = emperor.kill_brain(signal.SIGSTOP)
+    text = path.read_text()
+    path.unlink()
+    path.mkdir()
+    os.kill(old, signal.SIGKILL)
+    emperor.wait_new_brain(old)
+    failure = wait_until(lambda: emperor.vassal("blog")["last_failure"], what="the problem")
+    assert "is a folder" in failure["message"]
+    assert get(port)[0] == 200
+    path.rmdir()
+    path.write_text(text)
+    wait_until(lambda: emperor.vassal("blog")["listen"], what="the file is read")
+    after = emperor.wait_state("blog", "ready")
+    assert after["pid"] == before["pid"]
+    assert get(port)[0] == 200

@@ -28,12 +28,16 @@ StepsFor = Callable[[Generation], tuple[Sequence[Step], tuple[str, ...]]]
 
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):
-    """What a master was born with. Descriptors are borrowed from the process."""
+    """What a master was born with. Descriptors are borrowed from the process.
+
+    `nofile_soft` is the soft RLIMIT_NOFILE that a mold gets: ours was raised.
+    """
 
     runtime_fd: int
     parser_fd: int | None
     parser_name: str
     die_with_master: bool
+    nofile_soft: int
 
 
 class MoldHands:
@@ -72,6 +76,7 @@ class MoldHands:
                 means.runtime_fd,
                 means.parser_fd,
                 self._ledger.output.write_fd,
+                means.nofile_soft,
                 steps,
             )
         except ExecFailed as error:

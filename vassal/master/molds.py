@@ -1,7 +1,9 @@
 """Starts a mold: the tenant's interpreter, with five descriptors and nothing else of ours."""
 
 import errno as errnos
+import fcntl
 import os
+import resource
 import signal
 import socket
 from collections.abc import Sequence
@@ -17,6 +19,7 @@ from vassal.bundle import PROGRAM
 from vassal.messages import Generation
 
 CONTROL_FD, RUNTIME_FD, PARSER_FD = 3, 4, 5
+OUT_OF_THE_WAY = PARSER_FD + 1
 
 EXEC_FAILED = 127
 """Exit status of a child that could not become the interpreter; the errno is in the pipe."""
@@ -49,6 +52,7 @@ def start_mold(
     runtime_fd: int,
     parser_fd: int | None,
     output_fd: int,
+    nofile_soft: int,
     steps: Sequence[Step],
 ) -> MoldProcess:
     """Fork and exec the interpreter of `generation`; the descriptors stay the caller's.
@@ -58,15 +62,22 @@ def start_mold(
     """
     ours, theirs = packets.pair()
     theirs.setblocking(True)
-    error_read, error_write = os.pipe2(os.O_CLOEXEC)
+    try:
+        error_read, error_write = os.pipe2(os.O_CLOEXEC)
+    except OSError:
+        ours.close()
+        theirs.close()
+        raise
     try:
         pid = fork()
     except OSError:
         packets.close_all([error_read, error_write])
+        ours.close()
+        theirs.close()
         raise
     if pid == 0:
         fds = (theirs.fileno(), runtime_fd, parser_fd, output_fd, error_write)
-        _become_mold(generation, fds, steps)
+        _become_mold(generation, fds, nofile_soft, steps)
     theirs.close()
     os.close(error_write)
     with open(error_read, "rb") as pipe:  # noqa: PTH123 - a descriptor, not a path
@@ -79,12 +90,20 @@ def start_mold(
         if int(number) in TRANSIENT:
             raise OSError(int(number), text)
         raise ExecFailed(text)
-    return MoldProcess(pid, ours)
+    try:
+        return MoldProcess(pid, ours)
+    except OSError:
+        # Out of descriptors for its pidfd; the pid is ours, nobody has reaped it.
+        ours.close()
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
 
 
 def _become_mold(
     generation: Generation,
     fds: tuple[int, int, int | None, int, int],
+    nofile_soft: int,
     steps: Sequence[Step],
 ) -> None:
     control, runtime, parser, output, error = fds
@@ -96,6 +115,9 @@ def _become_mold(
         for signum in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
             signal.signal(signum, signal.SIG_DFL)
         error = _arrange_fds(control, runtime, parser, output, error)
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        soft = nofile_soft if hard == resource.RLIM_INFINITY else min(nofile_soft, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         apply(steps)
         arguments = [generation.python, "-I", "-c", PROGRAM, "mold", generation.vassal]
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -110,31 +132,19 @@ def _become_mold(
 
 def _arrange_fds(control: int, runtime: int, parser: int | None, output: int, error: int) -> int:
     """Leave 0 to 5 and the error pipe open, nothing else; return the pipe's new number."""
-    # First out of the way of the numbers they are going to get.
-    high = [os.dup(fd) for fd in (control, runtime, output, error)]
-    high_parser = None if parser is None else os.dup(parser)
-    base = 64
-    moved = [_move_up(fd, base) for fd in high]
-    moved_parser = None if high_parser is None else _move_up(high_parser, base)
-    null = os.open("/dev/null", os.O_RDONLY)
-    os.dup2(null, 0)
-    os.dup2(moved[2], 1)
-    os.dup2(moved[2], 2)
-    os.dup2(moved[0], CONTROL_FD)
-    os.dup2(moved[1], RUNTIME_FD)
-    keep = {0, 1, 2, CONTROL_FD, RUNTIME_FD, moved[3]}
-    if moved_parser is not None:
-        os.dup2(moved_parser, PARSER_FD)
-        keep.add(PARSER_FD)
-    os.set_inheritable(moved[3], False)
-    close_all_fds_except(keep)
-    return moved[3]
-
-
-def _move_up(fd: int, base: int) -> int:
-    import fcntl
-
-    return fcntl.fcntl(fd, fcntl.F_DUPFD, base)
+    # First out of the way of the numbers that they are going to get.
+    control, runtime, output, error = (
+        fcntl.fcntl(fd, fcntl.F_DUPFD, OUT_OF_THE_WAY) for fd in (control, runtime, output, error)
+    )
+    wanted = {0: os.open("/dev/null", os.O_RDONLY), 1: output, 2: output}
+    wanted |= {CONTROL_FD: control, RUNTIME_FD: runtime}
+    if parser is not None:
+        wanted[PARSER_FD] = fcntl.fcntl(parser, fcntl.F_DUPFD, OUT_OF_THE_WAY)
+    for number, fd in wanted.items():
+        os.dup2(fd, number)
+    os.set_inheritable(error, False)
+    close_all_fds_except({*wanted, error})
+    return error
 
 
 def _explain(python: str, problem: OSError) -> str:
