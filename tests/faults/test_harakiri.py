@@ -215,7 +215,9 @@ def test_kill_is_logged_with_stacks_request_and_times(emperor: Emperor) -> None:
     wait_until(lambda: "event=worker_died" in emperor.log(), what="the emperor's log")
 
 
-@pytest.mark.parametrize("path", ["deadlock", "csum", "regex", "mask", "ignore", "stop", "swallow", "child"])
+@pytest.mark.parametrize(
+    "path", ["deadlock", "csum", "regex", "mask", "ignore", "stop", "swallow", "child"]
+)
 def test_whatever_the_application_does_it_is_killed_on_time(emperor: Emperor, path: str) -> None:
     port = hangs(emperor)
     answer, took = timed(lambda: get(port, "/" + path))

@@ -384,7 +384,7 @@ def test_spawner_without_descriptors_goes_on_and_recovers(emperor: Emperor, more
         port = emperor.drop("blog")
         wait_until(
             lambda: (
-                emperor.vassal("blog").get("state") in ("backoff", "parked", "ready")
+                emperor.state_of("blog") in ("backoff", "parked", "ready")
                 or emperor.process is not None
                 and emperor.process.poll() is not None
             ),

@@ -94,9 +94,7 @@ def test_line_without_an_end_is_cut_and_costs_no_memory(emperor: Emperor) -> Non
 
 
 def test_file_is_rotated_by_size_and_so_many_are_kept(emperor: Emperor) -> None:
-    port = prints(
-        emperor, **{"log.max_size": "10K", "log.keep": 2, "log.rate": 1_000_000}
-    )
+    port = prints(emperor, **{"log.max_size": "10K", "log.keep": 2, "log.rate": 1_000_000})
     for start in range(0, 800, 20):
         get(port, f"/lines/{start}/20/100")
     folder = emperor.runtime_dir / "log" / "blog"

@@ -280,9 +280,7 @@ def test_environment_and_arguments_reach_the_application(emperor: Emperor) -> No
         "    return application\n",
     )
     environ = {**os.environ, "FOUND": "?"}
-    with served(
-        emperor, "--env", "GIVEN=!", app="made:factory('ab', times=2)", env=environ
-    ) as one:
+    with served(emperor, "--env", "GIVEN=!", app="made:factory('ab', times=2)", env=environ) as one:
         one.wait_ready()
         assert get(one.port) == (200, b"abab!?")
 

@@ -159,6 +159,13 @@ class Emperor:
         status, found = self.ask("GET", f"/v1/vassals/{name}")
         return found if status == 200 else {}
 
+    def state_of(self, name: str) -> str:
+        """Return the vassal's state; "" while nobody answers."""
+        try:
+            return str(self.vassal(name).get("state", ""))
+        except OSError:
+            return ""
+
     def do(self, action: str, name: str) -> tuple[int, Any]:
         return self.ask("POST", f"/v1/vassals/{name}/{action}")
 

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from enum import Enum
 from functools import partial
 
-import msgspec
-
 from limits.pidfd import peek_exited, reap, send_signal
 from vassal import packets
 from vassal.loop import Loop
@@ -100,11 +98,19 @@ class Master:
         )
 
     def stop(self, timeout_s: float) -> None:
-        """Drain everything; `state` becomes DONE when nothing is left."""
+        """Drain everything within `timeout_s`; `state` becomes DONE when nothing is left.
+
+        Said again with less time, it hurries those that are stopping already.
+        """
         self.state = MasterState.STOPPING
-        for number, crew in list(self.ledger.crews.items()):
+        ledger = self.ledger
+        for number, crew in list(ledger.crews.items()):
             bounded = min(crew.stop_timeout_s, timeout_s)
-            self.ledger.crews[number] = msgspec.structs.replace(crew, stop_timeout_s=bounded)
+            ledger.set_crew(number, stop_timeout_s=bounded)
+            latest = time.monotonic() + bounded
+            for worker in ledger.workers_of(number):
+                if worker.deadline is not None and worker.deadline > latest:
+                    ledger.set_worker((number, worker.number), deadline=latest)
             self._drain(number)
 
     def reopen_logs(self) -> None:
