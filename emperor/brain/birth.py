@@ -25,14 +25,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     identity: Identity
     confinement: Confinement
     generation: Generation  # number and fingerprint still to be filled in
-
-    @property
-    def generation_digest(self) -> str:
-        return _digest(self.generation)
-
-    @property
-    def birth_digest(self) -> str:
-        return _digest(self.confinement)
+    generation_digest: str
+    birth_digest: str
 
 
 def build(
@@ -45,12 +39,16 @@ def build(
     facts: HostFacts,
 ) -> Spec:
     """Return the spec of a vassal that runs as `identity` in the interpreter `python`."""
+    confinement = _confinement(settings, identity, facts)
+    generation = _generation(settings, identity, python, log_target, lang)
     return Spec(
         path=path,
         settings=settings,
         identity=identity,
-        confinement=_confinement(settings, identity, facts),
-        generation=_generation(settings, identity, python, log_target, lang),
+        confinement=confinement,
+        generation=generation,
+        generation_digest=_digest(generation),
+        birth_digest=_digest(confinement),
     )
 
 

@@ -48,6 +48,8 @@ class Fleet:
         self._changed = changed
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._looked_at = 0.0
+        self._look_took_s = 0.0
         self._looking = True  # until `begin`: nothing is done on half the knowledge
         self.listeners = Listeners(
             hold=lambda key, fd: to_spawner(HoldListener(key=key), [fd]),
@@ -108,10 +110,14 @@ class Fleet:
         self.look()
 
     def look(self) -> None:
-        """Reconcile soon: many reasons in one turn make one look."""
+        """Reconcile soon: many reasons in one turn make one look.
+
+        With a thousand vassals a look takes milliseconds; then the next one waits as long
+        as the last one took, so that a burst of events does not become one of looks.
+        """
         if not self._looking:
             self._looking = True
-            self._loop.call_soon(self._reconcile)
+            self._loop.call_at(self._looked_at + self._look_took_s, self._reconcile)
 
     async def describe(self, name: str, patience_s: float = 1.0) -> Description | None:
         """Return the master's own description; None when there is none or it is silent."""
@@ -171,6 +177,8 @@ class Fleet:
             self._deeds.act(action, now)
         self._set_timer()
         self._changed()
+        self._looked_at = self._loop.time()
+        self._look_took_s = self._looked_at - now
 
     def _set_timer(self) -> None:
         if self._timer is not None:

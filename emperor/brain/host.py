@@ -1,5 +1,7 @@
 """Snapshots of processes, for status only; never for supervision."""
 
+from pathlib import Path
+
 import psutil
 
 from emperor.brain.views import HostProcess
@@ -9,12 +11,14 @@ def processes_below(master_pid: int) -> dict[int, HostProcess]:
     """Return the master's children by the pid that the master knows them by."""
     found: dict[int, HostProcess] = {}
     try:
-        children = psutil.Process(master_pid).children()
-    except psutil.Error:
+        # Not psutil's children(): it reads every process of the host for each master.
+        listing = Path(f"/proc/{master_pid}/task/{master_pid}/children")
+        children = [int(word) for word in listing.read_text(encoding="ascii").split()]
+    except (OSError, ValueError):
         return found
-    for child in children:
+    for pid in children:
         try:
-            found[namespace_pid(child.pid)] = HostProcess(child.pid, child.memory_info().rss)
+            found[namespace_pid(pid)] = HostProcess(pid, psutil.Process(pid).memory_info().rss)
         except (psutil.Error, OSError, ValueError):
             continue  # gone in the meantime
     return found

@@ -176,7 +176,7 @@ def test_hup_reloads_and_refuses_nobody(emperor: Emperor) -> None:
         for client in clients:
             client.join(10)
         assert {body.split()[0] for body in bodies} <= {b"one", b"vv", b"vvv", b"vvvv"}
-        assert len(one.worker_pids()) == 2
+        wait_until(lambda: len(one.worker_pids()) == 2, what="the old workers are gone")
 
 
 def test_hup_with_code_that_cannot_be_loaded_keeps_the_old_serving(emperor: Emperor) -> None:
