@@ -65,6 +65,10 @@ class NotifySystemd(Message, frozen=True, tag="notify-systemd"):
     state: str
 
 
+class RestartEmperor(Message, frozen=True, tag="restart-emperor"):
+    """This emperor exits now, on purpose: start another at once."""
+
+
 class Exit(Message, frozen=True, tag="exit"):
     """Everything is stopped: the spawner may exit with `status`."""
 
@@ -127,7 +131,7 @@ class ShutdownRequested(Message, frozen=True, tag="shutdown-requested"):
 
 
 class ReloadRequested(Message, frozen=True, tag="reload-requested"):
-    """SIGHUP came: read all configuration anew."""
+    """SIGHUP came: begin anew with all configuration as it is now."""
 
 
 # ── emperor → master ─────────────────────────────────────────────────────────────────
@@ -324,7 +328,9 @@ class BirthFailed(Message, frozen=True, tag="birth-failed"):
     failure: Failure
 
 
-FromEmperor = HoldListener | DropListener | SpawnMaster | KillMaster | NotifySystemd | Exit
+FromEmperor = (
+    HoldListener | DropListener | SpawnMaster | KillMaster | NotifySystemd | RestartEmperor | Exit
+)
 FromSpawner = (
     HeldListener
     | HeldMaster

@@ -52,6 +52,7 @@ from vassal.messages import (
     HeldMaster,
     NotifySystemd,
     ReloadRequested,
+    RestartEmperor,
     ShutdownRequested,
     decode_from_spawner,
     encode,
@@ -88,7 +89,7 @@ def main() -> int:
         packets.send(channel, encode(Exit(status=EX_CONFIG)))
         return EX_CONFIG
     keeper.keep(SETTINGS, settings)
-    asyncio.run(Brain(settings, channel, inventory, keeper, log).run())
+    asyncio.run(Brain(arguments, settings, channel, inventory, keeper, log).run())
     return 0
 
 
@@ -97,12 +98,14 @@ class Brain:
 
     def __init__(
         self,
+        arguments: argparse.Namespace,
         settings: EmperorSettings,
         channel: socket.socket,
         inventory: Inventory,
         keeper: Keeper,
         log: Log,
     ) -> None:
+        self._arguments = arguments
         self._settings = settings
         self._channel = channel
         self._inventory = inventory
@@ -116,6 +119,7 @@ class Brain:
         self._watcher: Watcher | None = None
         self._stopping = asyncio.Event()
         self._spawner_gone = asyncio.Event()
+        self._leaving = asyncio.Event()
 
     async def run(self) -> None:
         """Serve until there is nothing left to serve."""
@@ -162,7 +166,7 @@ class Brain:
         await control.stop()
         await self._catalog.close()
         self._routing.close()
-        if not self._spawner_gone.is_set():
+        if self._stopping.is_set():
             self._finish()
 
     # ── starting and stopping ────────────────────────────────────────────────────────
@@ -184,11 +188,15 @@ class Brain:
     async def _until_stopped(self) -> None:
         stopping = asyncio.create_task(self._stopping.wait())
         gone = asyncio.create_task(self._spawner_gone.wait())
-        await asyncio.wait([stopping, gone], return_when=asyncio.FIRST_COMPLETED)
-        for task in (stopping, gone):
+        leaving = asyncio.create_task(self._leaving.wait())
+        tasks = (stopping, gone, leaving)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
             task.cancel()
         if self._spawner_gone.is_set():
             return  # masters stop by themselves; nobody is left who could hold anything
+        if self._leaving.is_set():
+            return  # the next emperor takes over
         self._fleet.stop_all()
         deadline = time.monotonic() + self._settings.shutdown_timeout
         while not self._fleet.is_empty and time.monotonic() < deadline:
@@ -208,16 +216,28 @@ class Brain:
         if isinstance(message, ShutdownRequested):
             self._stopping.set()
         elif isinstance(message, ReloadRequested):
-            self._reloading = asyncio.create_task(self._reload())
+            self._begin_anew()
         else:
             self._fleet.on_spawner_message(message, fds)
 
-    async def _reload(self) -> None:
-        """SIGHUP: read every file anew, and tell systemd when that is done."""
+    def _begin_anew(self) -> None:
+        """SIGHUP: make way for an emperor with the settings, files and code as they are now.
+
+        What runs is handed over as after a crash. With settings that cannot be used this
+        emperor stays.
+        """
         self._notify(notify.reloading(time.monotonic()))
-        self._publish("info", "emperor_reloading", None, {})
-        await self._catalog.rescan_all()
-        self._notify(notify.ready(self._summary()))
+        try:
+            read_settings(
+                self._arguments.config, self._arguments.runtime_dir, self._arguments.directories
+            )
+        except CannotStart as error:
+            self._publish("error", "reload_refused", None, {"error": str(error)})
+            self._notify(notify.ready(self._summary()))
+            return
+        self._publish("info", "emperor_restarting", None, {})
+        self._link.send(RestartEmperor())
+        self._leaving.set()
 
     def _on_watch(self, event: WatchEvent) -> None:
         match event:

@@ -42,6 +42,7 @@ from vassal.messages import (
     MessageError,
     NotifySystemd,
     ReloadRequested,
+    RestartEmperor,
     ShutdownRequested,
     SpawnMaster,
     decode_from_emperor,
@@ -79,6 +80,7 @@ class Spawner:
         self._state = SpawnerState.RUNNING
         self._status = 0
         self._emperor_pid = 0
+        self._restart_wanted_of = 0  # the pid of an emperor that goes on purpose
         self._emperor: socket.socket | None = None
         self._untold: deque[tuple[bytes, list[int]]] = deque()
         self._starts = 0
@@ -154,6 +156,9 @@ class Spawner:
         self._emperor_pid = 0
         if self._state is SpawnerState.EXITING:
             return
+        if exited.pid == self._restart_wanted_of and exited.exit_status == 0:
+            self._start_at = 0.0
+            return
         self._log.error(
             "emperor_died", pid=exited.pid, exit_status=exited.exit_status, signal=exited.signal
         )
@@ -211,6 +216,8 @@ class Spawner:
                 master.kill()
         elif isinstance(order, NotifySystemd):
             self._notifier.send(order.state)
+        elif isinstance(order, RestartEmperor):
+            self._restart_wanted_of = self._emperor_pid
         elif isinstance(order, Exit):
             self._state, self._status = SpawnerState.EXITING, order.status
 

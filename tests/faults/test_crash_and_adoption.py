@@ -334,3 +334,40 @@ def test_new_brain_that_cannot_read_the_files_stops_nobody(emperor: Emperor) -> 
     after = emperor.wait_state("blog", "ready")
     assert after["pid"] == before["pid"]
     assert get(port)[0] == 200
+
+
+def test_sighup_reads_the_settings_anew_and_loses_no_request(emperor: Emperor) -> None:
+    emperor.app("hello")
+    emperor.config_file = emperor.base / "emperor.toml"
+    emperor.config_file.write_text("")
+    port = emperor.drop("blog")
+    emperor.start()
+    before = emperor.wait_state("blog", "ready")
+    assert len(before["workers"]) == 1
+    emperor.config_file.write_text("[defaults]\nworkers = 2\n")
+    old = emperor.brain_pid
+    with Load(port) as load:
+        os.kill(emperor.pid, signal.SIGHUP)
+        emperor.wait_new_brain(old)
+        wait_until(lambda: len(emperor.vassal("blog")["workers"]) == 2, what="the new default")
+    assert load.failures == []
+    assert emperor.wait_state("blog", "ready")["pid"] == before["pid"]
+    assert "level=error" not in emperor.log()
+
+
+def test_sighup_with_broken_settings_changes_nothing_and_says_so(emperor: Emperor) -> None:
+    emperor.app("hello")
+    emperor.config_file = emperor.base / "emperor.toml"
+    emperor.config_file.write_text("")
+    emperor.drop("blog")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    emperor.config_file.write_text("nonsense = 1\n")
+    old = emperor.brain_pid
+    os.kill(emperor.pid, signal.SIGHUP)
+    wait_until(lambda: "event=reload_refused" in emperor.log(), what="the refusal")
+    assert "emperor.toml:1: nonsense" in emperor.log()
+    assert emperor.brain_pid == old
+    emperor.kill_brain()
+    emperor.wait_new_brain(old)
+    assert emperor.wait_state("blog", "ready")

@@ -144,9 +144,7 @@ def test_application_gets_only_the_descriptors_it_needs(emperor: Emperor) -> Non
 def test_virtualenv_is_used_with_its_packages_and_its_environment(emperor: Emperor) -> None:
     need((TENANT_VENV / "bin" / "python").exists(), "needs .venv-tenant")
     install(emperor, "introspect")
-    port = emperor.drop(
-        "blog", app="introspect:application", python=str(TENANT_VENV), text=GIVEN
-    )
+    port = emperor.drop("blog", app="introspect:application", python=str(TENANT_VENV), text=GIVEN)
     emperor.start()
     emperor.wait_state("blog", "ready")
     seen = check_view(port, emperor)
@@ -161,9 +159,7 @@ def test_virtualenv_is_used_with_its_packages_and_its_environment(emperor: Emper
     [("flask_app", "app"), ("django_app", "application"), ("falcon_app", "application")],
 )
 @pytest.mark.parametrize("threads", [1, 3])
-def test_frameworks_run_unchanged(
-    emperor: Emperor, module: str, name: str, threads: int
-) -> None:
+def test_frameworks_run_unchanged(emperor: Emperor, module: str, name: str, threads: int) -> None:
     need((TENANT_VENV / "bin" / "python").exists(), "needs .venv-tenant")
     install(emperor, module)
     port = emperor.drop("blog", app=f"{module}:{name}", python=str(TENANT_VENV), threads=threads)

@@ -4,6 +4,7 @@ A building generation ends with its mold; a serving one gets another, and its wo
 serve on meanwhile.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -93,7 +94,9 @@ class MoldHands:
             PARSER_FD,
             means.parser_name,
         )
-        packets.send(mold.channel, frame, [force.memory_fd, *force.listeners])
+        with contextlib.suppress(OSError):
+            # Refused: it ended at once. Its exit, which SIGCHLD tells, says more.
+            packets.send(mold.channel, frame, [force.memory_fd, *force.listeners])
         self._loop.watch(mold.channel.fileno(), partial(self._on_frame, number))
 
     def _on_frame(self, number: int) -> None:

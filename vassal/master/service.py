@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -77,6 +78,9 @@ def become_master(
             in_namespace = facts.can_pid_namespace
             means = msgspec.structs.replace(means, die_with_master=not in_namespace)
             status = Service(channel, vassal, means).run()
+    except BaseException:
+        # Nobody catches it, and nobody but this log will ever know.
+        sys.excepthook(*sys.exc_info())
     finally:
         os._exit(status)
 
