@@ -70,17 +70,17 @@ def limited(pid: int, what: str, soft: int) -> Iterator[None]:
 
 def _prlimit(pid: int, *options: str) -> str:
     """Run prlimit as the user of `pid`: another one needs a capability that CI may lack."""
-    owner = Path(f"/proc/{pid}/status").read_text().partition("Uid:\t")[2].split()[0]
-    me = os.geteuid()
-    demote = {} if int(owner) == me else {"user": int(owner), "group": int(owner)}
+    owner = int(Path(f"/proc/{pid}/status").read_text().partition("Uid:\t")[2].split()[0])
+    demoted = owner != os.geteuid()
     return subprocess.run(
         ["prlimit", "--pid", str(pid), *options],
         capture_output=True,
         text=True,
         timeout=10,
         check=True,
-        **demote,  # type: ignore[call-overload]
-    ).stdout  # type: ignore[no-any-return]
+        user=owner if demoted else None,
+        group=owner if demoted else None,
+    ).stdout
 
 
 def fds_allowed(pid: int, more: int) -> int:
@@ -467,7 +467,7 @@ def test_full_disk_costs_log_lines_and_nothing_else(emperor: Emperor) -> None:
         assert emperor.vassal("blog")["pid"] == before["pid"]
         (disk / "blog.log").write_bytes(b"")
         assert get(port, "/print/1")[0] == 200
-        log = wait_until(lambda: (disk / "blog.log").read_text(), what="it is written again")
+        log = wait_until((disk / "blog.log").read_text, what="it is written again")
         assert f"event=log_lines_dropped lines={lost}\n" in log
         assert emperor.stop() == 0
 

@@ -28,8 +28,8 @@ def interpreters() -> list[str]:
     for minor in range(9, 15):
         for path in sorted(home.glob(f"versions/3.{minor}.*/bin/python3")):
             found[f"3.{minor}"] = str(path)
-        if f"3.{minor}" not in found and (path := shutil.which(f"python3.{minor}")):
-            found[f"3.{minor}"] = path
+        if f"3.{minor}" not in found and (which := shutil.which(f"python3.{minor}")):
+            found[f"3.{minor}"] = which
     return [path for path in found.values() if Path(path).exists()]
 
 

@@ -320,7 +320,7 @@ def test_without_a_master_a_broken_application_ends_it_with_the_traceback(
 def test_an_ordinary_user_can_serve(emperor: Emperor) -> None:
     need_root()
     emperor.app("hello")
-    ordinary = {"user": 65534, "group": 65534, "extra_groups": [], "cwd": "/"}
+    ordinary: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": [], "cwd": "/"}
     with served(emperor, "--workers", "2", **ordinary) as one:
         one.wait_ready()
         assert get(one.port)[0] == 200

@@ -1,5 +1,6 @@
 """Harakiri's hands over a scoreboard in plain memory; the signals are written down."""
 
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -108,7 +109,7 @@ def test_worker_that_does_not_die_is_killed_again_once_a_second(
     force.begin(0)
     watch.run_until(13 * S + S // 2)
     kills = [at for at, number in watch.sent if number == guards.SIGKILL]
-    assert [later - earlier for earlier, later in zip(kills, kills[1:], strict=False)] == [S] * 3
+    assert [later - earlier for earlier, later in pairwise(kills)] == [S] * 3
 
 
 def test_idle_vassal_is_not_looked_at_any_more(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from django.urls import path
 settings.configure(
     ALLOWED_HOSTS=["*"],
     ROOT_URLCONF=__name__,
-    SECRET_KEY="not a secret",  # noqa: S106
+    SECRET_KEY="not a secret",
     MIDDLEWARE=["django.middleware.common.CommonMiddleware"],
     LOGGING={
         "version": 1,
