@@ -198,4 +198,4 @@ def test_master_and_workers_run_confined(emperor: Emperor) -> None:
         assert len(lines["NSpid"].split()) == 2
     assert os.readlink(f"/proc/{status['pid']}/ns/pid") != os.readlink("/proc/self/ns/pid")
     with open(f"/proc/{status['pid']}/status") as file:  # noqa: PTH123
-        assert "NSpid:\t%d\t1\n" % status["pid"] in file.read()
+        assert f"NSpid:\t{status['pid']}\t1\n" in file.read()

@@ -1,5 +1,6 @@
 """`emperor serve`: one application, one command, and nothing left behind."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -43,9 +44,9 @@ class Served:
         """Return the pids of the master's children, the mold left out."""
         found = []
         for pid in children(self.process.pid):
-            comm = Path(f"/proc/{pid}/comm").read_text()
-            if comm.startswith("worker"):
-                found.append(pid)
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # gone meanwhile
+                if Path(f"/proc/{pid}/comm").read_text().startswith("worker"):
+                    found.append(pid)
         return set(found)
 
     def stop(self, signum: int = signal.SIGTERM) -> tuple[int, float]:

@@ -71,7 +71,7 @@ class RuntimeFinder:
 
 def boot() -> None:
     """Run the mold; MODE is `mold` or `solo`."""
-    sys.meta_path.append(RuntimeFinder())  # type: ignore[arg-type]
+    sys.meta_path.append(RuntimeFinder())
     mode, name = sys.argv[1:3]
     sys.modules["__main__"] = type(sys)("__main__")
     sys.argv = [""]

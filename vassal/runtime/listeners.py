@@ -37,7 +37,8 @@ class Listener:
         self.socket_timeout_s = settings.socket_timeout_s
         self.is_http = protocol == "http"
         limits = settings.head_bytes_max, settings.body_bytes_max
-        self.wire: Wire = make_http(*limits) if self.is_http else _WIRES[protocol](*limits)
+        make: Any = make_http if self.is_http else _WIRES[protocol]
+        self.wire: Wire = make(*limits)
         self.number = ("http", "uwsgi", "fastcgi", "scgi").index(protocol)
         host, port = _server_address(self.socket, family)
         self.base = Base(

@@ -115,7 +115,7 @@ def load_h11(sources: Mapping[str, bytes]) -> ModuleType:
         return sys.modules[H11]
     package = _stand_in(H11)
     finder = _SourceFinder(H11, sources)
-    sys.meta_path.insert(0, finder)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, finder)
     try:
         connection = _import(H11 + "._connection")
         readers = _import(H11 + "._readers")
@@ -125,7 +125,7 @@ def load_h11(sources: Mapping[str, bytes]) -> ModuleType:
             del sys.modules[name]
         raise
     finally:
-        sys.meta_path.remove(finder)  # type: ignore[arg-type]
+        sys.meta_path.remove(finder)
     # h11 lets blanks stand behind a chunk size and anything behind a semicolon. Two
     # readers of one stream who disagree about a chunk's end are how requests are smuggled.
     readers.chunk_header_re = readers.re.compile(

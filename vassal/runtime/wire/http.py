@@ -152,8 +152,9 @@ class Http:
         protocol = VERSIONS.get(line[2])
         if protocol is None:
             version = line[2]
-            if len(version) == 8 and version[:5] == b"HTTP/" and version[6:7] == b".":
-                if version[5:6].isdigit() and version[7:].isdigit():
+            digits = version[5:6] + version[7:]
+            if version[:5] == b"HTTP/" and version[6:7] == b"." and len(digits) == 2:
+                if digits.isdigit():
                     raise ProtocolError(505, "HTTP version not supported")
             raise ProtocolError(400, BAD_REQUEST)
         method = METHODS.get(line[0])
@@ -200,7 +201,7 @@ class Http:
         scheme, mark, rest = path.partition(b"://")
         if not mark or scheme.lower() not in (b"http", b"https"):
             raise ProtocolError(400, BAD_REQUEST)
-        authority, slash, path = rest.partition(b"/")
+        authority, _, path = rest.partition(b"/")
         if not authority:
             raise ProtocolError(400, BAD_REQUEST)
         if "HTTP_HOST" in environ or environ["SERVER_PROTOCOL"] == "HTTP/1.0":
