@@ -53,6 +53,54 @@ class Unsupported(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class SnapshotProcess(msgspec.Struct, frozen=True, kw_only=True):
+    """One process at the moment of an incident; `request` is what it was at, "" = nothing."""
+
+    pid: int
+    rss_bytes: int
+    request: str = ""
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """What a vassal looked like when a limit was hit."""
+
+    processes: tuple[SnapshotProcess, ...] = ()
+    memory_bytes: int = 0
+    tasks: int = 0
+
+
+class Incident(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit that was hit `count` times between `at` and `last_at` (Unix time)."""
+
+    key: str
+    value: str
+    at: float
+    last_at: float
+    count: int
+    snapshot: Snapshot = Snapshot()
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What the processes of a vassal use now, and how often its limits were hit.
+
+    Counters run since the vassal's cgroup was made. None = the kernel does not count it here.
+    """
+
+    memory_bytes: int | None = None
+    memory_peak_bytes: int | None = None
+    tasks: int | None = None
+    cpu_s: float | None = None
+    throttled_s: float | None = None
+    throttled_periods: int | None = None
+    oom_kills: int | None = None
+    tasks_refused: int | None = None
+    io_read_bytes: int | None = None
+    io_write_bytes: int | None = None
+    memory_pressure: float | None = None  # per cent of the last 10 s that some task waited
+    cpu_pressure: float | None = None
+    io_pressure: float | None = None
+
+
 class VassalStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One vassal. `pid` is the master's on the host; 0 = none runs."""
 
@@ -71,6 +119,8 @@ class VassalStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_failure: Failure | None = None
     next_retry_s: float | None = None
     unsupported: tuple[Unsupported, ...] = ()
+    usage: Usage | None = None
+    incidents: tuple[Incident, ...] = ()
 
 
 class EmperorStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,8 @@ from typing import TypeVar
 
 import msgspec
 
+from limits.confinement import Confinement
+
 M = TypeVar("M")
 
 MESSAGE_BYTES_MAX = 128 * 1024
@@ -39,11 +41,20 @@ class DropListener(Message, frozen=True, tag="drop-listener"):
     key: str
 
 
+MASTER_PROCS = "master/cgroup.procs"
+WORKLOAD_PROCS = "workload/cgroup.procs"
+MEMORY_EVENTS = "workload/memory.events"
+MEMORY_CURRENT = "workload/memory.current"
+CGROUP_FILES = (MASTER_PROCS, WORKLOAD_PROCS, MEMORY_EVENTS, MEMORY_CURRENT)
+"""Files of a vassal's cgroups that a master may be given, opened by root."""
+
+
 class SpawnMaster(Message, frozen=True, tag="spawn-master"):
     """Fork a master. Answered by MasterSpawned or MasterNotSpawned.
 
     `token` names this process for ever (unique, chosen by the emperor); `memo` comes
     back word for word in HeldMaster. `confinement` is decoded by the forked child only.
+    `cgroup_files` names what the descriptors are, some of CGROUP_FILES. fds: those files.
     """
 
     token: str
@@ -51,6 +62,7 @@ class SpawnMaster(Message, frozen=True, tag="spawn-master"):
     memo: str
     pid_namespace: bool
     confinement: msgspec.Raw
+    cgroup_files: tuple[str, ...] = ()
 
 
 class KillMaster(Message, frozen=True, tag="kill-master"):
@@ -157,7 +169,11 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
-    """All a master needs to run one generation of its application. Seconds and bytes."""
+    """All a master needs to run one generation of its application. Seconds and bytes.
+
+    `confinement` is what the mold is put under, beyond what its master was born into;
+    `memory_max_bytes` is the limit of its cgroup, 0 = none.
+    """
 
     vassal: str
     number: int
@@ -183,7 +199,8 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     reload_on_rss_bytes: int = 0
     head_bytes_max: int = 32 * 1024
     body_bytes_max: int = 0
-    rlimits: dict[str, tuple[int, int]] = {}
+    confinement: Confinement = Confinement()
+    memory_max_bytes: int = 0
     log: LogSettings = LogSettings()
 
 
@@ -201,6 +218,19 @@ class Stop(Message, frozen=True, tag="stop"):
     """Stop accepting, let requests finish for `timeout_s`, kill the rest, exit 0."""
 
     timeout_s: float
+
+
+class ChangeLimits(Message, frozen=True, tag="change-limits"):
+    """Put the running processes, and those to come, under these rlimits; others stay."""
+
+    rlimits: dict[str, tuple[int, int]]
+    memory_max_bytes: int = 0
+
+
+class Note(Message, frozen=True, tag="note"):
+    """Write this line into the vassal's log: what happened to it from outside."""
+
+    line: str
 
 
 class Describe(Message, frozen=True, tag="describe"):
@@ -237,6 +267,7 @@ FAILURE_KINDS = {
     "spawn-timeout": "loading took longer than spawn_timeout",
     "crash": "a process died that was not told to",
     "harakiri": "a request ran longer than harakiri",
+    "memory": "the kernel killed a worker because memory_max was reached",
     "listen": "a socket could not be bound",
 }
 DETERMINISTIC_KINDS = frozenset({"config", "birth", "exec", "load", "listen"})
@@ -309,6 +340,12 @@ class GenerationFailed(Message, frozen=True, tag="generation-failed"):
     serving: bool
 
 
+class LimitsChanged(Message, frozen=True, tag="limits-changed"):
+    """Answer to ChangeLimits. `failed` is what only a new generation gets: "KEY: reason"."""
+
+    failed: tuple[str, ...] = ()
+
+
 class WorkerDied(Message, frozen=True, tag="worker-died"):
     """A worker is gone that was not told to go (for the event stream)."""
 
@@ -341,8 +378,16 @@ FromSpawner = (
     | ShutdownRequested
     | ReloadRequested
 )
-ToMaster = StartGeneration | Stop | Describe | ReopenLogs
-FromMaster = Description | GenerationReady | GenerationFailed | WorkerDied | Born | BirthFailed
+ToMaster = StartGeneration | Stop | ChangeLimits | Note | Describe | ReopenLogs
+FromMaster = (
+    Description
+    | GenerationReady
+    | GenerationFailed
+    | LimitsChanged
+    | WorkerDied
+    | Born
+    | BirthFailed
+)
 
 _encoder = msgspec.json.Encoder()
 _from_emperor: msgspec.json.Decoder[FromEmperor] = msgspec.json.Decoder(FromEmperor)

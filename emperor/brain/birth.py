@@ -27,6 +27,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     generation: Generation  # number and fingerprint still to be filled in
     generation_digest: str
     birth_digest: str
+    limits_digest: str
 
 
 def build(
@@ -47,8 +48,9 @@ def build(
         identity=identity,
         confinement=confinement,
         generation=generation,
-        generation_digest=_digest(generation),
+        generation_digest=_digest(_without_limits(generation)),
         birth_digest=_digest(confinement),
+        limits_digest=_digest(settings.limits),
     )
 
 
@@ -103,7 +105,9 @@ def _generation(
         reload_on_rss_bytes=settings.reload_on_rss,
         head_bytes_max=settings.max_head,
         body_bytes_max=settings.max_body,
-        rlimits={name: (pair.soft, pair.hard) for name, pair in settings.limits.items()},
+        confinement=Confinement(
+            rlimits={name: (pair.soft, pair.hard) for name, pair in settings.limits.items()}
+        ),
         log=LogSettings(
             target=log_target,
             max_bytes=settings.log.max_bytes,
@@ -142,5 +146,11 @@ def _listener(address: ListenAddress) -> Listener:
     )
 
 
-def _digest(value: Generation | Confinement) -> str:
+def _without_limits(generation: Generation) -> Generation:
+    """Return the generation without what can be changed while it runs."""
+    confinement = msgspec.structs.replace(generation.confinement, rlimits={})
+    return msgspec.structs.replace(generation, confinement=confinement, memory_max_bytes=0)
+
+
+def _digest(value: object) -> str:
     return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()[:16]

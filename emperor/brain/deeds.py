@@ -15,6 +15,7 @@ from emperor.core.reconcile import (
     Action,
     ForgetVassal,
     KillVassal,
+    LimitVassal,
     ReloadVassal,
     SettleVassal,
     StartVassal,
@@ -24,6 +25,7 @@ from emperor.core.registry import RUNNING, Fact, Vassal, advance, fail
 from emperor.status import VassalState
 from limits.facts import HostFacts
 from vassal.messages import (
+    ChangeLimits,
     Failure,
     KillMaster,
     Message,
@@ -62,6 +64,8 @@ class Deeds:
                 self._start(vassal, now)
             case ReloadVassal():
                 self._reload(vassal, now)
+            case LimitVassal():
+                self._limit(vassal)
             case StopVassal(why=why):
                 self._stop(vassal, why, now)
             case KillVassal():
@@ -75,7 +79,11 @@ class Deeds:
         wish = self._roll.wishes[vassal.name]
         desired, spec = wish.desired(), wish.spec
         assert spec is not None  # decide() starts nothing without a fingerprint
-        attempt = {"attempted": desired.fingerprint, "birth": desired.birth}
+        attempt = {
+            "attempted": desired.fingerprint,
+            "birth": desired.birth,
+            "limits": desired.limits,
+        }
         token = uuid.uuid4().hex
         self._roll.name_token(token, vassal.name)
         record = advance(
@@ -146,6 +154,18 @@ class Deeds:
         self._roll.lose(vassal, failure, token=vassal.token)
         if vassal.token is not None:
             self._to_spawner(KillMaster(token=vassal.token), [])
+
+    def _limit(self, vassal: Vassal) -> None:
+        """Put what runs under the limits that are wanted now."""
+        wish = self._roll.wishes[vassal.name]
+        spec = wish.spec
+        assert spec is not None  # decide() limits nothing without a fingerprint
+        self._roll.set(msgspec.structs.replace(vassal, limits=wish.desired().limits))
+        order = ChangeLimits(
+            rlimits=spec.generation.confinement.rlimits,
+            memory_max_bytes=spec.generation.memory_max_bytes,
+        )
+        self._masters.send(vassal.token, order)
 
     def _stop(self, vassal: Vassal, why: str, now: float) -> None:
         wish = self._roll.wishes.get(vassal.name)

@@ -27,6 +27,7 @@ from vassal.messages import (
     HeldListener,
     HeldMaster,
     KillMaster,
+    LimitsChanged,
     MasterExited,
     MasterNotSpawned,
     MasterSpawned,
@@ -167,6 +168,8 @@ class Facts:
                 self._on_ready(vassal, fingerprint)
             case GenerationFailed():
                 self._on_generation_failed(vassal, token, message)
+            case LimitsChanged(failed=failed):
+                self._on_limits_changed(vassal, failed)
             case WorkerDied(failure=failure, worker=worker):
                 self._roll.vassals[vassal.name] = msgspec.structs.replace(
                     vassal, last_failure=failure
@@ -174,6 +177,16 @@ class Facts:
                 fields = {"slot": worker, "reason": failure.kind, "message": failure.message}
                 self._roll.publish("warning", "worker_died", vassal.name, fields)
         self._look()
+
+    def _on_limits_changed(self, vassal: Vassal, failed: tuple[str, ...]) -> None:
+        """What running processes cannot be given, those of a new generation are born with."""
+        failed = tuple(text[:300] for text in failed[:16])
+        fields = {"needs_generation": "; ".join(failed) or None}
+        self._roll.publish("info", "limits_changed", vassal.name, fields)
+        wish = self._roll.wishes.get(vassal.name)
+        if failed and wish is not None:
+            serial = wish.reload_serial + 1
+            self._roll.wishes[vassal.name] = msgspec.structs.replace(wish, reload_serial=serial)
 
     def _on_generation_failed(self, vassal: Vassal, token: str, message: GenerationFailed) -> None:
         if message.serving:

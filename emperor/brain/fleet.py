@@ -16,7 +16,7 @@ from emperor.brain.listeners import Listeners
 from emperor.brain.masters import Masters
 from emperor.brain.roll import Publish, Roll
 from emperor.brain.wishes import Wish
-from emperor.core.reconcile import next_look, reconcile
+from emperor.core.reconcile import LimitVassal, next_look, reconcile
 from emperor.core.registry import Fact, Vassal, advance, fail
 from emperor.status import VassalState
 from limits.facts import HostFacts
@@ -175,6 +175,8 @@ class Fleet:
         desired = {name: wish.desired() for name, wish in self.wishes.items()}
         for action in reconcile(desired, self.vassals, now, self._concurrency):
             self._deeds.act(action, now)
+            if isinstance(action, LimitVassal):
+                self.look()  # it may need a new generation as well
         self._set_timer()
         self._changed()
         self._looked_at = self._loop.time()

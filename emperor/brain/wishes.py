@@ -25,6 +25,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
         return Desired(
             fingerprint=f"{self.spec.generation_digest}:{self.reload_serial}",
             birth=f"{self.spec.birth_digest}:{self.restart_serial}",
+            limits=self.spec.limits_digest,
             run=self.run,
             why_not=self.why_not,
         )

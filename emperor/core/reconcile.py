@@ -18,12 +18,13 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
     """What one vassal file asks for.
 
     `fingerprint` changes with anything that needs a new generation, `birth` with what
-    needs a new master. `fingerprint` None: the file has never been valid. `why_not` is
-    said when `run` is false.
+    needs a new master, `limits` with what can be changed while it runs. `fingerprint`
+    None: the file has never been valid. `why_not` is said when `run` is false.
     """
 
     fingerprint: str | None
     birth: str = ""
+    limits: str = ""
     run: bool = True
     why_not: str = "somebody said stop"
 
@@ -36,6 +37,12 @@ class StartVassal(msgspec.Struct, frozen=True, tag=True):
 
 class ReloadVassal(msgspec.Struct, frozen=True, tag=True):
     """Build a new generation in the running master."""
+
+    name: str
+
+
+class LimitVassal(msgspec.Struct, frozen=True, tag=True):
+    """Put what runs under other limits, without a new generation."""
 
     name: str
 
@@ -65,7 +72,9 @@ class ForgetVassal(msgspec.Struct, frozen=True, tag=True):
     name: str
 
 
-Action = StartVassal | ReloadVassal | StopVassal | KillVassal | SettleVassal | ForgetVassal
+Action = (
+    StartVassal | ReloadVassal | LimitVassal | StopVassal | KillVassal | SettleVassal | ForgetVassal
+)
 
 
 def reconcile(
@@ -152,10 +161,12 @@ def _hold(wanted: Desired, vassal: Vassal) -> Action | None:
 
 
 def _update(wanted: Desired, vassal: Vassal) -> Action | None:
+    if wanted.birth != vassal.birth:
+        return StopVassal(vassal.name, "its user or sandbox changed")
+    if wanted.limits != vassal.limits and vassal.pid:
+        return LimitVassal(vassal.name)
     if wanted.fingerprint == vassal.attempted:
         return None
-    if wanted.birth != vassal.birth:
-        return StopVassal(vassal.name, "its user or limits changed")
     if wanted.fingerprint == vassal.serving and vassal.state is S.READY:
         return None
     return ReloadVassal(vassal.name)

@@ -81,8 +81,9 @@ class Vassal(msgspec.Struct, frozen=True, kw_only=True):
 
     `token` names its master process, None = none runs. `serving` and `attempted` are
     the fingerprints of the generation that serves and of the last one that was tried;
-    `birth` is the fingerprint of what only a new master can change. `deadline` is when
-    patience with the master ends, in the states that wait for it.
+    `birth` is the fingerprint of what only a new master can change, `limits` of what it
+    was put under last. `deadline` is when patience with the master ends, in the states
+    that wait for it.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Vassal(msgspec.Struct, frozen=True, kw_only=True):
     serving: str | None = None
     attempted: str | None = None
     birth: str | None = None
+    limits: str | None = None
     failures: int = 0
     restarts: int = 0
     ready_at: float | None = None

@@ -205,11 +205,11 @@ class Spawner:
         if isinstance(order, HoldListener):
             self._store.hold(order.key, fds)
             return
+        if isinstance(order, SpawnMaster):
+            self._spawn(order, fds)
         packets.close_all(fds)
         if isinstance(order, DropListener):
             self._store.drop(order.key)
-        elif isinstance(order, SpawnMaster):
-            self._spawn(order)
         elif isinstance(order, KillMaster):
             master = self._store.find(order.token)
             if master is not None:
@@ -223,9 +223,9 @@ class Spawner:
 
     # ── masters ──────────────────────────────────────────────────────────────────────
 
-    def _spawn(self, order: SpawnMaster) -> None:
+    def _spawn(self, order: SpawnMaster, fds: list[int]) -> None:
         try:
-            master = self._fork_master(order)
+            master = self._fork_master(order, fds)
         except OSError as error:
             problem = f"fork: {error.strerror}"
             self._tell(
@@ -241,7 +241,7 @@ class Spawner:
         spawned = MasterSpawned(token=order.token, vassal=order.vassal, pid=master.pid)
         self._tell(spawned, [master.channel.fileno()])
 
-    def _fork_master(self, order: SpawnMaster) -> MasterChild:
+    def _fork_master(self, order: SpawnMaster, fds: list[int]) -> MasterChild:
         """Return the forked master; raise OSError with nothing left of the attempt."""
         ours, theirs = packets.pair()
         try:
@@ -249,7 +249,8 @@ class Spawner:
             if pid == 0:
                 facts = self._facts[order.pid_namespace]
                 confinement = bytes(order.confinement)
-                become_master(theirs, order.vassal, confinement, facts, self._means)
+                cgroup = dict(zip(order.cgroup_files, fds, strict=False))
+                become_master(theirs, order.vassal, confinement, facts, self._means, cgroup)
             try:
                 return MasterChild(order.token, order.vassal, order.memo, pid, ours)
             except OSError:

@@ -31,6 +31,7 @@ FOR_PEOPLE = {
     "vassal/master/ledger.py": "when something failed",
     "vassal/master/output.py": "the time of a log line",
     "vassal/master/service.py": "when the birth failed",
+    "vassal/master/worker_hands.py": "how many were killed today",
     "vassal/runtime/output.py": "the Date field of a response",
 }
 """Where the time of day is read, and what it is shown for."""

@@ -7,6 +7,7 @@ from emperor.core.reconcile import (
     Desired,
     ForgetVassal,
     KillVassal,
+    LimitVassal,
     ReloadVassal,
     SettleVassal,
     StartVassal,
@@ -22,9 +23,17 @@ from emperor.status import VassalState
 from vassal.messages import Failure
 
 S = VassalState
-WANTED = Desired(fingerprint="v1", birth="b1")
+WANTED = Desired(fingerprint="v1", birth="b1", limits="l1")
 READY = Vassal(
-    name="blog", state=S.READY, token="t", serving="v1", attempted="v1", birth="b1", ready_at=0.0
+    name="blog",
+    state=S.READY,
+    token="t",
+    pid=7,
+    serving="v1",
+    attempted="v1",
+    birth="b1",
+    limits="l1",
+    ready_at=0.0,
 )
 
 
@@ -43,7 +52,9 @@ def test_running_as_wanted_needs_nothing() -> None:
 
 
 def test_changed_content_reloads() -> None:
-    assert decide(Desired(fingerprint="v2", birth="b1"), READY, 0.0) == ReloadVassal("blog")
+    assert decide(Desired(fingerprint="v2", birth="b1", limits="l1"), READY, 0.0) == ReloadVassal(
+        "blog"
+    )
 
 
 def test_change_that_needs_a_new_master_stops_first() -> None:
@@ -51,9 +62,23 @@ def test_change_that_needs_a_new_master_stops_first() -> None:
     assert isinstance(action, StopVassal)
 
 
+def test_changed_limits_are_changed_before_a_new_generation_is_built() -> None:
+    wanted = Desired(fingerprint="v2", birth="b1", limits="l2")
+    assert decide(wanted, READY, 0.0) == LimitVassal("blog")
+    assert decide(wanted, with_(READY, limits="l2"), 0.0) == ReloadVassal("blog")
+
+
+def test_changed_limits_alone_need_no_generation() -> None:
+    wanted = Desired(fingerprint="v1", birth="b1", limits="l2")
+    assert decide(wanted, READY, 0.0) == LimitVassal("blog")
+    assert decide(wanted, with_(READY, limits="l2"), 0.0) is None
+    # Its master is not there yet: it is born into the limits of that moment.
+    assert decide(wanted, with_(READY, state=S.STARTING, pid=0), 0.0) is None
+
+
 def test_reload_that_failed_is_not_tried_again_without_a_change() -> None:
     failed = with_(READY, attempted="v2")
-    assert decide(Desired(fingerprint="v2", birth="b1"), failed, 0.0) is None
+    assert decide(Desired(fingerprint="v2", birth="b1", limits="l1"), failed, 0.0) is None
 
 
 def test_going_back_to_what_serves_after_a_failed_reload_needs_nothing() -> None:
@@ -62,7 +87,9 @@ def test_going_back_to_what_serves_after_a_failed_reload_needs_nothing() -> None
 
 def test_later_reload_supersedes_one_under_way() -> None:
     reloading = with_(READY, state=S.RELOADING, attempted="v2")
-    assert decide(Desired(fingerprint="v3", birth="b1"), reloading, 0.0) == ReloadVassal("blog")
+    assert decide(
+        Desired(fingerprint="v3", birth="b1", limits="l1"), reloading, 0.0
+    ) == ReloadVassal("blog")
 
 
 def test_removed_file_stops_a_running_vassal_and_forgets_a_stopped_one() -> None:
@@ -96,7 +123,7 @@ def test_backoff_waits_until_its_time() -> None:
 def test_fixed_file_starts_at_once_from_backoff_and_from_parking() -> None:
     for state in (S.BACKOFF, S.PARKED):
         vassal = Vassal(name="blog", state=state, attempted="v1", retry_at=99.0)
-        changed = Desired(fingerprint="v2", birth="b1")
+        changed = Desired(fingerprint="v2", birth="b1", limits="l1")
         assert decide(changed, vassal, 0.0) == StartVassal("blog")
 
 
@@ -121,7 +148,11 @@ def test_failed_vassal_whose_master_lingers_is_not_started_twice() -> None:
 def test_spawn_budget_bounds_how_many_start_at_a_time() -> None:
     desired = {f"v{n}": WANTED for n in range(10)}
     assert len(reconcile(desired, {}, 0.0, 4)) == 4
-    starting = {"v0": Vassal(name="v0", state=S.STARTING, token="t", attempted="v1", birth="b1")}
+    starting = {
+        "v0": Vassal(
+            name="v0", state=S.STARTING, token="t", attempted="v1", birth="b1", limits="l1"
+        )
+    }
     assert reconcile(desired, starting, 0.0, 4) == [StartVassal(f"v{n}") for n in (1, 2, 3)]
 
 

@@ -17,16 +17,21 @@ from vassal.master import crew as crews
 from vassal.master.crew import Crew, MoldState, Role, Verb
 from vassal.master.guard import SIGKILL, Guard
 from vassal.master.ledger import Ledger
+from vassal.master.live import change_rlimits
 from vassal.master.mold_hands import Means, MoldHands, StepsFor
+from vassal.master.oom import OomWitness
 from vassal.master.output import Output
 from vassal.master.worker_hands import WorkerHands
 from vassal.master.workforce import Workforce
 from vassal.messages import (
+    MEMORY_EVENTS,
+    ChangeLimits,
     Description,
     Failure,
     Generation,
     GenerationFailed,
     GenerationReady,
+    LimitsChanged,
     Message,
 )
 
@@ -63,7 +68,14 @@ class Master:
             self._give_up,
             self._on_fork_failed,
         )
-        self._hands = WorkerHands(loop, self.ledger, tell, self._give_up, self._molds.replace)
+        self._hands = WorkerHands(
+            loop,
+            self.ledger,
+            tell,
+            self._give_up,
+            self._molds.replace,
+            OomWitness(means.cgroup.get(MEMORY_EVENTS)),
+        )
         self.state = MasterState.WAITING
 
     # ── orders from outside ──────────────────────────────────────────────────────────
@@ -112,6 +124,16 @@ class Master:
                 if worker.deadline is not None and worker.deadline > latest:
                     ledger.set_worker((number, worker.number), deadline=latest)
             self._drain(number)
+
+    def change_limits(self, order: ChangeLimits) -> None:
+        """Put what runs under other rlimits, and what will be started too."""
+        pids = []
+        for force in self.ledger.forces.values():
+            force.change_limits(order.rlimits, order.memory_max_bytes)
+            pids += force.pids()
+        failed = change_rlimits(pids, order.rlimits)
+        self._output.emit(f"event=limits_changed failed={'; '.join(failed)!r}")
+        self._tell(LimitsChanged(failed=failed))
 
     def reopen_logs(self) -> None:
         """Follow a rotation of the log from outside."""

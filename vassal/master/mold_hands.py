@@ -21,7 +21,7 @@ from vassal.master.guard import SIGKILL
 from vassal.master.ledger import Ledger
 from vassal.master.molds import PARSER_FD, ExecFailed, start_mold
 from vassal.master.workforce import load_frame
-from vassal.messages import Failure, Generation
+from vassal.messages import MEMORY_CURRENT, WORKLOAD_PROCS, Failure, Generation
 from vassal.runtime import frames
 from vassal.runtime.signals import STACK_DUMP_SIGNAL
 
@@ -31,7 +31,8 @@ StepsFor = Callable[[Generation], tuple[Sequence[Step], tuple[str, ...]]]
 class Means(msgspec.Struct, frozen=True, kw_only=True):
     """What a master was born with. Descriptors are borrowed from the process.
 
-    `nofile_soft` is the soft RLIMIT_NOFILE that a mold gets: ours was raised.
+    `nofile_soft` is the soft RLIMIT_NOFILE that a mold gets: ours was raised. `cgroup`
+    has the files of the vassal's cgroup, by their names in messages.CGROUP_FILES.
     """
 
     runtime_fd: int
@@ -39,6 +40,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     parser_name: str
     die_with_master: bool
     nofile_soft: int
+    cgroup: dict[str, int] = {}
 
 
 class MoldHands:
@@ -79,6 +81,7 @@ class MoldHands:
                 self._ledger.output.write_fd,
                 means.nofile_soft,
                 steps,
+                means.cgroup.get(WORKLOAD_PROCS),
             )
         except ExecFailed as error:
             self._lost(number, Failure(kind="exec", message=str(error)))
@@ -87,16 +90,18 @@ class MoldHands:
             self._lost(number, Failure(kind="crash", message=f"fork: {error.strerror}"))
             return
         force.mold = mold
+        watched = [means.cgroup[MEMORY_CURRENT]] if MEMORY_CURRENT in means.cgroup else []
         frame = load_frame(
             force.generation,
             force.listeners,
             means.die_with_master,
             PARSER_FD,
             means.parser_name,
+            watches_memory=bool(watched),
         )
         with contextlib.suppress(OSError):
             # Refused: it ended at once. Its exit, which SIGCHLD tells, says more.
-            packets.send(mold.channel, frame, [force.memory_fd, *force.listeners])
+            packets.send(mold.channel, frame, [force.memory_fd, *force.listeners, *watched])
         self._loop.watch(mold.channel.fileno(), partial(self._on_frame, number))
 
     def _on_frame(self, number: int) -> None:

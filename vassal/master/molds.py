@@ -54,11 +54,13 @@ def start_mold(
     output_fd: int,
     nofile_soft: int,
     steps: Sequence[Step],
+    cgroup_procs_fd: int | None = None,
 ) -> MoldProcess:
     """Fork and exec the interpreter of `generation`; the descriptors stay the caller's.
 
-    `steps` are applied in the child, last before the exec. Raises ExecFailed when the
-    interpreter cannot be run, OSError when there is no room for a process now.
+    The child moves into the cgroup of `cgroup_procs_fd`, and applies `steps` last before
+    the exec. Raises ExecFailed when the interpreter cannot be run, OSError when there is
+    no room for a process now.
     """
     ours, theirs = packets.pair()
     theirs.setblocking(True)
@@ -77,7 +79,7 @@ def start_mold(
         raise
     if pid == 0:
         fds = (theirs.fileno(), runtime_fd, parser_fd, output_fd, error_write)
-        _become_mold(generation, fds, nofile_soft, steps)
+        _become_mold(generation, fds, nofile_soft, steps, cgroup_procs_fd)
     theirs.close()
     os.close(error_write)
     with open(error_read, "rb") as pipe:  # noqa: PTH123 - a descriptor, not a path
@@ -105,9 +107,13 @@ def _become_mold(
     fds: tuple[int, int, int | None, int, int],
     nofile_soft: int,
     steps: Sequence[Step],
+    cgroup_procs_fd: int | None,
 ) -> None:
     control, runtime, parser, output, error = fds
     try:
+        if cgroup_procs_fd is not None:
+            # First of all: what is done from here on counts as the tenant's.
+            os.write(cgroup_procs_fd, b"0")
         prctl.set_pdeathsig(signal.SIGKILL)
         # A session of its own: neither Ctrl-C in a terminal nor an application's kill(0)
         # may reach more than it is meant for.

@@ -21,17 +21,22 @@ from limits.plan import plan
 from limits.steps import Step
 from vassal import packets
 from vassal.loop import Loop
+from vassal.master.lines import LINE_BYTES_MAX
 from vassal.master.master import Master, MasterState
 from vassal.master.mold_hands import Means
 from vassal.master.output import Output
 from vassal.messages import (
+    MASTER_PROCS,
+    WORKLOAD_PROCS,
     BirthFailed,
     Born,
+    ChangeLimits,
     Describe,
     Failure,
     Generation,
     Message,
     MessageError,
+    Note,
     ReopenLogs,
     StartGeneration,
     Stop,
@@ -48,19 +53,25 @@ ORPHANED_STOP_S = 30.0
 
 
 def become_master(
-    channel: socket.socket, vassal: str, confinement: bytes, facts: HostFacts, means: Means
+    channel: socket.socket,
+    vassal: str,
+    confinement: bytes,
+    facts: HostFacts,
+    means: Means,
+    cgroup: dict[str, int],
 ) -> NoReturn:
     """Turn this freshly forked child into the master of `vassal`; the process ends here.
 
     Called with all signals blocked. Nothing of the parent but the channel, standard
-    error and the means stays open. `facts` are the spawner's: probed once, they need
-    not be probed again in every child.
+    error, the means and the files of `cgroup` stays open. `facts` are the spawner's:
+    probed once, they need not be probed again in every child.
     """
     status = BIRTH_FAILED
     try:
         signal.set_wakeup_fd(-1)
         keep = [2, channel.fileno(), means.runtime_fd]
         keep += [] if means.parser_fd is None else [means.parser_fd]
+        keep += cgroup.values()
         close_all_fds_except(keep)
         null = os.open("/dev/null", os.O_RDWR)
         for fd in (0, 1):
@@ -71,12 +82,12 @@ def become_master(
         prctl.set_child_subreaper(1)
         prctl.set_name(f"master {vassal}"[:15])
         prctl.set_proctitle(f"emperor: master of {vassal}")
-        unsupported = _confine(channel, confinement, facts)
+        unsupported = _confine(channel, confinement, facts, cgroup)
         if unsupported is not None:
             packets.send(channel, encode(Born(unsupported=unsupported)))
             # Inside a PID namespace the kernel does it, and ctypes costs a worker 1 MB.
             in_namespace = facts.can_pid_namespace
-            means = msgspec.structs.replace(means, die_with_master=not in_namespace)
+            means = msgspec.structs.replace(means, die_with_master=not in_namespace, cgroup=cgroup)
             status = Service(channel, vassal, means).run()
     except BaseException:
         # Nobody catches it, and nobody but this log will ever know.
@@ -87,9 +98,9 @@ def become_master(
 
 def steps_for(generation: Generation) -> tuple[Sequence[Step], tuple[str, ...]]:
     """Return the limits that a mold is put under, and what of them this host cannot do."""
-    if not generation.rlimits:
+    if generation.confinement == Confinement():
         return (), ()
-    planned = plan(Confinement(rlimits=generation.rlimits), probe())
+    planned = plan(generation.confinement, probe())
     return planned.steps, tuple(f"{item.key}: {item.reason}" for item in planned.unsupported)
 
 
@@ -150,6 +161,10 @@ class Service:
         packets.close_all(packet.fds)
         if isinstance(order, Stop):
             self.master.stop(order.timeout_s)
+        elif isinstance(order, ChangeLimits):
+            self.master.change_limits(order)
+        elif isinstance(order, Note):
+            self._output.emit(order.line[:LINE_BYTES_MAX])
         elif isinstance(order, Describe):
             self._tell(self.master.describe())
         elif isinstance(order, ReopenLogs):
@@ -170,15 +185,37 @@ class Service:
 
 
 def _confine(
-    channel: socket.socket, confinement: bytes, facts: HostFacts
+    channel: socket.socket, confinement: bytes, facts: HostFacts, cgroup: dict[str, int]
 ) -> tuple[str, ...] | None:
-    """Apply the confinement; on failure tell the emperor and return None."""
+    """Apply the confinement; on failure tell the emperor and return None.
+
+    The cgroup namespace is made inside the workload's cgroup, so that the application
+    sees that one as the root. The master itself moves out of it again: its own work is
+    not to wait for a quota that the tenant has used up.
+    """
     try:
         wanted = msgspec.json.decode(confinement, type=Confinement)
         planned = plan(wanted, facts)
+        _join(cgroup.get(WORKLOAD_PROCS))
         apply(planned.steps)
+        if MASTER_PROCS in cgroup:
+            procs_fd = cgroup.pop(MASTER_PROCS)
+            _join(procs_fd)
+            os.close(procs_fd)
     except (StepFailed, msgspec.DecodeError, OSError) as error:
         failure = Failure(kind="birth", message=str(error), at=time.time())
         packets.send(channel, encode(BirthFailed(failure=failure)))
         return None
     return tuple(f"{item.key}: {item.reason}" for item in planned.unsupported)
+
+
+def _join(procs_fd: int | None) -> None:
+    """Move this process into the cgroup whose cgroup.procs this is; None = there is none.
+
+    The kernel asks whoever opened the file for permission: it works after the uid change.
+    """
+    if procs_fd is not None:
+        try:
+            os.write(procs_fd, b"0")
+        except OSError as error:
+            raise OSError(error.errno, f"join the cgroup: {error.strerror}") from error

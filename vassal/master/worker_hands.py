@@ -13,9 +13,10 @@ from vassal.master.crew import Role, Worker, WorkerState
 from vassal.master.guard import SIGKILL
 from vassal.master.ledger import Ledger
 from vassal.master.lines import escaped
+from vassal.master.oom import OomWitness, as_size, times_today
 from vassal.master.workforce import WorkerProcess
 from vassal.messages import Failure, Message, WorkerDied
-from vassal.runtime import frames
+from vassal.runtime import frames, scoreboard
 from vassal.runtime.scoreboard import SlotReading
 
 
@@ -30,6 +31,7 @@ class WorkerHands:
         tell: Callable[[Message], None],
         give_up: Callable[[int, Failure], None],
         replace_mold: Callable[[int], None],
+        oom: OomWitness,
     ) -> None:
         self._loop = loop
         self._ledger = ledger
@@ -37,6 +39,7 @@ class WorkerHands:
         self._tell = tell
         self._give_up = give_up
         self._replace_mold = replace_mold
+        self._oom = oom
 
     def fork(self, number: int) -> None:
         force = self._ledger.forces[number]
@@ -163,6 +166,7 @@ class WorkerHands:
         crew = self._ledger.crews[number]
         force = self._ledger.forces[number]
         reason = self._ledger.killed_for.pop(key, "")
+        request = self._request_of(number, process.number)
         self._ledger.close_account(number, process.number)
         self._loop.unwatch(process.channel.fileno())
         force.release(process.number)
@@ -171,21 +175,48 @@ class WorkerHands:
         if planned and reason != "spawn-timeout":
             return
         self._output.drain()
-        how = f"signal {signum}" if signum else f"exit status {exit_status}"
-        failure = Failure(
-            kind=reason or "crash",
-            message=f"worker {process.number} died ({how})"
-            if not reason
-            else f"worker {process.number} was not ready within spawn_timeout",
-            exit_status=exit_status,
-            signal=signum,
-        )
+        failure = self._death(number, process, reason, exit_status, signum, request)
         self._ledger.count_death()
         if crew.role is Role.BUILDING:
             self._give_up(number, failure)
         elif crew.role is Role.SERVING:
             failure = self._ledger.note(failure)
             self._tell(WorkerDied(worker=process.number, failure=failure))
+
+    def _death(
+        self,
+        number: int,
+        process: WorkerProcess,
+        reason: str,
+        exit_status: int | None,
+        signum: int | None,
+        request: str,
+    ) -> Failure:
+        """Return why a worker died that was not told to."""
+        worker = process.number
+        kind, message = reason or "crash", f"worker {worker} was not ready within spawn_timeout"
+        if not reason:
+            how = f"signal {signum}" if signum else f"exit status {exit_status}"
+            message = f"worker {worker} died ({how}){request}"
+        kills = self._oom.killed(time.time()) if signum == SIGKILL and not reason else 0
+        if kills:
+            limit = as_size(self._ledger.forces[number].generation.memory_max_bytes)
+            message = (
+                f"worker {worker} killed: memory_max={limit} reached "
+                f"({times_today(kills)}){request}"
+            )
+            kind = "memory"
+            self._output.emit(
+                f"event=worker_killed slot={worker} pid={process.pid} reason=memory: {message}"
+            )
+        return Failure(kind=kind, message=message, exit_status=exit_status, signal=signum)
+
+    def _request_of(self, number: int, worker: int) -> str:
+        """Return what the worker was at, for people: " in GET /report", or nothing."""
+        for row in self._ledger.forces[number].readings([worker]):
+            if row.state in (scoreboard.IN_APP, scoreboard.RESPONDING):
+                return escaped(f" in {row.method} {row.uri}")
+        return ""
 
     def on_harakiri(
         self,

@@ -10,6 +10,8 @@ import os
 import socket
 from collections.abc import Iterable
 
+import msgspec
+
 from vassal import packets
 from vassal.master.crew import Worker, WorkerState
 from vassal.master.molds import MoldProcess
@@ -51,12 +53,26 @@ class Workforce:
         self.capacity = generation.workers * SUCCESSORS
         self._slots = self.capacity * generation.threads
         self.memory_fd, self.memory = _new_scoreboard(self._slots)
+        scoreboard.set_memory_max(self.memory, generation.memory_max_bytes)
         self.mold: MoldProcess | None = None
         self.processes: dict[int, WorkerProcess] = {}
 
     def free_number(self) -> int | None:
         """Return the lowest worker number that is not taken; None = all are."""
         return next((n for n in range(1, self.capacity + 1) if n not in self.processes), None)
+
+    def pids(self) -> list[int]:
+        """Return the pids of mold and workers, as far as they are known."""
+        molds = [self.mold.pid] if self.mold is not None else []
+        return molds + [process.pid for process in self.processes.values() if process.pid]
+
+    def change_limits(self, rlimits: dict[str, tuple[int, int]], memory_max_bytes: int) -> None:
+        """Let molds to come, and workers that recycle themselves, know other limits."""
+        confinement = msgspec.structs.replace(self.generation.confinement, rlimits=rlimits)
+        self.generation = msgspec.structs.replace(
+            self.generation, confinement=confinement, memory_max_bytes=memory_max_bytes
+        )
+        scoreboard.set_memory_max(self.memory, memory_max_bytes)
 
     def slots_of(self, number: int) -> range:
         """Return the scoreboard slots of worker `number`, one a thread."""
@@ -172,8 +188,13 @@ def load_frame(
     parser_fd: int,
     parser_name: str,
     raw_harakiri: bool = False,
+    watches_memory: bool = False,
 ) -> bytes:
-    """Return the frame that tells a mold what to load. `parser_name` "" = there is none."""
+    """Return the frame that tells a mold what to load. `parser_name` "" = there is none.
+
+    The frame goes with the scoreboard, the listeners and, where workers are to watch
+    the memory of their cgroup, its memory.current.
+    """
     described = []
     for fd, listener in zip(listeners, generation.listeners, strict=True):
         with socket.socket(fileno=os.dup(fd)) as copy:
@@ -200,6 +221,7 @@ def load_frame(
         "parser_fd": str(parser_fd),
         "parser_name": parser_name,
         "raw_harakiri": "1" if raw_harakiri else "",
+        "watches_memory": "1" if watches_memory else "",
     }
     return frames.encode(frames.LOAD, fields)
 

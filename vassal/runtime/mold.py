@@ -63,12 +63,17 @@ def main(mode: str, name: str) -> None:
 
 
 def _load(fields: Dict[str, str], fds: List[int]) -> Loaded:
-    """Take over the descriptors and import the application. fds: scoreboard, listeners."""
+    """Take over the descriptors and import the application.
+
+    fds: scoreboard, listeners and, if the frame says so, the cgroup's memory.current.
+    """
     import mmap
 
     memory = mmap.mmap(fds[0], 0)
     os.close(fds[0])
     listeners = []
+    if fields.get("watches_memory"):
+        fields["memory_current_fd"] = str(fds.pop())
     for fd, item in zip(fds[1:], frames.decode_list(fields["listeners"])):
         protocol, family = item.split(" ")
         listeners.append((fd, protocol, int(family)))

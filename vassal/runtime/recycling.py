@@ -1,17 +1,28 @@
-"""Decides when a worker has served long enough. Pure but for reading its own size."""
+"""Decides when a worker has served long enough. Pure but for reading sizes."""
 
 from __future__ import annotations
 
 import os
+import time
+
+from .scoreboard import memory_max
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .scoreboard import Memory
     from .settings import WorkerSettings
 
 ANSWER_S = 30.0
 """How long a worker that asked to be replaced waits for the master before it stops itself."""
 
 LIFETIME_JITTER = 0.1  # so that workers born together do not go together
+
+
+MARK_LOWEST, MARK_HIGHEST = 0.80, 0.90
+"""Parts of memory_max at which a worker that has grown goes."""
+
+LOOK_S = 0.02
+GROWN_BYTES = 4 * 1024 * 1024
 
 
 def draw(fraction: float, jitter: int) -> int:
@@ -24,10 +35,46 @@ def random_fraction() -> float:
     return int.from_bytes(os.urandom(6), "big") / (1 << 48)
 
 
+class MemoryWatch:
+    """Tells when a worker that has grown should go, before the cgroup's limit is reached.
+
+    Without it the kernel kills one of the workers in the middle of a request. Each worker
+    has a mark of its own, so that they do not all go at the same moment; one that has not
+    grown stays, because another in its place would be as large.
+    """
+
+    def __init__(self, current_fd: int, memory: Memory, fraction: float):
+        self._current_fd = current_fd
+        self._memory = memory
+        self._mark = MARK_LOWEST + (MARK_HIGHEST - MARK_LOWEST) * fraction
+        self._again_at = 0.0
+        self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+        self._page_bytes = os.sysconf("SC_PAGESIZE")
+        self._own_at_start = self._own_bytes()
+
+    def _own_bytes(self) -> int:
+        """Return what is in memory for this process alone."""
+        _, resident, shared = os.pread(self._statm, 64, 0).split()[:3]
+        return (int(resident) - int(shared)) * self._page_bytes
+
+    def is_time(self, now: float) -> bool:
+        """Return whether the worker should go now. Looks at most every LOOK_S."""
+        if now < self._again_at:
+            return False
+        self._again_at = now + LOOK_S
+        limit = memory_max(self._memory)
+        if not limit or int(os.pread(self._current_fd, 32, 0)) < limit * self._mark:
+            return False
+        return self._own_bytes() > self._own_at_start + max(GROWN_BYTES, limit // 32)
+
+    def close(self) -> None:
+        os.close(self._statm)
+
+
 class Recycling:
     """The limits of one worker, jitter drawn. Times are monotonic seconds."""
 
-    def __init__(self, settings: WorkerSettings, now: float, fraction: float):
+    def __init__(self, settings: WorkerSettings, now: float, fraction: float, memory: Memory):
         self.max_requests = 0
         if settings.max_requests:
             self.max_requests = settings.max_requests + draw(fraction, settings.max_requests_jitter)
@@ -40,11 +87,14 @@ class Recycling:
         if self._rss_bytes_max:
             self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
             self._page_bytes = os.sysconf("SC_PAGESIZE")
+        self._memory_watch: MemoryWatch | None = None
+        if settings.memory_current_fd >= 0:
+            self._memory_watch = MemoryWatch(settings.memory_current_fd, memory, fraction)
 
     @property
     def counts(self) -> bool:
         """Whether anything has to be checked after each request."""
-        return bool(self.max_requests or self._rss_bytes_max)
+        return bool(self.max_requests or self._rss_bytes_max or self._memory_watch)
 
     def reason(self, requests: int) -> str | None:
         """Return why the worker should retire after `requests` requests; None = it should not."""
@@ -54,6 +104,8 @@ class Recycling:
             resident_pages = int(os.pread(self._statm, 64, 0).split()[1])
             if resident_pages * self._page_bytes >= self._rss_bytes_max:
                 return "rss"
+        if self._memory_watch is not None and self._memory_watch.is_time(time.monotonic()):
+            return "memory_max"
         return None
 
     def forget(self) -> None:
@@ -63,3 +115,6 @@ class Recycling:
         if self._statm >= 0:
             os.close(self._statm)
             self._statm = -1
+        if self._memory_watch is not None:
+            self._memory_watch.close()
+            self._memory_watch = None

@@ -80,9 +80,11 @@ SLOT_BYTES = -(-SLOT.size // CACHE_LINE) * CACHE_LINE
 
 # The header is one cache line: the wake flag. The master raises it before it sleeps
 # without a deadline; the worker that begins a request while it is up clears it and
-# sends one WAKE over its channel.
+# sends one WAKE over its channel. Behind it, the memory limit of the vassal's cgroup in
+# bytes, 0 = none, for workers that recycle themselves before it is reached.
 HEADER_BYTES = CACHE_LINE
 WAKE_FLAG_AT = 0
+MEMORY_MAX_AT = 8
 
 U32 = struct.Struct("@I")
 U64 = struct.Struct("@Q")
@@ -236,6 +238,17 @@ def raise_wake_flag(memory: Memory) -> None:
 def lower_wake_flag(memory: Memory) -> None:
     """Take the wish for a wake-up back."""
     memory[WAKE_FLAG_AT] = 0
+
+
+def set_memory_max(memory: Memory, size_bytes: int) -> None:
+    """Tell workers the memory limit of their cgroup; 0 = none."""
+    U64.pack_into(memory, MEMORY_MAX_AT, size_bytes)
+
+
+def memory_max(memory: Memory) -> int:
+    """Return the memory limit of the cgroup in bytes; 0 = none."""
+    size_bytes: int = U64.unpack_from(memory, MEMORY_MAX_AT)[0]
+    return size_bytes
 
 
 def slots_of(memory: Memory, slots: int) -> Tuple[SlotReading, ...]:

@@ -26,5 +26,6 @@ class WorkerSettings:
         self.max_requests_jitter = int(number("max_requests_jitter", 0))
         self.max_worker_lifetime_s = number("max_worker_lifetime_s", 0)
         self.reload_on_rss_bytes = int(number("reload_on_rss_bytes", 0))
+        self.memory_current_fd = int(number("memory_current_fd", -1))
         self.head_bytes_max = int(number("head_bytes_max", 32 * 1024))
         self.body_bytes_max = int(number("body_bytes_max", 0))

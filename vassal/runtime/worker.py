@@ -93,7 +93,7 @@ class Worker:
         self._accept_again_at: float | None = None
         self._stopping = False
         self._term = False
-        self._recycling = Recycling(settings, time.monotonic(), random_fraction())
+        self._recycling = Recycling(settings, time.monotonic(), random_fraction(), memory)
         self._requests = 0
         self._stop_at: float | None = None  # when nobody answered RETIRING
         self._runners = [Runner(app, settings, memory, slot, self._control) for slot in slots]
