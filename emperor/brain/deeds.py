@@ -2,26 +2,32 @@
 
 import json
 import random
+import time
 import uuid
 from collections.abc import Callable
 
 import msgspec
 
+from emperor.brain.birth import Spec
 from emperor.brain.links import ChannelFull
 from emperor.brain.listeners import ListenError, Listeners
 from emperor.brain.masters import Masters
 from emperor.brain.roll import EXIT_PATIENCE_S, Roll
 from emperor.core.reconcile import (
     Action,
+    Desired,
     ForgetVassal,
+    GiveUpSuccessor,
+    KillRetired,
     KillVassal,
     LimitVassal,
     ReloadVassal,
     SettleVassal,
     StartVassal,
     StopVassal,
+    SucceedVassal,
 )
-from emperor.core.registry import RUNNING, Fact, Vassal, advance, fail
+from emperor.core.registry import RUNNING, Fact, Successor, Vassal, advance, fail, without_retired
 from emperor.status import VassalState
 from limits.facts import HostFacts
 from vassal.messages import (
@@ -64,6 +70,13 @@ class Deeds:
                 self._start(vassal, now)
             case ReloadVassal():
                 self._reload(vassal, now)
+            case SucceedVassal():
+                self._succeed(vassal, now)
+            case GiveUpSuccessor(why=why):
+                self.give_up_successor(vassal, Failure(kind="spawn-timeout", message=why))
+            case KillRetired(token=token):
+                self._to_spawner(KillMaster(token=token), [])
+                self._roll.set(without_retired(vassal, token))
             case LimitVassal():
                 self._limit(vassal)
             case StopVassal(why=why):
@@ -79,11 +92,6 @@ class Deeds:
         wish = self._roll.wishes[vassal.name]
         desired, spec = wish.desired(), wish.spec
         assert spec is not None  # decide() starts nothing without a fingerprint
-        attempt = {
-            "attempted": desired.fingerprint,
-            "birth": desired.birth,
-            "limits": desired.limits,
-        }
         token = uuid.uuid4().hex
         self._roll.name_token(token, vassal.name)
         record = advance(
@@ -93,25 +101,83 @@ class Deeds:
             token=token,
             pid=0,
             deadline=now + spec.settings.spawn_timeout + START_GRACE_S,
-            **attempt,
+            attempted=desired.fingerprint,
+            attempted_birth=desired.birth,
+            birth=desired.birth,
+            limits=desired.limits,
+            restart_serial=desired.restart_serial,
         )
         self._roll.set(record)
         try:
-            self._listeners.prepare(spec.settings, spec.identity)
+            self._spawn(token, desired, spec)
         except ListenError as error:
             self._roll.lose(record, Failure(kind="listen", message=str(error)), token=None)
             return
+        self._roll.publish("info", "vassal_starting", vassal.name, {"user": spec.identity.user})
+
+    def _spawn(self, token: str, desired: Desired, spec: Spec) -> None:
+        """Bind what is to be bound and ask for a master; raise ListenError."""
+        self._listeners.prepare(spec.settings, spec.identity)
+        memo = {
+            "birth": desired.birth,
+            "restart": desired.restart_serial,
+            "path": spec.path,
+        }
         self._to_spawner(
             SpawnMaster(
                 token=token,
-                vassal=vassal.name,
-                memo=json.dumps({"birth": desired.birth, "path": spec.path}),
+                vassal=spec.settings.name,
+                memo=json.dumps(memo),
                 pid_namespace=self._facts.can_pid_namespace,
                 confinement=msgspec.Raw(msgspec.json.encode(spec.confinement)),
             ),
             [],
         )
-        self._roll.publish("info", "vassal_starting", vassal.name, {"user": spec.identity.user})
+
+    def _succeed(self, vassal: Vassal, now: float) -> None:
+        """Ask for a second master; what serves goes on serving until it is ready."""
+        wish = self._roll.wishes[vassal.name]
+        desired, spec = wish.desired(), wish.spec
+        assert spec is not None  # decide() builds nothing without a fingerprint
+        self._drop_successor(vassal)
+        token = uuid.uuid4().hex
+        self._roll.name_token(token, vassal.name)
+        successor = Successor(
+            token=token,
+            birth=desired.birth,
+            limits=desired.limits,
+            deadline=now + spec.settings.spawn_timeout + START_GRACE_S,
+        )
+        record = advance(
+            vassal,
+            Fact.RELOAD_BEGAN,
+            now,
+            attempted=desired.fingerprint,
+            attempted_birth=desired.birth,
+            successor=successor,
+        )
+        self._roll.set(record)
+        try:
+            self._spawn(token, desired, spec)
+        except ListenError as error:
+            self.give_up_successor(record, Failure(kind="listen", message=str(error)))
+            return
+        self._roll.publish("info", "successor_starting", vassal.name, {"user": spec.identity.user})
+
+    def give_up_successor(self, vassal: Vassal, failure: Failure) -> None:
+        """The second master did not come to serve: end it; the first one serves on."""
+        self._drop_successor(vassal)
+        self._roll.reload_failed(msgspec.structs.replace(vassal, successor=None), failure)
+
+    def _drop_successor(self, vassal: Vassal) -> None:
+        if vassal.successor is not None:
+            self._to_spawner(KillMaster(token=vassal.successor.token), [])
+
+    def retire(self, token: str, vassal: Vassal) -> float:
+        """Ask a master that was replaced to finish; return when patience with it ends."""
+        timeout_s = self._stop_timeout_s(vassal.name)
+        self._masters.send(token, Stop(timeout_s=timeout_s))
+        return time.monotonic() + timeout_s + STOP_GRACE_S
 
     def _reload(self, vassal: Vassal, now: float) -> None:
         record = advance(vassal, Fact.RELOAD_BEGAN, now)
@@ -121,13 +187,14 @@ class Deeds:
             wanted = self._roll.wishes[vassal.name].desired().fingerprint
             self._roll.vassals[vassal.name] = msgspec.structs.replace(record, attempted=wanted)
             return
-        self.send_generation(record)
+        self.send_generation(record, record.token)
 
-    def send_generation(self, vassal: Vassal) -> None:
-        """Tell the master of `vassal` to build the generation that is wanted now."""
-        wish = self._roll.wishes[vassal.name]
-        spec, fingerprint = wish.spec, wish.desired().fingerprint
-        if spec is None or fingerprint is None or not self._masters.is_connected(vassal.token):
+    def send_generation(self, vassal: Vassal, token: str | None) -> None:
+        """Tell the master `token` of `vassal` to build the generation that is wanted now."""
+        wish = self._roll.wishes.get(vassal.name)
+        spec = wish.spec if wish is not None else None
+        fingerprint = wish.desired().fingerprint if wish is not None else None
+        if spec is None or fingerprint is None or not self._masters.is_connected(token):
             return
         number = vassal.generation + 1
         record = msgspec.structs.replace(vassal, attempted=fingerprint, generation=number)
@@ -138,7 +205,7 @@ class Deeds:
                 spec.generation, number=number, fingerprint=fingerprint
             )
             fds = [held.fileno() for held in sockets]
-            self._masters.send(vassal.token, StartGeneration(generation=generation), fds)
+            self._masters.send(token, StartGeneration(generation=generation), fds)
         except ListenError as error:
             self._on_not_built(record, Failure(kind="listen", message=str(error)))
         except (MessageError, ChannelFull) as error:
@@ -148,6 +215,9 @@ class Deeds:
 
     def _on_not_built(self, vassal: Vassal, failure: Failure) -> None:
         """A generation could not even be asked for."""
+        if vassal.successor is not None:
+            self.give_up_successor(vassal, failure)
+            return
         if vassal.serving is not None:
             self._roll.reload_failed(vassal, failure)
             return
@@ -168,13 +238,17 @@ class Deeds:
         self._masters.send(vassal.token, order)
 
     def _stop(self, vassal: Vassal, why: str, now: float) -> None:
-        wish = self._roll.wishes.get(vassal.name)
-        timeout_s = wish.spec.settings.stop_timeout if wish and wish.spec else 30.0
+        timeout_s = self._stop_timeout_s(vassal.name)
+        self._drop_successor(vassal)
         self._roll.vassals[vassal.name] = advance(
-            vassal, Fact.STOP_BEGAN, now, deadline=now + timeout_s + STOP_GRACE_S
+            vassal, Fact.STOP_BEGAN, now, deadline=now + timeout_s + STOP_GRACE_S, successor=None
         )
         self._masters.send(vassal.token, Stop(timeout_s=timeout_s))
         self._roll.publish("info", "vassal_stopping", vassal.name, {"reason": why})
+
+    def _stop_timeout_s(self, name: str) -> float:
+        wish = self._roll.wishes.get(name)
+        return wish.spec.settings.stop_timeout if wish and wish.spec else 30.0
 
     def _kill(self, vassal: Vassal, now: float) -> None:
         self._roll.publish(

@@ -12,7 +12,16 @@ from emperor.brain.listeners import Listeners
 from emperor.brain.masters import Masters
 from emperor.brain.roll import Roll
 from emperor.brain.wishes import serial_of
-from emperor.core.registry import RUNNING, Fact, Vassal, advance, latest
+from emperor.core.registry import (
+    RUNNING,
+    Fact,
+    Successor,
+    Vassal,
+    advance,
+    latest,
+    succeed,
+    without_retired,
+)
 from emperor.status import VassalState
 from vassal.messages import (
     BirthFailed,
@@ -70,10 +79,7 @@ class Facts:
             case MasterSpawned():
                 self._on_spawned(message, socket.socket(fileno=fds[0]))
             case MasterNotSpawned(token=token):
-                vassal = self._roll.by_token(token)
-                if vassal is not None:
-                    failure = Failure(kind="crash", message=message.message)
-                    self._roll.lose(vassal, failure, token=None)
+                self._on_not_spawned(token, Failure(kind="crash", message=message.message))
             case MasterExited():
                 self._on_master_exited(message)
             case _:
@@ -85,19 +91,39 @@ class Facts:
         """Whether an adopted master has not yet said what it is."""
         return bool(self._adopting)
 
+    def _on_not_spawned(self, token: str, failure: Failure) -> None:
+        vassal = self._roll.by_token(token)
+        if vassal is not None:
+            self._roll.lose(vassal, failure, token=None)
+        elif (vassal := self._roll.by_successor(token)) is not None:
+            self._deeds.give_up_successor(vassal, failure)
+
     def _adopt(self, held: HeldMaster, channel: socket.socket) -> None:
         """A master that outlived an earlier emperor: ask it what it is."""
         now = time.monotonic()
-        self._roll.vassals[held.vassal] = Vassal(
-            name=held.vassal,
-            state=VassalState.STARTING,
-            since=now,
-            token=held.token,
-            pid=held.pid,
-            birth=_in_memo(held.memo, "birth"),
-            deadline=now + START_GRACE_S,
-            last_failure=self._roll.get(held.vassal).last_failure,
-        )
+        known = self._roll.get(held.vassal)
+        birth = _in_memo(held.memo, "birth")
+        if known.token is not None:
+            # Killed in the middle of a succession: the later one takes over if it serves.
+            successor = Successor(
+                token=held.token, pid=held.pid, birth=birth, deadline=now + START_GRACE_S
+            )
+            self._roll.set(
+                msgspec.structs.replace(known, successor=successor, attempted_birth=birth)
+            )
+        else:
+            self._roll.vassals[held.vassal] = Vassal(
+                name=held.vassal,
+                state=VassalState.STARTING,
+                since=now,
+                token=held.token,
+                pid=held.pid,
+                birth=birth,
+                attempted_birth=birth,
+                restart_serial=_number(_in_memo(held.memo, "restart")),
+                deadline=now + START_GRACE_S,
+                last_failure=known.last_failure,
+            )
         self._roll.name_token(held.token, held.vassal)
         self._adopting.add(held.token)
         self._masters.connect(held.token, channel)
@@ -105,6 +131,8 @@ class Facts:
 
     def _on_spawned(self, message: MasterSpawned, channel: socket.socket) -> None:
         vassal = self._roll.by_token(message.token)
+        if vassal is None and self._on_successor_spawned(message, channel):
+            return
         if vassal is None:
             channel.close()
             self._to_spawner(KillMaster(token=message.token), [])
@@ -113,15 +141,38 @@ class Facts:
         record = msgspec.structs.replace(vassal, pid=message.pid)
         self._roll.set(record)
         if record.state is VassalState.STARTING:
-            self._deeds.send_generation(record)
+            self._deeds.send_generation(record, record.token)
         elif record.state is VassalState.STOPPING:
             self._masters.send(message.token, Stop(timeout_s=0.0))
 
+    def _on_successor_spawned(self, message: MasterSpawned, channel: socket.socket) -> bool:
+        vassal = self._roll.by_successor(message.token)
+        if vassal is None or vassal.successor is None:
+            return False
+        self._masters.connect(message.token, channel)
+        successor = msgspec.structs.replace(vassal.successor, pid=message.pid)
+        record = msgspec.structs.replace(vassal, successor=successor)
+        self._roll.set(record)
+        self._deeds.send_generation(record, message.token)
+        return True
+
     def _on_master_exited(self, message: MasterExited) -> None:
         vassal = self._roll.by_token(message.token)
+        succeeding = self._roll.by_successor(message.token)
+        retired = self._roll.by_retiring(message.token)
         self._masters.drop(message.token)
         self._adopting.discard(message.token)
         self._roll.forget_token(message.token)
+        if succeeding is not None:
+            failure = Failure(
+                kind="crash",
+                message="the new master died",
+                exit_status=message.exit_status,
+                signal=message.signal,
+            )
+            self._deeds.give_up_successor(succeeding, failure)
+        if retired is not None:
+            self._roll.set(without_retired(retired, message.token))
         if vassal is None:
             return
         if vassal.state in RUNNING:
@@ -156,6 +207,7 @@ class Facts:
         """Take in one fact from the master `token`."""
         vassal = self._roll.by_token(token)
         if vassal is None:
+            self._on_successor_message(token, message)
             return
         match message:
             case Description():
@@ -177,6 +229,46 @@ class Facts:
                 fields = {"slot": worker, "reason": failure.kind, "message": failure.message}
                 self._roll.publish("warning", "worker_died", vassal.name, fields)
         self._look()
+
+    def _on_successor_message(self, token: str, message: FromMaster) -> None:
+        """Take in one fact from a second master, if `token` is one."""
+        vassal = self._roll.by_successor(token)
+        if vassal is None:
+            return
+        match message:
+            case Born(unsupported=unsupported):
+                self._roll.unsupported[vassal.name] = unsupported[:100]
+            case BirthFailed(failure=failure) | GenerationFailed(failure=failure):
+                self._deeds.give_up_successor(vassal, failure)
+            case GenerationReady(fingerprint=fingerprint):
+                self._take_over(vassal, fingerprint)
+            case Description() if token in self._adopting:
+                self._on_rival(vassal, message)
+        self._look()
+
+    def _take_over(self, vassal: Vassal, fingerprint: str) -> None:
+        """The second master serves: the first one finishes what it has, and goes."""
+        retire_until = self._deeds.retire(vassal.token or "", vassal)
+        self._roll.set(succeed(vassal, fingerprint, time.monotonic(), retire_until))
+        self._on_ready(self._roll.get(vassal.name), fingerprint)
+
+    def _on_rival(self, vassal: Vassal, found: Description) -> None:
+        """Two masters outlived an emperor that died between building one and ending the other."""
+        assert vassal.successor is not None
+        self._adopting.discard(vassal.successor.token)
+        if not found.serving:
+            failure = Failure(kind="crash", message="the emperor died while it was built")
+            self._deeds.give_up_successor(vassal, failure)
+            # It was not its fault: what is wanted is tried again.
+            again = msgspec.structs.replace(self._roll.get(vassal.name), attempted_birth=None)
+            self._roll.set(again)
+            return
+        self._adopting.discard(vassal.token or "")
+        self._restore_serials(vassal, found.fingerprint)
+        record = msgspec.structs.replace(
+            vassal, generation=found.newest, attempted=found.fingerprint or None
+        )
+        self._take_over(record, found.fingerprint)
 
     def _on_limits_changed(self, vassal: Vassal, failed: tuple[str, ...]) -> None:
         """What running processes cannot be given, those of a new generation are born with."""
@@ -225,7 +317,7 @@ class Facts:
             self._roll.wishes[vassal.name] = msgspec.structs.replace(
                 wish,
                 reload_serial=serial_of(fingerprint),
-                restart_serial=serial_of(vassal.birth or ""),
+                restart_serial=vassal.restart_serial,
             )
             if wish.spec is not None:
                 self._listeners.claim(wish.spec.settings)
@@ -274,3 +366,7 @@ def _in_memo(memo: str, key: str) -> str:
         return str(json.loads(memo)[key])
     except (ValueError, KeyError, TypeError):
         return ""
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

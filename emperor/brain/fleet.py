@@ -138,7 +138,10 @@ class Fleet:
     @property
     def is_empty(self) -> bool:
         """Whether no master runs."""
-        return all(vassal.token is None for vassal in self.vassals.values())
+        return all(
+            vassal.token is None and vassal.successor is None and not vassal.retiring
+            for vassal in self.vassals.values()
+        )
 
     @property
     def has_settled(self) -> bool:

@@ -50,6 +50,20 @@ class Roll:
         vassal = self.vassals.get(self._names.get(token, ""))
         return vassal if vassal is not None and vassal.token == token else None
 
+    def by_successor(self, token: str) -> Vassal | None:
+        """Return the vassal that `token` is the second master of."""
+        vassal = self.vassals.get(self._names.get(token, ""))
+        if vassal is None or vassal.successor is None or vassal.successor.token != token:
+            return None
+        return vassal
+
+    def by_retiring(self, token: str) -> Vassal | None:
+        """Return the vassal that `token` was a master of, and still finishes for."""
+        vassal = self.vassals.get(self._names.get(token, ""))
+        if vassal is None or all(master.token != token for master in vassal.retiring):
+            return None
+        return vassal
+
     def reload_failed(self, vassal: Vassal, failure: Failure) -> None:
         """A new generation was given up; the old one serves on."""
         self.set(advance(vassal, Fact.RELOAD_FAILED, time.monotonic(), last_failure=failure))

@@ -24,7 +24,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
             return Desired(fingerprint=None, run=self.run, why_not=self.why_not)
         return Desired(
             fingerprint=f"{self.spec.generation_digest}:{self.reload_serial}",
-            birth=f"{self.spec.birth_digest}:{self.restart_serial}",
+            birth=self.spec.birth_digest,
+            restart_serial=self.restart_serial,
             limits=self.spec.limits_digest,
             run=self.run,
             why_not=self.why_not,

@@ -19,12 +19,14 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
 
     `fingerprint` changes with anything that needs a new generation, `birth` with what
     needs a new master, `limits` with what can be changed while it runs. `fingerprint`
-    None: the file has never been valid. `why_not` is said when `run` is false.
+    None: the file has never been valid. `restart_serial` counts people's restarts.
+    `why_not` is said when `run` is false.
     """
 
     fingerprint: str | None
     birth: str = ""
     limits: str = ""
+    restart_serial: int = 0
     run: bool = True
     why_not: str = "somebody said stop"
 
@@ -39,6 +41,26 @@ class ReloadVassal(msgspec.Struct, frozen=True, tag=True):
     """Build a new generation in the running master."""
 
     name: str
+
+
+class SucceedVassal(msgspec.Struct, frozen=True, tag=True):
+    """Build a second master with the new generation beside the running one."""
+
+    name: str
+
+
+class GiveUpSuccessor(msgspec.Struct, frozen=True, tag=True):
+    """The second master is not wanted any more, or took too long: SIGKILL it."""
+
+    name: str
+    why: str
+
+
+class KillRetired(msgspec.Struct, frozen=True, tag=True):
+    """A master that was replaced outlived its deadline: SIGKILL it and all below it."""
+
+    name: str
+    token: str
 
 
 class LimitVassal(msgspec.Struct, frozen=True, tag=True):
@@ -73,7 +95,16 @@ class ForgetVassal(msgspec.Struct, frozen=True, tag=True):
 
 
 Action = (
-    StartVassal | ReloadVassal | LimitVassal | StopVassal | KillVassal | SettleVassal | ForgetVassal
+    StartVassal
+    | ReloadVassal
+    | SucceedVassal
+    | GiveUpSuccessor
+    | KillRetired
+    | LimitVassal
+    | StopVassal
+    | KillVassal
+    | SettleVassal
+    | ForgetVassal
 )
 
 
@@ -104,6 +135,11 @@ def decide(wanted: Desired | None, vassal: Vassal, now: float) -> Action | None:
     name = vassal.name
     if vassal.token is not None and vassal.deadline is not None and now >= vassal.deadline:
         return KillVassal(name)
+    for master in vassal.retiring:
+        if now >= master.deadline:
+            return KillRetired(name, master.token)
+    if vassal.successor is not None and now >= vassal.successor.deadline:
+        return GiveUpSuccessor(name, "it did not become ready in time")
     if wanted is None:
         return _remove(vassal)
     if not wanted.run:
@@ -140,6 +176,8 @@ def next_look(actual: Mapping[str, Vassal]) -> float | None:
         for moment in (
             vassal.deadline if vassal.token is not None else None,
             vassal.retry_at if vassal.state is S.BACKOFF else None,
+            vassal.successor.deadline if vassal.successor is not None else None,
+            *(master.deadline for master in vassal.retiring),
         )
         if moment is not None
     ]
@@ -149,7 +187,8 @@ def next_look(actual: Mapping[str, Vassal]) -> float | None:
 def _remove(vassal: Vassal) -> Action | None:
     if vassal.state in RUNNING:
         return StopVassal(vassal.name, "its file was removed")
-    return ForgetVassal(vassal.name) if vassal.token is None else None
+    gone = vassal.token is None and not vassal.retiring
+    return ForgetVassal(vassal.name) if gone else None
 
 
 def _hold(wanted: Desired, vassal: Vassal) -> Action | None:
@@ -161,8 +200,12 @@ def _hold(wanted: Desired, vassal: Vassal) -> Action | None:
 
 
 def _update(wanted: Desired, vassal: Vassal) -> Action | None:
+    if wanted.restart_serial != vassal.restart_serial:
+        return StopVassal(vassal.name, "somebody said restart")
     if wanted.birth != vassal.birth:
-        return StopVassal(vassal.name, "its user or sandbox changed")
+        return _replace(wanted, vassal)
+    if vassal.successor is not None:
+        return GiveUpSuccessor(vassal.name, "its file asks for what runs already")
     if wanted.limits != vassal.limits and vassal.pid:
         return LimitVassal(vassal.name)
     if wanted.fingerprint == vassal.attempted:
@@ -172,9 +215,18 @@ def _update(wanted: Desired, vassal: Vassal) -> Action | None:
     return ReloadVassal(vassal.name)
 
 
+def _replace(wanted: Desired, vassal: Vassal) -> Action | None:
+    """Only a new master can be what is wanted: the one that serves stays until it is ready."""
+    if (wanted.fingerprint, wanted.birth) == (vassal.attempted, vassal.attempted_birth):
+        return None  # under way, or it failed: the same again would fail too
+    if vassal.serving is None:
+        return StopVassal(vassal.name, "its user or sandbox changed")
+    return SucceedVassal(vassal.name)
+
+
 def _may_start(wanted: Desired, vassal: Vassal, now: float) -> bool:
     """A file that changed starts at once; what failed waits; one master at a time."""
-    if vassal.token is not None:
+    if vassal.token is not None or vassal.successor is not None:
         return False
     changed = wanted.fingerprint != vassal.attempted
     if vassal.state is S.BACKOFF:

@@ -25,6 +25,7 @@ class Fact(Enum):
     STOP_BEGAN = "stop began"
     FAILED = "failed"  # a failure that trying again may mend
     FAILED_FOR_GOOD = "failed for good"  # nothing but a change or a person mends it
+    SUCCEEDED = "succeeded"  # a second master took the first one's place
     MASTER_GONE = "master gone"
     SETTLED = "settled"  # nothing runs and nothing is to run
 
@@ -38,6 +39,7 @@ TRANSITIONS: dict[VassalState, dict[Fact, VassalState]] = {
         Fact.FAILED_FOR_GOOD: S.PARKED,
     },
     S.STARTING: {
+        Fact.SUCCEEDED: S.READY,
         Fact.BECAME_READY: S.READY,
         Fact.STOP_BEGAN: S.STOPPING,
         Fact.FAILED: S.BACKOFF,
@@ -45,6 +47,7 @@ TRANSITIONS: dict[VassalState, dict[Fact, VassalState]] = {
         Fact.MASTER_GONE: S.BACKOFF,
     },
     S.READY: {
+        Fact.SUCCEEDED: S.READY,
         Fact.RELOAD_BEGAN: S.RELOADING,
         Fact.STOP_BEGAN: S.STOPPING,
         Fact.FAILED: S.BACKOFF,
@@ -52,6 +55,7 @@ TRANSITIONS: dict[VassalState, dict[Fact, VassalState]] = {
         Fact.MASTER_GONE: S.BACKOFF,
     },
     S.RELOADING: {
+        Fact.SUCCEEDED: S.READY,
         Fact.BECAME_READY: S.READY,
         Fact.RELOAD_FAILED: S.READY,
         Fact.STOP_BEGAN: S.STOPPING,
@@ -59,13 +63,15 @@ TRANSITIONS: dict[VassalState, dict[Fact, VassalState]] = {
         Fact.FAILED_FOR_GOOD: S.PARKED,
         Fact.MASTER_GONE: S.BACKOFF,
     },
-    S.STOPPING: {Fact.MASTER_GONE: S.STOPPED},
+    S.STOPPING: {Fact.MASTER_GONE: S.STOPPED, Fact.SUCCEEDED: S.READY},
     S.BACKOFF: {
+        Fact.SUCCEEDED: S.READY,
         Fact.START_BEGAN: S.STARTING,
         Fact.FAILED_FOR_GOOD: S.PARKED,
         Fact.SETTLED: S.STOPPED,
     },
     S.PARKED: {
+        Fact.SUCCEEDED: S.READY,
         Fact.START_BEGAN: S.STARTING,
         Fact.FAILED: S.BACKOFF,
         Fact.SETTLED: S.STOPPED,
@@ -76,14 +82,31 @@ TRANSITIONS: dict[VassalState, dict[Fact, VassalState]] = {
 RUNNING = frozenset({S.STARTING, S.READY, S.RELOADING})
 
 
+class Successor(msgspec.Struct, frozen=True, kw_only=True):
+    """A second master that is being built beside the one that serves, to take its place."""
+
+    token: str
+    birth: str
+    deadline: float
+    pid: int = 0
+    limits: str | None = None
+
+
+class Retiring(msgspec.Struct, frozen=True, kw_only=True):
+    """A master that was replaced: it finishes its requests, and is killed at its deadline."""
+
+    token: str
+    deadline: float
+
+
 class Vassal(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one vassal.
 
     `token` names its master process, None = none runs. `serving` and `attempted` are
     the fingerprints of the generation that serves and of the last one that was tried;
-    `birth` is the fingerprint of what only a new master can change, `limits` of what it
-    was put under last. `deadline` is when patience with the master ends, in the states
-    that wait for it.
+    `birth` and `attempted_birth` are those of what only a new master can change, of the
+    master that runs and of the last one that was tried; `limits` of what it was put under
+    last. `deadline` is when patience with the master ends, in the states that wait for it.
     """
 
     name: str
@@ -95,7 +118,11 @@ class Vassal(msgspec.Struct, frozen=True, kw_only=True):
     serving: str | None = None
     attempted: str | None = None
     birth: str | None = None
+    attempted_birth: str | None = None
     limits: str | None = None
+    restart_serial: int = 0
+    successor: Successor | None = None
+    retiring: tuple[Retiring, ...] = ()
     failures: int = 0
     restarts: int = 0
     ready_at: float | None = None
@@ -133,6 +160,39 @@ def fail(
     return advance(
         vassal, Fact.FAILED, now, retry_at=now + delay_s(count, policy, chance), **common
     )
+
+
+def succeed(vassal: Vassal, serving: str, now: float, retire_until: float) -> Vassal:
+    """Return the record after its successor took over; the old master retires.
+
+    The vassal must have a successor.
+    """
+    successor = vassal.successor
+    assert successor is not None
+    retiring = vassal.retiring
+    if vassal.token is not None:
+        retiring += (Retiring(token=vassal.token, deadline=retire_until),)
+    return advance(
+        vassal,
+        Fact.SUCCEEDED,
+        now,
+        token=successor.token,
+        pid=successor.pid,
+        birth=successor.birth,
+        limits=successor.limits,
+        serving=serving,
+        ready_at=now if vassal.ready_at is None else vassal.ready_at,
+        retry_at=None,
+        deadline=None,
+        successor=None,
+        retiring=retiring,
+    )
+
+
+def without_retired(vassal: Vassal, token: str) -> Vassal:
+    """Return the record after the retiring master `token` has gone."""
+    left = tuple(master for master in vassal.retiring if master.token != token)
+    return msgspec.structs.replace(vassal, retiring=left)
 
 
 def latest(one: Failure | None, other: Failure | None) -> Failure | None:

@@ -1,23 +1,36 @@
 """What is done so that what runs becomes what is wanted."""
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from emperor.core.reconcile import (
     Desired,
     ForgetVassal,
+    GiveUpSuccessor,
+    KillRetired,
     KillVassal,
     LimitVassal,
     ReloadVassal,
     SettleVassal,
     StartVassal,
     StopVassal,
+    SucceedVassal,
     decide,
     next_look,
     reconcile,
     why_not_yet,
 )
-from emperor.core.registry import RUNNING, Fact, Vassal, advance, fail
+from emperor.core.registry import (
+    RUNNING,
+    Fact,
+    Successor,
+    Vassal,
+    advance,
+    fail,
+    succeed,
+    without_retired,
+)
 from emperor.core.restarts import RestartPolicy
 from emperor.status import VassalState
 from vassal.messages import Failure
@@ -57,9 +70,54 @@ def test_changed_content_reloads() -> None:
     )
 
 
-def test_change_that_needs_a_new_master_stops_first() -> None:
-    action = decide(Desired(fingerprint="v2", birth="b2"), READY, 0.0)
-    assert isinstance(action, StopVassal)
+NEW_BIRTH = Desired(fingerprint="v2", birth="b2", limits="l1")
+SUCCEEDING = msgspec.structs.replace(
+    READY,
+    state=S.RELOADING,
+    attempted="v2",
+    attempted_birth="b2",
+    successor=Successor(token="s", pid=9, birth="b2", limits="l1", deadline=60.0),
+)
+
+
+def test_change_that_needs_a_new_master_builds_it_beside_the_one_that_serves() -> None:
+    assert decide(NEW_BIRTH, READY, 0.0) == SucceedVassal("blog")
+    assert decide(NEW_BIRTH, SUCCEEDING, 0.0) is None
+
+
+def test_master_that_never_served_is_not_kept_for_its_successor() -> None:
+    starting = with_(READY, state=S.STARTING, serving=None)
+    assert isinstance(decide(NEW_BIRTH, starting, 0.0), StopVassal)
+
+
+def test_successor_that_failed_is_not_tried_again_without_a_change() -> None:
+    failed = with_(READY, attempted="v2", attempted_birth="b2")
+    assert decide(NEW_BIRTH, failed, 0.0) is None
+    changed = Desired(fingerprint="v3", birth="b2", limits="l1")
+    assert decide(changed, failed, 0.0) == SucceedVassal("blog")
+
+
+def test_successor_that_is_late_or_not_wanted_any_more_is_given_up() -> None:
+    assert isinstance(decide(NEW_BIRTH, SUCCEEDING, 60.0), GiveUpSuccessor)
+    assert isinstance(decide(WANTED, SUCCEEDING, 0.0), GiveUpSuccessor)
+    assert next_look({"blog": SUCCEEDING}) == 60.0
+
+
+def test_successor_takes_over_and_the_old_master_retires() -> None:
+    after = succeed(SUCCEEDING, "v2", 10.0, 40.0)
+    assert (after.token, after.pid, after.birth, after.serving) == ("s", 9, "b2", "v2")
+    assert after.state is S.READY
+    assert decide(NEW_BIRTH, after, 39.9) is None
+    assert decide(NEW_BIRTH, after, 40.0) == KillRetired("blog", "t")
+    assert next_look({"blog": after}) == 40.0
+    assert without_retired(after, "t").retiring == ()
+
+
+def test_vassal_is_not_forgotten_while_an_old_master_finishes() -> None:
+    after = succeed(SUCCEEDING, "v2", 10.0, 40.0)
+    stopped = with_(after, state=S.STOPPED, token=None)
+    assert decide(None, stopped, 11.0) is None
+    assert decide(None, without_retired(stopped, "t"), 11.0) == ForgetVassal("blog")
 
 
 def test_changed_limits_are_changed_before_a_new_generation_is_built() -> None:

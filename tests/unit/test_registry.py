@@ -40,6 +40,12 @@ MOVES = {
     (S.PARKED, Fact.SETTLED): S.STOPPED,
     (S.DORMANT, Fact.START_BEGAN): S.STARTING,
     (S.DORMANT, Fact.SETTLED): S.STOPPED,
+    # Whatever became of the first master: the second one serves.
+    (S.STARTING, Fact.SUCCEEDED): S.READY,
+    (S.RELOADING, Fact.SUCCEEDED): S.READY,
+    (S.STOPPING, Fact.SUCCEEDED): S.READY,
+    (S.BACKOFF, Fact.SUCCEEDED): S.READY,
+    (S.PARKED, Fact.SUCCEEDED): S.READY,
 }
 
 

@@ -1,0 +1,157 @@
+"""A change that only a new master can bring: it is built beside the one that serves."""
+
+import os
+import pwd
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.support.emperor import Emperor, get
+from tests.support.need import need_root
+from tests.support.processes import alive, children
+from tests.support.wait import wait_until
+
+WHO = """
+import os, time
+
+def application(environ, start_response):
+    if environ["PATH_INFO"].startswith("/sleep/"):
+        time.sleep(float(environ["PATH_INFO"].rpartition("/")[2]))
+    start_response("200 OK", [])
+    return [str(os.getuid()).encode()]
+"""
+
+
+def uid(user: str) -> bytes:
+    return str(pwd.getpwnam(user).pw_uid).encode()
+
+
+@contextmanager
+def asked_all_the_time(port: int) -> Iterator[list[tuple[int, bytes]]]:
+    """Ask without a pause from two threads; the answers are complete on leaving."""
+    answers: list[tuple[int, bytes]] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            try:
+                answers.append(get(port))
+            except OSError as error:
+                answers.append((0, str(error).encode()))
+
+    clients = [threading.Thread(target=ask) for _ in range(2)]
+    for client in clients:
+        client.start()
+    try:
+        yield answers
+    finally:
+        stop.set()
+        for client in clients:
+            client.join(20)
+
+
+def test_change_of_the_user_loses_no_request_and_the_old_master_goes(emperor: Emperor) -> None:
+    need_root()
+    emperor.app("who", WHO)
+    port = emperor.drop("blog", app="who:application", user="nobody")
+    emperor.start()
+    before = emperor.wait_state("blog", "ready")
+    with asked_all_the_time(port) as answers:
+        emperor.drop("blog", app="who:application", user="games", port=port)
+        wait_until(lambda: answers[-1][1] == uid("games"), what="the new master answers")
+    assert {status for status, _ in answers} == {200}, answers[-5:]
+    assert {body for _, body in answers} == {uid("nobody"), uid("games")}
+    after = emperor.wait_state("blog", "ready")
+    assert after["pid"] != before["pid"]
+    assert after["generation"] == before["generation"] + 1
+    wait_until(lambda: not alive(before["pid"]), what="the old master is gone")
+    assert len(children(emperor.pid)) == 2  # the brain and one master
+
+
+def test_request_that_the_old_master_has_begun_is_finished(emperor: Emperor) -> None:
+    need_root()
+    emperor.app("who", WHO)
+    port = emperor.drop("blog", app="who:application", user="nobody")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    found: list[tuple[int, bytes]] = []
+    slow = threading.Thread(target=lambda: found.append(get(port, "/sleep/2")))
+    slow.start()
+    wait_until(
+        lambda: emperor.vassal("blog")["workers"][0]["state"] == "busy", what="the slow one runs"
+    )
+    emperor.drop("blog", app="who:application", user="games", port=port)
+    wait_until(lambda: get(port)[1] == uid("games"), what="the new master answers")
+    slow.join(20)
+    assert found == [(200, uid("nobody"))]
+
+
+def test_new_master_that_cannot_load_the_application_leaves_the_old_one_serving(
+    emperor: Emperor,
+) -> None:
+    need_root()
+    emperor.app("who", WHO)
+    source = emperor.apps / "who.py"
+    os.chown(source, pwd.getpwnam("nobody").pw_uid, 0)
+    source.chmod(0o600)
+    port = emperor.drop("blog", app="who:application", user="nobody")
+    emperor.start()
+    before = emperor.wait_state("blog", "ready")
+    with asked_all_the_time(port) as answers:
+        emperor.drop("blog", app="who:application", user="games", port=port)
+        wait_until(lambda: "reload_failed" in emperor.log(), what="the failure is logged")
+    assert set(answers) == {(200, uid("nobody"))}
+    after = emperor.wait_state("blog", "ready")
+    assert after["pid"] == before["pid"]
+    assert after["last_failure"]["kind"] == "load"
+    wait_until(lambda: len(children(emperor.pid)) == 2, what="the new master is gone")
+    # Mended, it takes over.
+    source.chmod(0o644)
+    assert emperor.do("reload", "blog")[0] == 202
+    wait_until(lambda: get(port)[1] == uid("games"), what="the new master answers")
+
+
+def test_brain_killed_while_a_successor_is_built_ends_with_one_master_as_wanted(
+    emperor: Emperor,
+) -> None:
+    need_root()
+    emperor.app("who", "import time\ntime.sleep(1.0)\n" + WHO)
+    port = emperor.drop("blog", app="who:application", user="nobody")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    with asked_all_the_time(port) as answers:
+        emperor.drop("blog", app="who:application", user="games", port=port)
+        wait_until(lambda: len(children(emperor.pid)) == 3, what="two masters")
+        brain = emperor.kill_brain(signal.SIGKILL)
+        emperor.wait_new_brain(brain)
+        wait_until(lambda: answers[-1][1] == uid("games"), what="the new master answers")
+    assert {status for status, _ in answers} == {200}
+    wait_until(lambda: len(children(emperor.pid)) == 2, what="one master is left")
+    assert emperor.wait_state("blog", "ready")["user"] == "games"
+
+
+def test_file_removed_while_a_successor_is_built_ends_both(emperor: Emperor) -> None:
+    need_root()
+    emperor.app("who", "import time\ntime.sleep(1.0)\n" + WHO)
+    port = emperor.drop("blog", app="who:application", user="nobody")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    emperor.drop("blog", app="who:application", user="games", port=port)
+    wait_until(lambda: len(children(emperor.pid)) == 3, what="two masters")
+    emperor.remove("blog")
+    wait_until(lambda: not emperor.vassal("blog"), what="blog is forgotten")
+    wait_until(lambda: len(children(emperor.pid)) == 1, what="both masters are gone")
+
+
+def test_restart_by_hand_stops_before_it_starts(emperor: Emperor) -> None:
+    emperor.app("who", WHO)
+    emperor.drop("blog", app="who:application")
+    emperor.start()
+    before = emperor.wait_state("blog", "ready")
+    assert emperor.do("restart", "blog")[0] == 202
+    wait_until(
+        lambda: emperor.vassal("blog")["pid"] not in (0, before["pid"]), what="another master"
+    )
+    emperor.wait_state("blog", "ready")
+    assert "reason='somebody said restart'" in emperor.log().replace('"', "'")
