@@ -28,6 +28,7 @@ from vassal.messages import (
     FromSpawner,
     HoldListener,
     Message,
+    Note,
 )
 
 DESCRIBE_PATIENCE_S = 2.0
@@ -122,6 +123,10 @@ class Fleet:
     async def describe(self, name: str, patience_s: float = 1.0) -> Description | None:
         """Return the master's own description; None when there is none or it is silent."""
         return await self._masters.describe(self._roll.get(name).token, patience_s)
+
+    def note(self, name: str, line: str) -> None:
+        """Write a line into the vassal's log, if its master runs."""
+        self._masters.send(self._roll.get(name).token, Note(line=line))
 
     def stop_all(self) -> None:
         """Want nothing any more; `is_empty` tells when it is so."""

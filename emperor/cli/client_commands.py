@@ -11,10 +11,12 @@ import msgspec
 from emperor.cli import tables
 from emperor.cli.errors import DONE, FAILED, NO_EMPEROR
 from emperor.cli.runtime_dir import runtime_dir
+from emperor.cli.verdict import verdict
 from emperor.cli.view import View, plain, printable_line
 from emperor.control.client import ControlClient
 
 LINE_BYTES_MAX = 64 * 1024
+WAIT_LOOK_S = 0.1
 
 
 def status(arguments: argparse.Namespace) -> int:
@@ -39,9 +41,27 @@ def explain(arguments: argparse.Namespace) -> int:
 
 def steer(arguments: argparse.Namespace) -> int:
     """Reload, restart, stop or start a vassal."""
-    begun = _client(arguments).steer(arguments.name, arguments.command)
-    print(printable_line(begun))
+    client = _client(arguments)
+    if arguments.wait:
+        return _steer_and_wait(client, arguments.name, arguments.command, arguments.timeout)
+    print(printable_line(client.steer(arguments.name, arguments.command)))
     return DONE
+
+
+def _steer_and_wait(client: ControlClient, name: str, action: str, timeout_s: float) -> int:
+    """Ask, and come back with the verdict, so that deploy scripts can rely on the status."""
+    before, began_at = client.vassal(name), time.time()
+    print(printable_line(client.steer(name, action)), flush=True)
+    give_up_at = time.monotonic() + timeout_s
+    while True:
+        found = verdict(action, before, client.vassal(name), began_at)
+        if found is not None:
+            print(*map(printable_line, found.text.split("\n")), sep="\n")
+            return DONE if found.good else FAILED
+        if time.monotonic() >= give_up_at:
+            print(f"emperor: {name}: no verdict within {timeout_s:g} s", file=sys.stderr)
+            return FAILED
+        time.sleep(WAIT_LOOK_S)
 
 
 def events(arguments: argparse.Namespace) -> int:

@@ -24,6 +24,7 @@ environment:
   NO_COLOR             no colours on the terminal
 """
 LOG_LINES_DEFAULT = 100
+WAIT_TIMEOUT_S = 300.0
 LOG_LINES_MAX = 10_000
 
 
@@ -88,6 +89,16 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     ):
         steer = commands.add_parser(action, parents=[where], help=text)
         steer.add_argument("name", metavar="NAME")
+        steer.add_argument(
+            "--wait", action="store_true", help="wait for the end; exit status 1 = it failed"
+        )
+        steer.add_argument(
+            "--timeout",
+            metavar="SECONDS",
+            type=float,
+            default=WAIT_TIMEOUT_S,
+            help=f"wait no longer than this (default: {WAIT_TIMEOUT_S:g})",
+        )
     commands.add_parser("events", parents=[where, as_json], help="print what happens")
     logs = commands.add_parser("logs", parents=[where], help="print a vassal's log")
     logs.add_argument("name", metavar="NAME")

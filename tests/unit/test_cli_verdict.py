@@ -1,0 +1,59 @@
+"""How `reload --wait` and its like know that it is over."""
+
+from msgspec.structs import replace
+
+from emperor.cli.verdict import verdict
+from emperor.status import VassalState, VassalStatus
+from vassal.messages import Failure
+
+S = VassalState
+BEGAN = 1000.0
+READY = VassalStatus(name="blog", state=S.READY, config="", user="", generation=3, pid=7)
+BROKEN = Failure(kind="load", message="boom", at=BEGAN + 1, traceback="Traceback: boom\n")
+
+
+def test_nothing_is_said_while_it_is_under_way() -> None:
+    assert verdict("reload", READY, READY, BEGAN) is None
+    assert verdict("reload", READY, replace(READY, state=S.RELOADING), BEGAN) is None
+
+
+def test_reload_is_good_when_a_later_generation_serves() -> None:
+    found = verdict("reload", READY, replace(READY, generation=4), BEGAN)
+    assert found == (True, "blog: generation 4 serves")
+
+
+def test_reload_that_failed_says_why_and_that_the_old_version_serves() -> None:
+    found = verdict("reload", READY, replace(READY, last_failure=BROKEN), BEGAN)
+    assert found is not None
+    assert not found.good
+    assert "boom; the old version serves on" in found.text
+    assert "Traceback" in found.text
+
+
+def test_failure_from_before_is_not_this_one_s() -> None:
+    old = replace(BROKEN, at=BEGAN - 1)
+    assert verdict("reload", READY, replace(READY, last_failure=old), BEGAN) is None
+    later = replace(READY, last_failure=BROKEN, generation=4)
+    assert verdict("reload", READY, later, BEGAN) == (True, "blog: generation 4 serves")
+
+
+def test_start_that_ends_in_backoff_or_parked_is_bad() -> None:
+    stopped = replace(READY, state=S.STOPPED, pid=0)
+    for state in (S.BACKOFF, S.PARKED):
+        found = verdict("start", stopped, replace(stopped, state=state, last_failure=BROKEN), BEGAN)
+        assert found is not None
+        assert not found.good
+    assert verdict("start", stopped, READY, BEGAN) == (True, "blog: generation 3 serves")
+
+
+def test_restart_waits_for_another_master() -> None:
+    assert verdict("restart", READY, READY, BEGAN) is None
+    assert verdict("restart", READY, replace(READY, pid=8), BEGAN) is not None
+
+
+def test_stop_waits_until_it_is_stopped() -> None:
+    assert verdict("stop", READY, replace(READY, state=S.STOPPING), BEGAN) is None
+    assert verdict("stop", READY, replace(READY, state=S.STOPPED, pid=0), BEGAN) == (
+        True,
+        "blog is stopped",
+    )

@@ -1,0 +1,88 @@
+"""When a worker that has grown goes, before memory_max is reached."""
+
+import mmap
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vassal.runtime import scoreboard
+from vassal.runtime.recycling import (
+    GROWN_BYTES,
+    LOOK_S,
+    MARK_HIGHEST,
+    MARK_LOWEST,
+    MemoryWatch,
+)
+
+LIMIT = 100 * 1024 * 1024
+
+
+class Own:
+    """A watch whose process has the size that the test says."""
+
+    def __init__(self, folder: Path, fraction: float) -> None:
+        self.current = folder / "memory.current"
+        self.say(0)
+        self.fd = os.open(self.current, os.O_RDONLY)
+        self.memory = mmap.mmap(-1, scoreboard.size_for(1))
+        scoreboard.set_memory_max(self.memory, LIMIT)
+        self.watch = MemoryWatch(self.fd, self.memory, fraction)
+        self.start = self.watch._own_at_start
+        self.grow(GROWN_BYTES + 1)
+
+    def say(self, size_bytes: float) -> None:
+        self.current.write_text(f"{int(size_bytes)}\n")
+
+    def grow(self, size_bytes: int) -> None:
+        self.watch._own_bytes = lambda: self.start + size_bytes  # type: ignore[method-assign]
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Own]:
+    one = Own(tmp_path, 0.0)
+    yield one
+    one.watch.close()
+    one.memory.close()
+    os.close(one.fd)
+
+
+def test_worker_that_has_grown_goes_near_the_limit(own: Own) -> None:
+    own.say(LIMIT * MARK_LOWEST - 1)
+    assert not own.watch.is_time(0.0)
+    own.say(LIMIT * MARK_LOWEST)
+    assert own.watch.is_time(LOOK_S)
+
+
+def test_worker_that_has_not_grown_stays(own: Own) -> None:
+    own.say(LIMIT)
+    own.grow(GROWN_BYTES)
+    assert not own.watch.is_time(0.0)
+
+
+def test_it_looks_only_now_and_then(own: Own) -> None:
+    assert not own.watch.is_time(0.0)
+    own.say(LIMIT)
+    assert not own.watch.is_time(LOOK_S * 0.9)
+    assert own.watch.is_time(LOOK_S)
+
+
+def test_limit_that_was_changed_or_taken_away_counts_at_once(own: Own) -> None:
+    own.say(LIMIT)
+    scoreboard.set_memory_max(own.memory, LIMIT * 2)
+    assert not own.watch.is_time(0.0)
+    scoreboard.set_memory_max(own.memory, 0)
+    assert not own.watch.is_time(1.0)
+    scoreboard.set_memory_max(own.memory, LIMIT)
+    assert own.watch.is_time(2.0)
+
+
+def test_workers_have_marks_of_their_own(tmp_path: Path) -> None:
+    late = Own(tmp_path, 0.999)
+    late.say(LIMIT * (MARK_HIGHEST - 0.01))
+    assert not late.watch.is_time(0.0)
+    late.say(LIMIT * MARK_HIGHEST)
+    assert late.watch.is_time(1.0)
+    late.watch.close()
+    os.close(late.fd)
