@@ -96,8 +96,8 @@ def set_capabilities(permitted: int, inheritable: int) -> None:
     header = _CapabilityHeader(_CAPABILITY_VERSION_3, 0)
     low = 0xFFFFFFFF
     data = (_CapabilityData * 2)(
-        (permitted & low, permitted & low, inheritable & low),
-        (permitted >> 32, permitted >> 32, inheritable >> 32),
+        _CapabilityData(permitted & low, permitted & low, inheritable & low),
+        _CapabilityData(permitted >> 32, permitted >> 32, inheritable >> 32),
     )
     _check(_libc.capset(ctypes.byref(header), data))
 

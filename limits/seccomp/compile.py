@@ -21,8 +21,8 @@ _UNKNOWN: Rules = (Rule((), ENOSYS),)
 def compile_filter(sandbox: Sandbox, machine: str) -> bytes | None:
     """Return the program, an array of struct sock_filter; `machine` is uname's word.
 
-    None = the sandbox denies no call. Raises ValueError for names that do not exist and for machines whose numbers are not
-    known here.
+    None = the sandbox denies no call. Raises ValueError for names that do not exist and for
+    machines whose numbers are not known here.
     """
     if machine not in NUMBERS:
         raise ValueError(f"system calls of {machine[:40]} are not known; {', '.join(NUMBERS)} are")
