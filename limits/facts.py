@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from limits import kernel
 from limits.rlimits import RLIMITS
 
 
@@ -30,7 +31,8 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
     `uids` and `gids` are (real, effective, saved). `capabilities` is the effective set
     as a bit mask. `can_pid_namespace`: a process forked for this plan is, or can be,
     PID 1 of a namespace of its own. `parent_pid` is what getppid() must say (0 in a new
-    PID namespace), None = not checked. `nofile_max` is fs.nr_open.
+    PID namespace), None = not checked. `nofile_max` is fs.nr_open. `no_new_privs` is set
+    already. `landlock_abi` 0 = there is no Landlock. `cpus` are those that are online.
     """
 
     uids: tuple[int, int, int]
@@ -44,6 +46,11 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
     oom_score_adjust: int = 0
     nofile_max: int = 1024 * 1024
     kernel: str = ""
+    no_new_privs: bool = False
+    seccomp: bool = False
+    landlock_abi: int = 0
+    keyrings: bool = False
+    cpus: tuple[int, ...] = ()
 
     @property
     def euid(self) -> int:
@@ -55,12 +62,13 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def probe(can_pid_namespace: bool | None = None, parent_pid: int | None = None) -> HostFacts:
-    """Read the facts of the calling process. Opens three small files of /proc.
+    """Read the facts of the calling process. Opens four small files of /proc and /sys.
 
     A child that was just forked passes what it got and who its parent is; None for
     `can_pid_namespace` judges by the capabilities.
     """
-    capabilities = _effective_capabilities()
+    status = dict(line.split(":", 1) for line in _read("/proc/self/status").splitlines())
+    capabilities = int(status["CapEff"], 16)
     if can_pid_namespace is None:
         can_pid_namespace = bool(capabilities >> Capability.SYS_ADMIN & 1)
     return HostFacts(
@@ -75,14 +83,21 @@ def probe(can_pid_namespace: bool | None = None, parent_pid: int | None = None) 
         oom_score_adjust=int(_read("/proc/self/oom_score_adj")),
         nofile_max=int(_read("/proc/sys/fs/nr_open")),
         kernel=os.uname().release,
+        no_new_privs=status["NoNewPrivs"].strip() == "1",
+        seccomp=kernel.has_seccomp(),
+        landlock_abi=kernel.landlock_abi(),
+        keyrings=kernel.has_keyrings(),
+        cpus=_online_cpus(),
     )
 
 
-def _effective_capabilities() -> int:
-    for line in _read("/proc/self/status").splitlines():
-        if line.startswith("CapEff:"):
-            return int(line.split()[1], 16)
-    raise OSError("no CapEff line in /proc/self/status")
+def _online_cpus() -> tuple[int, ...]:
+    try:
+        text = _read("/sys/devices/system/cpu/online")
+    except OSError:  # a container without /sys
+        return tuple(sorted(os.sched_getaffinity(0)))
+    ranges = (part.partition("-") for part in text.strip().split(","))
+    return tuple(cpu for low, _, high in ranges for cpu in range(int(low), int(high or low) + 1))
 
 
 def _read(path: str) -> str:

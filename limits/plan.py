@@ -7,9 +7,12 @@ done only in part, in both.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from limits import steps
+from limits import filter_steps, scheduling_steps, steps
+from limits.capabilities import mask
 from limits.confinement import Confinement
 from limits.facts import Capability, HostFacts
+from limits.landlock import ABI_MIN
+from limits.landlock_steps import EnterLandlock
 from limits.rlimits import INFINITY, as_text, exceeds
 from limits.steps import Step
 
@@ -94,6 +97,28 @@ def _lowest_nice(facts: HostFacts) -> int:
     return min(facts.nice, by_rlimit)
 
 
+def _io_priority(confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
+    if confinement.io_priority is None:
+        return
+    kind, level = confinement.io_priority
+    if kind != "realtime" or facts.has(Capability.SYS_NICE) or facts.has(Capability.SYS_ADMIN):
+        yield scheduling_steps.SetIoPriority(kind, level)
+    else:
+        yield Unsupported("io_scheduling_class", f"realtime {_needs(Capability.SYS_NICE, facts)}")
+
+
+def _cpu_affinity(confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
+    wanted = confinement.cpu_affinity
+    if wanted is None:
+        return
+    present = tuple(cpu for cpu in wanted if cpu in facts.cpus)
+    if present:
+        yield scheduling_steps.SetCpuAffinity(present)
+    if present != wanted:
+        absent = ", ".join(str(cpu) for cpu in wanted if cpu not in facts.cpus)
+        yield Unsupported("cpu_affinity", f"there is no CPU {absent} online")
+
+
 def _rlimits(confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
     for name, (soft, hard) in confinement.rlimits.items():
         bound, reason = _rlimit_bound(name, facts)
@@ -126,7 +151,8 @@ def _capabilities_before(confinement: Confinement, facts: HostFacts) -> Iterator
     if not confinement.drop_capabilities:
         return
     if facts.has(Capability.SETPCAP):
-        yield steps.LockCapabilities()
+        kept = confinement.capability_bounding_set
+        yield steps.LockCapabilities(kept, lock=not _ambient(confinement, facts))
     else:
         yield Unsupported(
             "drop_capabilities",
@@ -158,8 +184,29 @@ def _identity(confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
 
 
 def _capabilities_after(confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
-    if confinement.drop_capabilities:
+    if not confinement.drop_capabilities:
+        return
+    possible = _ambient(confinement, facts)
+    if possible:
+        yield filter_steps.RaiseAmbient(possible)
+    else:
         yield steps.EmptyCapabilities()
+    missing = [name for name in confinement.ambient_capabilities if name not in possible]
+    if missing and facts.has(Capability.SETPCAP):
+        who = _who(facts)
+        yield Unsupported("ambient_capabilities", f"{who} does not have {', '.join(missing)} here")
+    elif missing:
+        need = f"{', '.join(missing)}: keeping it {_needs(Capability.SETPCAP, facts)}"
+        yield Unsupported("ambient_capabilities", need)
+
+
+def _ambient(confinement: Confinement, facts: HostFacts) -> tuple[str, ...]:
+    """Return which of the ambient capabilities can be kept."""
+    if not facts.has(Capability.SETPCAP):
+        return ()
+    return tuple(
+        name for name in confinement.ambient_capabilities if facts.capabilities & mask((name,))
+    )
 
 
 def _verification(confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
@@ -173,7 +220,10 @@ def _verification(confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
     if uid is None and gid is None:
         return
     leaves_root = facts.euid == 0 and uid not in (None, 0)
-    yield steps.VerifyIdentity(uid, gid, groups, confinement.drop_capabilities or leaves_root)
+    # With these in its hands it could, and is meant to.
+    may_return = {"CAP_SETUID", "CAP_SETGID"} & {*_ambient(confinement, facts)}
+    final = (confinement.drop_capabilities or leaves_root) and not may_return
+    yield steps.VerifyIdentity(uid, gid, groups, final)
 
 
 def _uid_possible(uid: int, facts: HostFacts) -> bool:
@@ -199,19 +249,76 @@ def _privileges(confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
         yield steps.SetDeathSignal(confinement.death_signal, facts.parent_pid)
 
 
+def _keyring(confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
+    """After the uid change: the new keyring is the tenant's, and counts towards its quota."""
+    if confinement.keyring != "private":
+        return
+    if facts.keyrings:
+        yield filter_steps.JoinNewKeyring()
+    else:
+        yield Unsupported("keyring_mode", "this kernel, or a filter, has no keyrings for us")
+
+
+def _landlock(confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
+    """After the last mount: under Landlock none is possible."""
+    rules = confinement.landlock
+    if rules is None:
+        return
+    if facts.landlock_abi < ABI_MIN:
+        found = f"has ABI {facts.landlock_abi}" if facts.landlock_abi else "has none"
+        yield Unsupported("landlock", f"the kernel {found}; it begins to be of use with Linux 5.19")
+    elif problem := _irrevocable_problem(confinement, facts):
+        yield Unsupported("landlock", problem)
+    else:
+        yield EnterLandlock(rules, facts.landlock_abi)
+        if missing := rules.missing(facts.landlock_abi):
+            reason = f"ABI {facts.landlock_abi} does not restrict {'; '.join(missing)}"
+            yield Unsupported("landlock", reason)
+
+
+def _system_call_filter(confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
+    """Last of all: it denies what other steps do."""
+    if confinement.system_call_filter is None:
+        return
+    if not facts.seccomp:
+        yield Unsupported("system_call_filter", "the kernel has no seccomp, or none for us")
+    elif problem := _irrevocable_problem(confinement, facts):
+        yield Unsupported("system_call_filter", problem)
+    else:
+        yield filter_steps.InstallFilter(confinement.system_call_filter)
+
+
+def _irrevocable_problem(confinement: Confinement, facts: HostFacts) -> str | None:
+    """Return why the kernel would not let the process, as it is at the end, restrict itself."""
+    if confinement.no_new_privs or facts.no_new_privs:
+        return None
+    stays_privileged = confinement.uid in (None, facts.euid) and not confinement.drop_capabilities
+    if stays_privileged and facts.has(Capability.SYS_ADMIN):
+        return None
+    return "without no_new_privs it needs CAP_SYS_ADMIN to the end"
+
+
 def _needs(capability: Capability, facts: HostFacts) -> str:
-    who = "root" if facts.euid == 0 else f"uid {facts.euid}"
-    return f"needs CAP_{capability.name}, which {who} does not have here"
+    return f"needs CAP_{capability.name}, which {_who(facts)} does not have here"
+
+
+def _who(facts: HostFacts) -> str:
+    return "root" if facts.euid == 0 else f"uid {facts.euid}"
 
 
 _ORDER: tuple[Callable[[Confinement, HostFacts], Iterator[Item]], ...] = (
     _session,
     _pid_namespace,
     _scheduling,
+    _io_priority,
+    _cpu_affinity,
     _rlimits,  # while privileged
     _capabilities_before,
     _identity,
     _capabilities_after,
     _verification,
+    _keyring,
     _privileges,
+    _landlock,
+    _system_call_filter,
 )

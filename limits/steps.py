@@ -17,11 +17,12 @@ from typing import ClassVar
 import prctl
 
 from limits import syscalls
+from limits.capabilities import NUMBERS
 from limits.rlimits import RLIMITS, as_text
 
 # SECBIT_NOROOT, NO_SETUID_FIXUP (left off: the uid change shall clear capabilities),
 # KEEP_CAPS (off) and NO_CAP_AMBIENT_RAISE, each with its lock.
-_SECUREBITS = 0x01 | 0x02 | 0x08 | 0x20 | 0x40 | 0x80
+SECUREBITS = 0x01 | 0x02 | 0x08 | 0x20 | 0x40 | 0x80
 
 
 class VerificationFailed(RuntimeError):
@@ -126,19 +127,32 @@ class SetRlimit(Step):
 
 @dataclass(frozen=True)
 class LockCapabilities(Step):
-    """Makes sure that no later exec, not even of a setuid-root file, gives any capability."""
+    """Makes sure that no later exec, not even of a setuid-root file, gives any capability.
 
+    `kept` stays in the bounding set. When `lock` is off, a RaiseAmbient step comes later,
+    which needs some capabilities beyond the uid change, and locks the securebits itself.
+    """
+
+    kept: tuple[str, ...] = ()
+    lock: bool = True
     key: ClassVar[str] = "drop_capabilities"
 
     def describe(self) -> str:
-        return "empty the bounding and ambient sets and lock the securebits"
+        bounding = f"reduce the bounding set to {', '.join(self.kept)}, empty the ambient set"
+        what = bounding if self.kept else "empty the bounding and ambient sets"
+        return f"{what} and lock the securebits" if self.lock else what
 
     def execute(self) -> None:
+        kept = {NUMBERS[name] for name in self.kept}
         last = int(Path("/proc/sys/kernel/cap_last_cap").read_text(encoding="ascii"))
         for capability in range(last + 1):
-            syscalls.drop_from_bounding_set(capability)
+            if capability not in kept:
+                syscalls.drop_from_bounding_set(capability)
         syscalls.clear_ambient_capabilities()
-        syscalls.set_securebits(_SECUREBITS)
+        if self.lock:
+            syscalls.set_securebits(SECUREBITS)
+        else:
+            syscalls.keep_capabilities()
 
 
 @dataclass(frozen=True)

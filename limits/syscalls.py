@@ -18,7 +18,9 @@ CLONE_NEWPID = 0x20000000
 _PR_CAPBSET_DROP = 24
 _PR_SET_SECUREBITS = 28
 _PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_RAISE = 2
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
+_PR_SET_KEEPCAPS = 8
 
 _CAPABILITY_VERSION_3 = 0x20080522
 
@@ -79,16 +81,41 @@ def clear_ambient_capabilities() -> None:
     _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
 
 
+def raise_ambient_capability(capability: int) -> None:
+    """Add to the ambient set what is permitted and inheritable."""
+    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability)
+
+
+def keep_capabilities() -> None:
+    """Keep the permitted set when root's uid is left. Ends with the next exec."""
+    _prctl(_PR_SET_KEEPCAPS, 1)
+
+
 def clear_capabilities() -> None:
     """Empty the effective, permitted and inheritable sets, capabilities yet to come included."""
+    set_capabilities(0, 0)
+
+
+def set_capabilities(permitted: int, inheritable: int) -> None:
+    """Set the permitted set, the effective one to the same, and the inheritable one."""
     header = _CapabilityHeader(_CAPABILITY_VERSION_3, 0)
-    nothing = (_CapabilityData * 2)()
-    _check(_libc.capset(ctypes.byref(header), nothing))
+    low = 0xFFFFFFFF
+    data = (_CapabilityData * 2)(
+        _CapabilityData(permitted & low, permitted & low, inheritable & low),
+        _CapabilityData(permitted >> 32, permitted >> 32, inheritable >> 32),
+    )
+    _check(_libc.capset(ctypes.byref(header), data))
 
 
-def _prctl(option: int, argument: int) -> None:
+def call(number: int, *arguments: int) -> int:
+    """Make a system call that has no wrapper here."""
+    return _syscall(number, *arguments)
+
+
+def _prctl(option: int, argument: int, second: int = 0) -> None:
     zero = ctypes.c_ulong(0)
-    _check(_libc.prctl(ctypes.c_int(option), ctypes.c_ulong(argument), zero, zero, zero))
+    arguments = ctypes.c_ulong(argument), ctypes.c_ulong(second)
+    _check(_libc.prctl(ctypes.c_int(option), *arguments, zero, zero))
 
 
 def _syscall(number: int, *arguments: int) -> int:

@@ -1,0 +1,74 @@
+"""The step that puts a process under Landlock."""
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import msgspec
+
+from limits import kernel
+from limits.landlock import ON_FILES, LandlockRules
+from limits.steps import Step
+
+
+@dataclass(frozen=True)
+class EnterLandlock(Step):
+    """Paths are looked up when it is executed: in the root that the process has by then.
+
+    They are followed through symlinks: a tenant who puts one into a path of its own widens
+    what Landlock allows, not what its uid may do.
+    """
+
+    rules: LandlockRules
+    abi: int
+    key: ClassVar[str] = "landlock"
+
+    def describe(self) -> str:
+        writable = ", ".join(self.rules.writable) or "nothing"
+        return f"allow changes below {writable} only, by Landlock {self.abi}"
+
+    def execute(self) -> None:
+        handled = self.rules.handled_fs(self.abi)
+        ruleset = kernel.create_ruleset(
+            handled, self.rules.handled_net(self.abi), self.rules.scoped(self.abi)
+        )
+        try:
+            for path, rights in _resolved(self.rules).allowed(_list_folder).items():
+                _allow(ruleset, path, rights & handled)
+            kernel.restrict_self(ruleset)
+        finally:
+            os.close(ruleset)
+
+
+def _allow(ruleset: int, path: str, rights: int) -> None:
+    try:
+        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except (FileNotFoundError, PermissionError):
+        return  # out of reach for the process, too
+    try:
+        if not stat.S_ISDIR(os.fstat(fd).st_mode):
+            rights &= ON_FILES
+        if rights:
+            kernel.allow_beneath(ruleset, fd, rights)
+    finally:
+        os.close(fd)
+
+
+def _resolved(rules: LandlockRules) -> LandlockRules:
+    """What is hidden at the end of a symlink has to be hidden there."""
+    return msgspec.structs.replace(
+        rules,
+        **{
+            name: tuple(os.path.realpath(path) for path in paths)
+            for name, paths in msgspec.structs.asdict(rules).items()
+            if isinstance(paths, tuple)
+        },
+    )
+
+
+def _list_folder(path: str) -> Iterator[str]:
+    with contextlib.suppress(OSError), os.scandir(path) as entries:
+        yield from (entry.name for entry in entries if not entry.is_symlink())
