@@ -20,7 +20,8 @@ from limits.facts import probe
 from limits.plan import plan
 from limits.seccomp.compile import compile_filter
 from limits.seccomp.numbers import NUMBERS
-from tests.support.confined import run_python
+from tests.support import smoke
+from tests.support.confined import ROOT, run_python
 from tests.support.forked import run_forked
 from tests.support.need import need, need_root
 
@@ -256,130 +257,14 @@ def test_abort_leaves_no_core(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-SMOKE = """
-import asyncio, concurrent.futures, ctypes, decimal, json, mmap, multiprocessing, os, pathlib
-import select, selectors, shutil, signal, socket, sqlite3, ssl, subprocess, sys, tempfile
-import threading, time, zlib
-
-done = []
-def threads():
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(lambda n: n * n, range(50))) == 40425
-def subprocesses():
-    assert subprocess.run(["/bin/echo", "a"], capture_output=True).stdout == b"a\\n"
-    assert subprocess.run("echo b | cat", shell=True, capture_output=True).stdout == b"b\\n"
-    assert os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0)[1] == 0
-    assert subprocess.run(["/bin/true"], preexec_fn=os.setsid, cwd="/").returncode == 0
-def processes():
-    for method in ("fork", "spawn", "forkserver"):
-        context = multiprocessing.get_context(method)
-        with context.Pool(2) as pool:
-            assert pool.map(abs, [-1, -2]) == [1, 2]
-    queue = multiprocessing.get_context("fork").Queue()
-    queue.put("x")
-    assert queue.get(timeout=5) == "x"
-def shared_memory():
-    from multiprocessing import shared_memory
-    block = shared_memory.SharedMemory(create=True, size=100)
-    block.buf[0] = 7
-    block.close()
-    block.unlink()
-    os.close(os.memfd_create("m"))
-    mmap.mmap(-1, 4096).close()
-def loops():
-    async def serve():
-        async def answer(reader, writer):
-            writer.write(await reader.read(4))
-            writer.close()
-        server = await asyncio.start_server(answer, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"ping")
-        assert await reader.read(4) == b"ping"
-        writer.close()
-        process = await asyncio.create_subprocess_exec("/bin/true")
-        assert await process.wait() == 0
-        assert await asyncio.to_thread(lambda: 3) == 3
-        server.close()
-    asyncio.run(serve())
-def sockets():
-    for family in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX):
-        socket.socket(family, socket.SOCK_DGRAM).close()
-    a, b = socket.socketpair()
-    socket.send_fds(a, [b"x"], [0])
-    assert socket.recv_fds(b, 1, 1)[1]
-    a.close(), b.close()
-    try:
-        socket.getaddrinfo("localhost", 80)
-    except socket.gaierror:
-        pass
-    for selector in (selectors.EpollSelector, selectors.PollSelector, selectors.SelectSelector):
-        selector().close()
-def files():
-    with tempfile.TemporaryDirectory(dir=".") as folder:
-        path = pathlib.Path(folder, "a")
-        path.write_text("x")
-        path.chmod(0o1644)
-        os.link(path, path.with_name("b")), os.symlink("a", path.with_name("c"))
-        os.rename(path, path.with_name("d")), os.utime(path.with_name("d"))
-        shutil.copy2(path.with_name("d"), path), shutil.copytree(folder, folder + "2")
-        shutil.rmtree(folder + "2")
-        os.truncate(path, 0), os.mkfifo(path.with_name("f")), os.statvfs(path)
-        with open(path, "r+b") as file:
-            import fcntl
-            fcntl.flock(file, fcntl.LOCK_EX), fcntl.lockf(file, fcntl.LOCK_EX)
-            os.posix_fallocate(file.fileno(), 0, 100), os.fsync(file.fileno())
-            os.sendfile(1, file.fileno(), 0, 0)
-        try:
-            os.setxattr(path, "user.a", b"b")
-        except OSError as error:
-            assert error.errno == 95, error
-def database():
-    with tempfile.TemporaryDirectory(dir=".") as folder:
-        base = sqlite3.connect(folder + "/base")
-        assert base.execute("pragma journal_mode=wal").fetchone() == ("wal",)
-        base.execute("create table t (x)"), base.execute("insert into t values (1)")
-        base.commit(), base.close()
-def native():
-    assert ctypes.CDLL(None).abs(-3) == 3
-    callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(lambda a, b: 0)
-    ctypes.CDLL(None).qsort((ctypes.c_int * 3)(), 3, 4, callback)  # libffi's closures
-    context = ssl.create_default_context()
-    assert ssl.RAND_bytes(8) and zlib.compress(b"x") and decimal.Decimal(2).sqrt()
-def signals():
-    got = []
-    signal.signal(signal.SIGALRM, lambda *_: got.append(1))
-    signal.setitimer(signal.ITIMER_REAL, 0.01)
-    signal.pause()
-    os.kill(os.getpid(), 0)
-    signal.pidfd_send_signal(os.pidfd_open(os.getpid()), 0)
-    assert got
-def misc():
-    import resource, platform, getpass, pwd, grp, uuid, random
-    resource.getrlimit(resource.RLIMIT_NOFILE), resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.getrusage(resource.RUSAGE_SELF), os.getloadavg(), os.sched_getaffinity(0)
-    os.nice(1), os.umask(0o22), os.uname(), os.getrandom(4), time.sleep(0.001), uuid.uuid4()
-    os.sched_setaffinity(0, os.sched_getaffinity(0)), platform.libc_ver(), pwd.getpwuid(0)
-    os.openpty(), os.cpu_count(), os.times(), os.getgroups()
-if __name__ == "__main__":
-    for check in (threads, subprocesses, processes, shared_memory, loops, sockets, files,
-                  database, native, signals, misc):
-        check()
-        done.append(check.__name__)
-    print(json.dumps(done))
-"""
-SMOKE_CHECKS = 11
-
-
 @pytest.mark.parametrize("python", [sys.executable, "/usr/bin/python3"])
 def test_programs_do_everything_they_do_without_a_filter(tmp_path, python):
-    program = tmp_path / "smoke.py"
-    program.write_text(SMOKE)
-    code = f"import os, sys; os.execv(sys.executable, [sys.executable, {str(program)!r}])"
+    program = str(ROOT / "tests" / "support" / "smoke.py")
+    code = f"import os, sys; os.execv(sys.executable, [sys.executable, {program!r}])"
 
     done = run_python(code, filtered(), cwd=str(tmp_path), path=python).json()
 
-    assert len(done) == SMOKE_CHECKS
+    assert len(done) == len(smoke.CHECKS)
 
 
 def test_programs_work_where_memory_is_never_both_but_for_closures(tmp_path):
@@ -416,7 +301,8 @@ def make_wheel(path):
     files = {
         "little.py": "answer = 42\n",
         "little-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: little\nVersion: 1\n",
-        "little-1.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "little-1.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n"
+        "Tag: py3-none-any\n",
     }
     record = "little-1.dist-info/RECORD"
     with zipfile.ZipFile(path, "w") as wheel:
