@@ -21,7 +21,7 @@ def check_names(names: Iterable[str]) -> list[str]:
     problems = []
     for name in names:
         if name not in NUMBERS:
-            from difflib import get_close_matches  # 0.3 MB that no master needs
+            from difflib import get_close_matches  # no master needs it
 
             near = get_close_matches(name[:40].upper(), NUMBERS, 1)
             hint = f'; did you mean "{near[0]}"?' if near else ""

@@ -2,6 +2,7 @@ import msgspec
 import pytest
 
 from limits.confinement import Confinement
+from limits.landlock import LandlockRules
 
 
 def test_confinement_survives_the_way_through_json():
@@ -19,6 +20,13 @@ def test_confinement_survives_the_way_through_json():
         pid_namespace=True,
         death_signal=9,
         dumpable=False,
+        system_call_filter=bytes(range(16)),
+        landlock=LandlockRules(writable=("/srv/app",), deny_tcp_bind=True),
+        capability_bounding_set=("CAP_CHOWN", "CAP_NET_BIND_SERVICE"),
+        ambient_capabilities=("CAP_NET_BIND_SERVICE",),
+        keyring="private",
+        io_priority=("best-effort", 7),
+        cpu_affinity=(0, 3),
     )
 
     packet = msgspec.json.encode(asked)
@@ -51,6 +59,24 @@ def test_confinement_of_nothing_leaves_everything_as_it_is():
         (b'{"rlimits": {"nofile": [-2, -1]}}', "nofile soft limit -2"),
         (b'{"rlimits": {"as": [1, 9223372036854775808]}}', "as hard limit 9223372036854775808"),
         (b'{"rlimits": {"nofile": [1]}}', "Expected `array` of length 2"),
+        (b'{"system_call_filter": ""}', "0 bytes are no seccomp program"),
+        (b'{"system_call_filter": "AAAA"}', "3 bytes are no seccomp program"),
+        (b'{"system_call_filter": "%s"}' % (b"AAAA" * 11000), "33000 bytes are no seccomp program"),
+        (b'{"landlock": {"writable": ["a"]}}', "'a' is not an absolute path"),
+        (
+            b'{"drop_capabilities": true, "capability_bounding_set": ["CAP_CHWON"]}',
+            'did you mean "CAP_CHOWN"?',
+        ),
+        (b'{"capability_bounding_set": ["CAP_CHOWN"]}', "where drop_capabilities drops"),
+        (
+            b'{"drop_capabilities": true, "ambient_capabilities": ["CAP_CHOWN"]}',
+            "ambient_capabilities: CAP_CHOWN is not in capability_bounding_set",
+        ),
+        (b'{"keyring": "shared"}', "keyring 'shared' is not \"private\""),
+        (b'{"io_priority": ["high", 1]}', "io_priority 'high' is not one of realtime"),
+        (b'{"io_priority": ["idle", 8]}', "io_priority level 8"),
+        (b'{"cpu_affinity": []}', "cpu_affinity without a CPU"),
+        (b'{"cpu_affinity": [-1]}', "CPU -1"),
     ],
 )
 def test_confinement_with_an_illegal_value_is_refused_by_name(packet, problem):

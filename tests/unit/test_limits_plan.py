@@ -5,6 +5,9 @@ from hypothesis import strategies as st
 from limits import steps
 from limits.confinement import Confinement
 from limits.facts import Capability, HostFacts
+from limits.filter_steps import InstallFilter, JoinNewKeyring, RaiseAmbient
+from limits.landlock import LandlockRules
+from limits.landlock_steps import EnterLandlock
 from limits.plan import plan
 from limits.rlimits import RLIMITS
 
@@ -22,6 +25,13 @@ EVERYTHING = Confinement(
     pid_namespace=True,
     death_signal=9,
     dumpable=False,
+    system_call_filter=bytes(8),
+    landlock=LandlockRules(writable=("/srv",)),
+    capability_bounding_set=("CAP_CHOWN", "CAP_KILL"),
+    ambient_capabilities=("CAP_KILL",),
+    keyring="private",
+    io_priority=("realtime", 1),
+    cpu_affinity=(0, 1),
 )
 KEYS = {
     "user",
@@ -36,6 +46,12 @@ KEYS = {
     "pid_namespace",
     "death_signal",
     "dumpable",
+    "system_call_filter",
+    "landlock",
+    "ambient_capabilities",
+    "keyring_mode",
+    "io_scheduling_class",
+    "cpu_affinity",
 } | {f"limit_{name}" for name in RLIMITS}
 
 ROOT = HostFacts(
@@ -44,6 +60,10 @@ ROOT = HostFacts(
     capabilities=2**41 - 1,
     can_pid_namespace=True,
     rlimits=dict.fromkeys(RLIMITS, (1, 1)),
+    seccomp=True,
+    landlock_abi=7,
+    keyrings=True,
+    cpus=(0, 1),
 )
 USER = HostFacts(
     uids=(1000, 1000, 1000),
@@ -84,16 +104,20 @@ def test_steps_come_in_the_order_in_which_privileges_are_lost():
         steps.SetGroups,
         steps.SetGid,
         steps.SetUid,
-        steps.EmptyCapabilities,
+        RaiseAmbient,
         steps.VerifyIdentity,
+        JoinNewKeyring,
         steps.SetDumpable,
         steps.SetNoNewPrivs,
         steps.SetDeathSignal,
+        EnterLandlock,
+        InstallFilter,
     ]
 
     positions = [position(made, kind) for kind in order]
 
     assert positions == sorted(positions)
+    assert positions[-1] == len(made.steps) - 1
 
 
 def test_ordinary_user_is_told_why_each_privileged_key_is_not_applied():
@@ -110,6 +134,13 @@ def test_ordinary_user_is_told_why_each_privileged_key_is_not_applied():
     assert "from 0 to -10 needs CAP_SYS_RESOURCE" in reasons["oom_score_adjust"]
     assert "bounding set" in reasons["drop_capabilities"]
     assert "limit_nofile" in reasons
+    assert "CAP_KILL: keeping it needs CAP_SETPCAP" in reasons["ambient_capabilities"]
+    assert "realtime needs CAP_SYS_NICE" in reasons["io_scheduling_class"]
+    # Of the machine that USER stands for nothing is known.
+    assert "the kernel has no seccomp" in reasons["system_call_filter"]
+    assert "the kernel has none" in reasons["landlock"]
+    assert "no keyrings" in reasons["keyring_mode"]
+    assert "there is no CPU 0, 1 online" in reasons["cpu_affinity"]
 
 
 def test_ordinary_user_still_drops_what_capabilities_it_has():
@@ -239,3 +270,59 @@ def test_every_key_asked_for_is_a_step_or_is_listed(
     assert keys_of(made) == wanted | {f"limit_{name}" for name in rlimits}
     assert all(item.reason for item in made.unsupported)
     assert all(step.describe() for step in made.steps)
+
+
+# What the process that becomes a mold is: without privileges, with no_new_privs.
+MOLD = msgspec.structs.replace(
+    USER, no_new_privs=True, seccomp=True, landlock_abi=7, keyrings=True, cpus=(0, 1)
+)
+GUARDED = Confinement(system_call_filter=bytes(8), landlock=LandlockRules())
+
+
+def test_unprivileged_process_that_has_no_new_privs_already_may_restrict_itself():
+    made = plan(GUARDED, MOLD)
+
+    assert [type(step) for step in made.steps] == [EnterLandlock, InstallFilter]
+    assert made.unsupported == ()
+
+
+def test_without_no_new_privs_filter_and_landlock_need_a_capability_to_the_end():
+    bare = msgspec.structs.replace(MOLD, no_new_privs=False)
+    leaving = msgspec.structs.replace(GUARDED, uid=33, gid=33, groups=())
+
+    for asked, facts in ((GUARDED, bare), (leaving, ROOT)):
+        reasons = {item.key: item.reason for item in plan(asked, facts).unsupported}
+        assert reasons.keys() == {"landlock", "system_call_filter"}
+        assert "needs CAP_SYS_ADMIN to the end" in reasons["landlock"]
+    assert plan(GUARDED, ROOT).unsupported == ()
+
+
+def test_landlock_of_an_old_kernel_is_degraded_and_its_oldest_is_none():
+    old = msgspec.structs.replace(MOLD, landlock_abi=2)
+    oldest = msgspec.structs.replace(MOLD, landlock_abi=1)
+
+    assert plan(GUARDED, old).degraded_keys() == {"landlock"}
+    made = plan(GUARDED, oldest)
+    assert [type(step) for step in made.steps] == [InstallFilter]
+    assert "ABI 1" in made.unsupported[0].reason
+
+
+def test_ambient_capabilities_that_root_itself_lacks_are_reported_and_the_others_kept():
+    weaker = msgspec.structs.replace(ROOT, capabilities=ROOT.capabilities & ~(1 << 5))
+    names = ("CAP_KILL", "CAP_CHOWN")
+    asked = Confinement(
+        drop_capabilities=True, capability_bounding_set=names, ambient_capabilities=names
+    )
+
+    made = plan(asked, weaker)
+
+    assert RaiseAmbient(("CAP_CHOWN",)) in made.steps
+    assert steps.LockCapabilities(names, lock=False) in made.steps
+    assert made.unsupported[0].reason == "root does not have CAP_KILL here"
+
+
+def test_cpus_that_exist_are_used_and_the_others_named():
+    made = plan(Confinement(cpu_affinity=(1, 7)), MOLD)
+
+    assert made.steps[0].describe() == "run on CPU 1 only"
+    assert made.unsupported[0].reason == "there is no CPU 7 online"
