@@ -8,6 +8,8 @@ import msgspec
 
 from limits import capabilities
 from limits.landlock import LandlockRules
+from limits.mounts import PrivateRoot
+from limits.namespaces import NAMESPACES
 from limits.rlimits import INFINITY, RLIMITS, exceeds
 
 ID_MAX = 2**32 - 2  # (uid_t) -1 means "leave as is" to the kernel
@@ -29,7 +31,9 @@ class Confinement(msgspec.Struct, frozen=True, kw_only=True):
     to processes of the same uid. `drop_capabilities` leaves `capability_bounding_set` within
     reach, and `ambient_capabilities`, which are among them, in effect. `system_call_filter`
     is a seccomp program. `io_priority` is a class of IO_CLASSES and a level, 0 to 7.
-    `keyring` is "private" or None. Raises ValueError when made with illegal values.
+    `keyring` is "private" or None. `namespaces` are names of NAMESPACES; a `root` needs
+    "mnt" among them, and "user" needs a `uid`, which is mapped into it. Raises ValueError
+    when made with illegal values.
     """
 
     uid: int | None = None
@@ -52,6 +56,8 @@ class Confinement(msgspec.Struct, frozen=True, kw_only=True):
     keyring: str | None = None
     io_priority: tuple[str, int] | None = None
     cpu_affinity: tuple[int, ...] | None = None
+    namespaces: tuple[str, ...] = ()
+    root: PrivateRoot | None = None
 
     def __post_init__(self) -> None:
         if self.uid is not None and (self.gid is None or self.groups is None):
@@ -72,6 +78,7 @@ class Confinement(msgspec.Struct, frozen=True, kw_only=True):
         self._check_filter()
         self._check_capabilities()
         self._check_scheduling()
+        self._check_namespaces()
 
     def _check_filter(self) -> None:
         if (program := self.system_call_filter) is not None:
@@ -101,6 +108,15 @@ class Confinement(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("cpu_affinity without a CPU")
         for cpu in self.cpu_affinity or ():
             _check_range("CPU", cpu, 0, CPU_MAX)
+
+    def _check_namespaces(self) -> None:
+        for namespace in self.namespaces:
+            if namespace not in NAMESPACES:
+                raise ValueError(f"no such namespace: {namespace[:40]!r}")
+        if self.root is not None and "mnt" not in self.namespaces:
+            raise ValueError("root without a mount namespace would change the host's mounts")
+        if "user" in self.namespaces and self.uid is None:
+            raise ValueError("a user namespace without uid: nobody would be mapped into it")
 
 
 def _check_range(what: str, value: int | None, lowest: int, highest: int) -> None:

@@ -10,8 +10,12 @@ from pathlib import Path
 
 import msgspec
 
-from limits import kernel
+from limits import kernel, mount_api
+from limits.namespaces import NAMESPACES
 from limits.rlimits import RLIMITS
+
+NOFILE_MAX = 1024 * 1024
+"""fs.nr_open where nobody changed it."""
 
 
 class Capability(IntEnum):
@@ -33,6 +37,8 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
     PID 1 of a namespace of its own. `parent_pid` is what getppid() must say (0 in a new
     PID namespace), None = not checked. `nofile_max` is fs.nr_open. `no_new_privs` is set
     already. `landlock_abi` 0 = there is no Landlock. `cpus` are those that are online.
+    `namespaces` are the names of NAMESPACES that the kernel has and allows. `mount_api`:
+    mounts can be made through descriptors.
     """
 
     uids: tuple[int, int, int]
@@ -44,13 +50,15 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
     rlimits: dict[str, tuple[int, int]] = {}
     nice: int = 0
     oom_score_adjust: int = 0
-    nofile_max: int = 1024 * 1024
+    nofile_max: int = NOFILE_MAX
     kernel: str = ""
     no_new_privs: bool = False
     seccomp: bool = False
     landlock_abi: int = 0
     keyrings: bool = False
     cpus: tuple[int, ...] = ()
+    namespaces: tuple[str, ...] = ()
+    mount_api: bool = False
 
     @property
     def euid(self) -> int:
@@ -62,7 +70,7 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def probe(can_pid_namespace: bool | None = None, parent_pid: int | None = None) -> HostFacts:
-    """Read the facts of the calling process. Opens four small files of /proc and /sys.
+    """Read the facts of the calling process. Opens some small files of /proc.
 
     A child that was just forked passes what it got and who its parent is; None for
     `can_pid_namespace` judges by the capabilities.
@@ -81,13 +89,15 @@ def probe(can_pid_namespace: bool | None = None, parent_pid: int | None = None) 
         rlimits={row.name: resource.getrlimit(row.number) for row in RLIMITS.values()},
         nice=os.getpriority(os.PRIO_PROCESS, 0),
         oom_score_adjust=int(_read("/proc/self/oom_score_adj")),
-        nofile_max=int(_read("/proc/sys/fs/nr_open")),
+        nofile_max=_nofile_max(),
         kernel=os.uname().release,
         no_new_privs=status["NoNewPrivs"].strip() == "1",
         seccomp=kernel.has_seccomp(),
         landlock_abi=kernel.landlock_abi(),
         keyrings=kernel.has_keyrings(),
         cpus=_online_cpus(),
+        namespaces=tuple(filter(_has_namespace, NAMESPACES)),
+        mount_api=mount_api.is_available(),
     )
 
 
@@ -98,6 +108,20 @@ def _online_cpus() -> tuple[int, ...]:
         return tuple(sorted(os.sched_getaffinity(0)))
     ranges = (part.partition("-") for part in text.strip().split(","))
     return tuple(cpu for low, _, high in ranges for cpu in range(int(low), int(high or low) + 1))
+
+
+def _nofile_max() -> int:
+    try:
+        return int(_read("/proc/sys/fs/nr_open"))
+    except FileNotFoundError:  # a private root whose /proc shows processes only
+        return NOFILE_MAX
+
+
+def _has_namespace(name: str) -> bool:
+    try:
+        return int(_read(f"/proc/sys/user/max_{name}_namespaces")) > 0
+    except OSError:
+        return False
 
 
 def _read(path: str) -> str:

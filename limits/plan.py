@@ -7,12 +7,14 @@ done only in part, in both.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from limits import filter_steps, scheduling_steps, steps
+from limits import filter_steps, mount_steps, namespace_steps, scheduling_steps, steps
 from limits.capabilities import mask
 from limits.confinement import Confinement
 from limits.facts import Capability, HostFacts
 from limits.landlock import ABI_MIN
 from limits.landlock_steps import EnterLandlock
+from limits.mounts import FileSystem, Hide, PrivateRoot
+from limits.namespaces import NAMESPACES
 from limits.rlimits import INFINITY, as_text, exceeds
 from limits.steps import Step
 
@@ -68,6 +70,70 @@ def _pid_namespace(confinement: Confinement, facts: HostFacts) -> Iterator[Item]
         yield Unsupported(
             "pid_namespace", f"creating a PID namespace {_needs(Capability.SYS_ADMIN, facts)}"
         )
+
+
+def _namespaces(confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
+    """All but that of users, which would take away the power to mount."""
+    for name in NAMESPACES:
+        if name == "user" or name not in confinement.namespaces:
+            continue
+        if reason := _why_no_namespace(name, facts):
+            if name != "mnt":  # what needs it says so: see _private_root
+                yield Unsupported(NAMESPACES[name][1], reason)
+            continue
+        yield namespace_steps.EnterNamespace(name)
+        if name == "net":
+            yield namespace_steps.BringLoopbackUp()
+
+
+def _private_root(confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
+    root = confinement.root
+    if root is None:
+        return
+    reason = _why_no_namespace("mnt", facts)
+    if not reason and not facts.mount_api:
+        reason = "this kernel has no mount_setattr (Linux 5.12), or a container forbids it"
+    if reason:
+        yield from (Unsupported(name, reason) for name in root.directives)
+        return
+    yield mount_steps.IsolateMounts()
+    yield mount_steps.CopyRoot(root.base)
+    yield from _mounts(root, confinement, facts)
+    yield mount_steps.SwitchRoot()
+    yield mount_steps.VerifyRoot(tuple(root.read_only_rules().items()))
+
+
+def _mounts(root: PrivateRoot, confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
+    cgroups_are_own = "cgroup" in confinement.namespaces and "cgroup" in facts.namespaces
+    for mount in root.mounts:
+        if isinstance(mount, FileSystem) and mount.type == "cgroup2" and not cgroups_are_own:
+            # In the host's namespace a new instance would show, and reconfigure, the host's.
+            yield mount_steps.PlaceMount(Hide(path=mount.path, key=mount.key, optional=True))
+        else:
+            yield mount_steps.PlaceMount(mount)
+
+
+def _user_namespace(confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
+    """After all that needs power over the host: mounts, and raising rlimits."""
+    uid, gid = confinement.uid, confinement.gid
+    if "user" not in confinement.namespaces or uid is None or gid is None:
+        return
+    if reason := _why_no_namespace("user", facts):
+        yield Unsupported("private_users", reason)
+    elif facts.euid != 0 or facts.gids[1] != 0:
+        yield Unsupported("private_users", f"mapping ids needs root, and this is uid {facts.euid}")
+    else:
+        gids = tuple(sorted({gid, *(confinement.groups or ())}))
+        yield namespace_steps.EnterUserNamespace((uid,), gids)
+
+
+def _why_no_namespace(name: str, facts: HostFacts) -> str:
+    """Return why a namespace cannot be made; "" = it can."""
+    if not facts.has(Capability.SYS_ADMIN):
+        return f"making a {name} namespace {_needs(Capability.SYS_ADMIN, facts)}"
+    if name not in facts.namespaces:
+        return f"this kernel has no {name} namespaces, or they are forbidden here"
+    return ""
 
 
 def _scheduling(confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
@@ -312,7 +378,10 @@ _ORDER: tuple[Callable[[Confinement, HostFacts], Iterator[Item]], ...] = (
     _scheduling,
     _io_priority,
     _cpu_affinity,
+    _namespaces,
+    _private_root,
     _rlimits,  # while privileged
+    _user_namespace,
     _capabilities_before,
     _identity,
     _capabilities_after,
