@@ -262,10 +262,16 @@ def _one(host: CgroupHost, file: str, text: str, key: str, default: str = "max")
 
 def _lack(file: str, host: CgroupHost) -> str:
     controller = file.partition(".")[0]
+    if controller == "hugetlb":
+        return (
+            f"{_NOT_HERE.format(controller)}: systemd delegates cpu, cpuset, io, memory, pids only"
+        )
     if any(name.startswith(f"{controller}.") for name in _LIMITING & host.files):
         return f"this kernel has no {file}"
-    return f"the {controller} controller is not available here: {host.advice}"
+    return f"{_NOT_HERE.format(controller)}: {host.advice}"
 
+
+_NOT_HERE = "the {} controller is not available here"
 
 # A file of each controller that no cgroup has without it; cpu.stat and *.pressure are in all.
 _LIMITING = frozenset({"memory.max", "cpu.max", "cpu.weight", "cpuset.cpus", "io.max", "pids.max"})

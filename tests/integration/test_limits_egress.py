@@ -1,15 +1,17 @@
 """Sockets of processes in a cgroup, filtered by BPF programs of ours; each with a control."""
 
 import contextlib
+import ctypes
 import errno
 import os
 import socket
+from pathlib import Path
 
 import pytest
 
 from limits.cgroups.join import JoinCgroup
 from limits.egress import EVERYTHING, Hook, programs
-from limits.egress_hooks import attach_egress, detach_egress, egress_hooks
+from limits.egress_hooks import attach_egress, detach_egress, egress_hooks, keep_listeners
 from tests.support.cgroups import APP, tree_over
 from tests.support.forked import run_forked
 
@@ -210,3 +212,49 @@ def test_longest_lists_are_accepted_by_the_kernel(tree, workload):
     attach_egress(workload, programs(many4 + many6, EVERYTHING))
 
     assert all_calls(tree)["tcp"] == "EPERM"
+
+
+def disconnect(one):
+    """Call connect() with AF_UNSPEC: the socket can connect anew."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.connect(one.fileno(), bytes(16), 16) == 0, os.strerror(ctypes.get_errno())
+
+
+def misuse_of_inherited_sockets(tree):
+    """Return how a tenant fares who connects by what a listener accepted, and by the listener."""
+
+    def supervise():
+        Path(tree.root, "supervisor", "cgroup.procs").write_text("0")
+        fds = tree.open_procs(APP)
+        with (
+            listener() as target,
+            socket.create_server(("127.0.0.1", 0)) as inherited,
+            socket.create_connection(inherited.getsockname()),
+        ):
+            return run_forked(lambda: misuse(fds[1], target, inherited))
+
+    def misuse(fd, target, inherited):
+        JoinCgroup(fd).execute()
+        accepted, _ = inherited.accept()
+        disconnect(accepted)
+        inherited.shutdown(socket.SHUT_RDWR)
+        addresses = ("127.0.0.1", target)
+        results = [outcome(one.connect, addresses) for one in (accepted, inherited)]
+        accepted.close()
+        return results
+
+    return run_forked(supervise)
+
+
+def test_control_run_inherited_sockets_escape_the_workloads_filter(tree, workload):
+    attach_egress(workload, programs((), EVERYTHING))
+
+    assert misuse_of_inherited_sockets(tree) == ["ok", "ok"]
+
+
+def test_inherited_sockets_do_not_escape_where_listeners_are_kept(tree, workload):
+    attach_egress(workload, programs((), EVERYTHING))
+    keep_listeners(f"{tree.root}/supervisor")
+
+    # And the supervisor itself still connects, or this would fail earlier.
+    assert misuse_of_inherited_sockets(tree) == ["EPERM", "EPERM"]

@@ -6,7 +6,7 @@ import struct
 MASK = 0xFFFFFFFF
 
 
-def run(code, context):
+def run(code, context, cgroup_id=0):
     """Return r0 at exit; `context` is a bytearray that the program reads and writes."""
     registers = [0] * 11
     instructions = list(struct.iter_unpack("<BBhI", code))
@@ -34,6 +34,14 @@ def run(code, context):
         elif opcode == 0x63:
             assert target == 1
             struct.pack_into("<I", context, offset, registers[source] & MASK)
+        elif opcode == 0x18:
+            registers[target] = immediate | instructions[at][3] << 32
+            at += 1
+        elif opcode == 0x85:
+            assert immediate == 80
+            registers[0] = cgroup_id
+        elif opcode == 0x1D:
+            at += offset if registers[target] == registers[source] else 0
         elif opcode == 0x56:
             assert offset >= 0
             at += offset if registers[target] != immediate else 0

@@ -20,8 +20,9 @@ APP = app_path("acme", "shop")
 
 def cgroup2_mount(directory):
     """Return the mount point of cgroup2, mounting it on `directory` if there is none."""
-    need_root()
     facts = probe_cgroups([os.getpid()])
+    if facts.root is None or facts.private:
+        need_root()
     if facts.mount is not None:
         return facts.mount, False
     libc = ctypes.CDLL(None, use_errno=True)

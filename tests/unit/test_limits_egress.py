@@ -10,6 +10,7 @@ from limits.egress import (
     NETWORKS_MAX,
     Hook,
     is_allowed,
+    keeper_programs,
     program,
     programs,
     socket_program,
@@ -142,3 +143,11 @@ def test_too_many_networks_are_refused():
 def test_what_is_no_network_is_refused():
     with pytest.raises(ValueError, match="example"):
         program(["example.org"], (), 4)
+
+
+@given(st.integers(1, 2**64 - 1), st.integers(1, 2**64 - 1))
+@settings(deadline=None)
+def test_listeners_connect_for_processes_of_their_own_cgroup_only(keeper, caller):
+    for one in keeper_programs(keeper):
+        assert run(one.code, call_to("127.0.0.1"), cgroup_id=caller) == (keeper == caller)
+        assert run(one.code, call_to("127.0.0.1"), cgroup_id=keeper) == 1
