@@ -61,6 +61,12 @@ _LOAD_W = 0x61
 _STORE_W = 0x63
 _JNE_IMM = 0x56
 _EXIT = 0x95
+# And these on 64 bits, for the number of a cgroup.
+_LOAD_64 = 0x18
+_JEQ_REG_64 = 0x1D
+_CALL = 0x85
+
+_GET_CURRENT_CGROUP_ID = 80  # enum bpf_func_id; for these hooks since Linux 5.7
 
 _VERDICT, _CONTEXT, _SCRATCH = 0, 1, 6
 _WORDS = (2, 3, 4, 5)  # of the address, in the host's order; an IPv4 address is the last
@@ -108,6 +114,25 @@ def socket_program() -> bytes:
         + _if_equal(_SCRATCH, _IPPROTO_UDP, _return(True))
         + _return(False)
     )
+
+
+def keeper_programs(cgroup_id: int) -> tuple[EgressProgram, ...]:
+    """Return programs for the cgroup in which listeners are made: only its own may connect by them.
+
+    A socket is judged by the cgroup that it was made in, and so is every connection that a
+    listener accepted. A tenant would undo one (by a connect to AF_UNSPEC, or a shutdown)
+    and connect it to where it likes. `cgroup_id` is the inode of the cgroup's directory.
+    """
+    code = (
+        _instruction(_CALL, immediate=_GET_CURRENT_CGROUP_ID)
+        + _instruction(_LOAD_64, _SCRATCH, immediate=cgroup_id)
+        + _instruction(0, immediate=cgroup_id >> 32)
+        + _instruction(_JEQ_REG_64, _VERDICT, _SCRATCH, len(_return(False)) // 8)
+        + _return(False)
+        + _return(True)
+    )
+    hooks = (Hook.CONNECT4, Hook.CONNECT6, Hook.SENDMSG4, Hook.SENDMSG6)
+    return tuple(EgressProgram(hook, code) for hook in hooks)
 
 
 def split(

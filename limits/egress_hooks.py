@@ -1,7 +1,8 @@
 """Attaches egress programs to a cgroup, replaces and removes them. `limits.egress` makes them.
 
 They hold for sockets that are made by processes in the cgroup, also after the emperor's
-death. A socket that was made elsewhere and passed in is not asked about.
+death. A socket that was made elsewhere and passed in is judged by the programs of its
+birthplace: `keep_listeners` takes care of those that the emperor makes.
 """
 
 import errno
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from limits import bpf
-from limits.egress import EgressProgram, Hook
+from limits.egress import EgressProgram, Hook, keeper_programs
 
 # By its name a later brain finds what an earlier one attached. 15 characters at most.
 _NAMES = {
@@ -44,6 +45,15 @@ def attach_egress(directory: str, programs: Iterable[EgressProgram]) -> None:
                 raise EgressUnavailable(_reason(error)) from error
             finally:
                 os.close(program)
+
+
+def keep_listeners(supervisor: str) -> None:
+    """See to it that tenants connect nowhere by sockets that are made in this cgroup.
+
+    Without it no egress filter holds where a vassal has a TCP listener. To be called before
+    the first one is made; raises EgressUnavailable.
+    """
+    attach_egress(supervisor, keeper_programs(os.stat(supervisor).st_ino))
 
 
 def detach_egress(directory: str) -> None:

@@ -137,7 +137,7 @@ def _device_node(path: str, device: int) -> str:
 
 
 def _mount_of(device: int) -> tuple[str, str]:
-    """Return the type and source of the file system with this device number, ("", "") if unknown."""
+    """Return type and source of the file system with this device number, ("", "") if unknown."""
     wanted = f"{os.major(device)}:{os.minor(device)}"
     for line in Path("/proc/self/mountinfo").read_text("utf-8", "replace").splitlines():
         before, _, after = line.partition(" - ")

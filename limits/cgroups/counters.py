@@ -84,7 +84,7 @@ def parse_nested(text: str | None) -> dict[str, dict[str, int]]:
     """Return the numbers of a nested keyed file ("8:0 rbytes=1 wbytes=2" lines): io.stat."""
     found: dict[str, dict[str, int]] = {}
     for line in (text or "").splitlines():
-        name, *pairs = line.split()[:64] or [""]
+        name, *pairs = line.split() or [""]
         values = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
         if name:
             found[name] = {key: int(value) for key, value in values.items() if _is_number(value)}
@@ -102,7 +102,7 @@ def parse_pressure(text: str | None) -> Pressure | None:
     averages: dict[str, float] = {}
     totals: dict[str, int] = {}
     for line in (text or "").splitlines():
-        kind, *pairs = line.split()
+        kind, *pairs = line.split() or [""]
         for pair in pairs:
             key, _, value = pair.partition("=")
             if key == "total" and _is_number(value):

@@ -10,12 +10,8 @@ class NoDevice(Exception):
     """There is no disk behind the path whose traffic could be limited."""
 
 
-def device_of(path: str, sysfs: str = "/sys") -> str:
-    """Return the whole disk that the path's file system is on; raise NoDevice.
-
-    A partition gives its disk, because the kernel limits disks. A device-mapper or md
-    device stays itself: requests are counted where they are made.
-    """
+def device_of(path: str) -> str:
+    """Return the whole disk that the path's file system is on; raise NoDevice."""
     try:
         status = os.stat(path)
     except OSError as error:
@@ -26,14 +22,21 @@ def device_of(path: str, sysfs: str = "/sys") -> str:
             f"{path}: its file system (tmpfs, overlay, btrfs, nfs or the like) has no disk of its "
             "own; name the disk, for example /dev/vda, or a path on ext4 or xfs"
         )
-    name = f"{os.major(number)}:{os.minor(number)}"
+    return whole_disk(f"{os.major(number)}:{os.minor(number)}")
+
+
+def whole_disk(name: str, sysfs: str = "/sys") -> str:
+    """Return the disk of a partition, because the kernel limits disks; others stay themselves.
+
+    So does a device-mapper or md device: requests are counted where they are made.
+    """
     entry = Path(sysfs, "dev", "block", name)
     if not (entry / "partition").exists():
         return name
     try:
         return (entry.resolve().parent / "dev").read_text(encoding="ascii").strip()
     except OSError as error:
-        raise NoDevice(f"{path}: the disk of the partition {name}: {error.strerror}") from error
+        raise NoDevice(f"the disk of the partition {name}: {error.strerror}") from error
 
 
 def resolve(paths: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:

@@ -83,11 +83,11 @@ def probe_cgroups(
     mount = mount or v2_mount(mounts)
     if mount is None:
         seen = "only cgroup v1 is mounted" if mode is Mode.LEGACY else "no cgroup is mounted"
-        return CgroupFacts(mode=mode, reason=seen, euid=os.geteuid())
+        return CgroupFacts(mode=mode, reason=seen, euid=_euid())
     own = own_path(Path("/proc/self/cgroup").read_text("utf-8", "replace"))
     if own is None:
         reason = "this process is in no cgroup below the mount"
-        return CgroupFacts(mode=mode, mount=mount, reason=reason, euid=os.geteuid())
+        return CgroupFacts(mode=mode, mount=mount, reason=reason, euid=_euid())
     root, private, reason = _root_of(mount, own, ours, private_name)
     seen_from = mount if private else root or mount + own
     controllers = files.read(f"{seen_from}/cgroup.controllers") or ""
@@ -99,7 +99,7 @@ def probe_cgroups(
         private=private,
         reason=reason,
         controllers=frozenset(controllers.split()) if root else frozenset(),
-        euid=os.geteuid(),
+        euid=_euid(),
     )
 
 
@@ -164,8 +164,8 @@ def _root_of(
     for place in places:
         if is_marked(place):
             return place, place == f"{mount}/{private_name}", ""
-    if os.geteuid() == 0:
-        if not own and not Path("/run/systemd/system").is_dir():
+    if _euid() == 0:
+        if not own and not _has_systemd():
             if os.access(f"{mount}/cgroup.procs", os.W_OK):
                 return f"{mount}/{private_name}", True, ""
             return None, False, f"{mount} is read-only; mount it writable in this container"
@@ -195,6 +195,19 @@ def _attribute(directory: str, name: str) -> bytes | None:
         return None
 
 
+def _euid() -> int:
+    return os.geteuid()
+
+
+def _owner(directory: str) -> int:
+    return os.stat(directory).st_uid
+
+
+def _has_systemd() -> bool:
+    """As sd_booted(3) asks."""
+    return Path("/run/systemd/system").is_dir()
+
+
 def _belongs_to_user(mount: str, directory: str, ours: Collection[int]) -> bool:
     """Return whether a directory without mark may be taken, as a systemd before 251 leaves it.
 
@@ -207,7 +220,7 @@ def _belongs_to_user(mount: str, directory: str, ours: Collection[int]) -> bool:
         if is_marked(above):
             return False
     try:
-        if os.stat(directory).st_uid != os.geteuid():
+        if _owner(directory) != _euid():
             return False
     except FileNotFoundError:
         return False

@@ -115,8 +115,8 @@ def io_paths(limits: Limits) -> frozenset[str]:
 
 def _memory(limits: Limits, host: CgroupHost) -> Iterator[Item]:
     # The low marks first: raising them together with the maximum, none is above another.
-    yield from _one(host, "memory.min", _amount(limits.memory_min, "0"), "memory_min")
-    yield from _one(host, "memory.low", _amount(limits.memory_low, "0"), "memory_low")
+    yield from _one(host, "memory.min", _amount(limits.memory_min, "0"), "memory_min", "0")
+    yield from _one(host, "memory.low", _amount(limits.memory_low, "0"), "memory_low", "0")
     yield from _one(host, "memory.high", _amount(limits.memory_high), "memory_high")
     swap = limits.memory_swap_max
     if swap is None and not is_unlimited(limits.memory_max):
@@ -132,13 +132,12 @@ def _cpu(limits: Limits, host: CgroupHost) -> Iterator[Item]:
     yield from _one(host, "cpu.weight", str(weight), "cpu_weight", str(_WEIGHT))
     quota_us, period_us = cpu_bandwidth(limits.cpu_quota, limits.cpu_quota_period_sec)
     burst_us = round((limits.cpu_burst or 0) * _MICROSECONDS)
-    has_burst = "cpu.max.burst" in host.files
-    if has_burst:
+    if "cpu.max.burst" in host.files:
         # The kernel refuses a quota below the burst, so that goes first and comes last.
         yield Write("cpu.max.burst", "0", ("cpu_burst",))
-    quota = "max" if quota_us is None else str(quota_us)
-    key = "cpu_quota" if quota_us is not None else None
-    yield from _one(host, "cpu.max", f"{quota} {period_us}", "cpu_quota", asked=key is not None)
+    unlimited = f"max {period_us}"
+    text = unlimited if quota_us is None else f"{quota_us} {period_us}"
+    yield from _one(host, "cpu.max", text, "cpu_quota", unlimited)
     if not burst_us:
         return
     if quota_us is None:
@@ -149,7 +148,7 @@ def _cpu(limits: Limits, host: CgroupHost) -> Iterator[Item]:
             "cpu_burst",
             f"the kernel allows no more than the quota of {quota_us} µs per period; that is set",
         )
-    yield from _one(host, "cpu.max.burst", str(min(burst_us, quota_us)), "cpu_burst")
+    yield from _one(host, "cpu.max.burst", str(min(burst_us, quota_us)), "cpu_burst", "0")
 
 
 def cpu_bandwidth(cpus: float | None, period_s: float) -> tuple[int | None, int]:
@@ -253,27 +252,26 @@ def _is_hugetlb_max(name: str) -> bool:
     return len(pieces) == 3 and pieces[0] == "hugetlb" and pieces[2] == "max"
 
 
-def _one(
-    host: CgroupHost,
-    file: str,
-    text: str,
-    key: str,
-    default: str | None = None,
-    asked: bool | None = None,
-) -> Iterator[Item]:
-    """Yield the write, or why not if more than the default is asked."""
+def _one(host: CgroupHost, file: str, text: str, key: str, default: str = "max") -> Iterator[Item]:
+    """Yield the write, or why not if something else than the kernel's default is asked."""
     if file in host.files:
         yield Write(file, text, (key,))
-    elif text not in ("max", "0", default) if asked is None else asked:
+    elif text != default:
         yield Unsupported(key, _lack(file, host))
 
 
 def _lack(file: str, host: CgroupHost) -> str:
     controller = file.partition(".")[0]
+    if controller == "hugetlb":
+        return (
+            f"{_NOT_HERE.format(controller)}: systemd delegates cpu, cpuset, io, memory, pids only"
+        )
     if any(name.startswith(f"{controller}.") for name in _LIMITING & host.files):
         return f"this kernel has no {file}"
-    return f"the {controller} controller is not available here: {host.advice}"
+    return f"{_NOT_HERE.format(controller)}: {host.advice}"
 
+
+_NOT_HERE = "the {} controller is not available here"
 
 # A file of each controller that no cgroup has without it; cpu.stat and *.pressure are in all.
 _LIMITING = frozenset({"memory.max", "cpu.max", "cpu.weight", "cpuset.cpus", "io.max", "pids.max"})
