@@ -105,9 +105,7 @@ def _generation(
         reload_on_rss_bytes=settings.reload_on_rss,
         head_bytes_max=settings.max_head,
         body_bytes_max=settings.max_body,
-        confinement=Confinement(
-            rlimits={name: (pair.soft, pair.hard) for name, pair in settings.limits.items()}
-        ),
+        confinement=Confinement(rlimits=settings.limits.rlimits),
         log=LogSettings(
             target=log_target,
             max_bytes=settings.log.max_bytes,

@@ -127,6 +127,7 @@ _NETWORK = (
         TEXTS,
         "Addresses: PROTOCOL://HOST:PORT or PROTOCOL+unix:///PATH; http, uwsgi, fastcgi or scgi.",
         example='["uwsgi+unix:///run/emperor/blog.sock", "http://127.0.0.1:8000"]',
+        write=lambda addresses: [address.url for address in addresses],
     ),
     Key(
         "hosts",
@@ -147,7 +148,15 @@ _NETWORK = (
     ),
     Key("socket.user", values.account_name, ACCOUNT, "Owner of unix sockets.", "", '"blog"'),
     Key("socket.group", values.account_name, ACCOUNT, "Group of unix sockets.", "", '"www-data"'),
-    Key("socket.mode", values.file_mode, MODE, "Mode of unix sockets.", '"660"', '"666"'),
+    Key(
+        "socket.mode",
+        values.file_mode,
+        MODE,
+        "Mode of unix sockets.",
+        '"660"',
+        '"666"',
+        write=lambda mode: f"{mode:03o}",
+    ),
     Key(
         "socket_timeout",
         _seconds(_POSITIVE),

@@ -10,8 +10,8 @@ import msgspec
 
 from emperor.config.document import Document
 from emperor.config.keys import VASSAL_KEYS
-from emperor.config.problems import PROBLEMS_MAX, ConfigError, Problem, dotted, printable
 from emperor.config.policy import NO_PLAN, choose
+from emperor.config.problems import PROBLEMS_MAX, ConfigError, Problem, dotted, printable
 from emperor.config.settings import PROVIDER, EmperorSettings, Owner, VassalSettings
 from emperor.config.vassal_file import beyond, grant_of, settle, written
 

@@ -13,23 +13,84 @@ from limits.directives import Bind, TemporaryFileSystem
 
 CAPABILITIES = tuple(
     f"CAP_{name}"
-    for name in (
-        "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP"
-        " LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER"
-        " SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE"
-        " SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP"
-        " MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF"
-        " CHECKPOINT_RESTORE"
-    ).split()
+    for name in [
+        "CHOWN",
+        "DAC_OVERRIDE",
+        "DAC_READ_SEARCH",
+        "FOWNER",
+        "FSETID",
+        "KILL",
+        "SETGID",
+        "SETUID",
+        "SETPCAP",
+        "LINUX_IMMUTABLE",
+        "NET_BIND_SERVICE",
+        "NET_BROADCAST",
+        "NET_ADMIN",
+        "NET_RAW",
+        "IPC_LOCK",
+        "IPC_OWNER",
+        "SYS_MODULE",
+        "SYS_RAWIO",
+        "SYS_CHROOT",
+        "SYS_PTRACE",
+        "SYS_PACCT",
+        "SYS_ADMIN",
+        "SYS_BOOT",
+        "SYS_NICE",
+        "SYS_RESOURCE",
+        "SYS_TIME",
+        "SYS_TTY_CONFIG",
+        "MKNOD",
+        "LEASE",
+        "AUDIT_WRITE",
+        "AUDIT_CONTROL",
+        "SETFCAP",
+        "MAC_OVERRIDE",
+        "MAC_ADMIN",
+        "SYSLOG",
+        "WAKE_ALARM",
+        "BLOCK_SUSPEND",
+        "AUDIT_READ",
+        "PERFMON",
+        "BPF",
+        "CHECKPOINT_RESTORE",
+    ]
 )
 """Those of capabilities(7), in the order of their numbers."""
 
 FAMILIES = tuple(
     f"AF_{name}"
-    for name in (
-        "UNIX INET INET6 NETLINK PACKET VSOCK ALG BLUETOOTH CAN TIPC XDP KEY QIPCRTR RDS"
-        " SMC IB ISDN PPPOX LLC MPLS X25 AX25 APPLETALK IPX NFC KCM PHONET CAIF"
-    ).split()
+    for name in [
+        "UNIX",
+        "INET",
+        "INET6",
+        "NETLINK",
+        "PACKET",
+        "VSOCK",
+        "ALG",
+        "BLUETOOTH",
+        "CAN",
+        "TIPC",
+        "XDP",
+        "KEY",
+        "QIPCRTR",
+        "RDS",
+        "SMC",
+        "IB",
+        "ISDN",
+        "PPPOX",
+        "LLC",
+        "MPLS",
+        "X25",
+        "AX25",
+        "APPLETALK",
+        "IPX",
+        "NFC",
+        "KCM",
+        "PHONET",
+        "CAIF",
+    ]
 )
 
 _CALL = re.compile(r"~?(?:@[a-z][a-z0-9-]{0,40}|[a-z_][a-z0-9_]{0,60})")

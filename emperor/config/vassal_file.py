@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from emperor.config.document import Document, read_document
 from emperor.config.contradictions import check_directives, resolve_shares
+from emperor.config.document import Document, read_document
 from emperor.config.fields import LOG_FIELDS, limits_of, sandbox_of, written_directives
 from emperor.config.key import Key
 from emperor.config.keys import LOG_WORDS, NOT_IN_DEFAULTS, REQUIRED, VASSAL_KEYS
@@ -18,7 +18,7 @@ from emperor.config.policy import (
     excesses,
     name_excesses,
 )
-from emperor.config.problems import ConfigError, Path, Problem, quoted
+from emperor.config.problems import ConfigError, Problem, quoted
 from emperor.config.settings import (
     PROVIDER,
     EmperorSettings,
