@@ -1,99 +1,27 @@
 """Parsers of the values of [sandbox]: paths, names of the kernel's things, networks. Pure."""
 
 import ipaddress
-import re
 from collections.abc import Callable
 
 from emperor.config import values
 from emperor.config.directives import LIST_MAX, file_system, folder, table_of
 from emperor.config.problems import Invalid, described, quoted
 from emperor.config.suggest import close_to
-from emperor.config.tightness import NAMESPACES, Network
+from emperor.config.tightness import NAMESPACES, NO_FAMILY, Network
+from limits.capabilities import NUMBERS
 from limits.directives import Bind, TemporaryFileSystem
+from limits.seccomp.filters import check_names
 
-CAPABILITIES = tuple(
-    f"CAP_{name}"
-    for name in [
-        "CHOWN",
-        "DAC_OVERRIDE",
-        "DAC_READ_SEARCH",
-        "FOWNER",
-        "FSETID",
-        "KILL",
-        "SETGID",
-        "SETUID",
-        "SETPCAP",
-        "LINUX_IMMUTABLE",
-        "NET_BIND_SERVICE",
-        "NET_BROADCAST",
-        "NET_ADMIN",
-        "NET_RAW",
-        "IPC_LOCK",
-        "IPC_OWNER",
-        "SYS_MODULE",
-        "SYS_RAWIO",
-        "SYS_CHROOT",
-        "SYS_PTRACE",
-        "SYS_PACCT",
-        "SYS_ADMIN",
-        "SYS_BOOT",
-        "SYS_NICE",
-        "SYS_RESOURCE",
-        "SYS_TIME",
-        "SYS_TTY_CONFIG",
-        "MKNOD",
-        "LEASE",
-        "AUDIT_WRITE",
-        "AUDIT_CONTROL",
-        "SETFCAP",
-        "MAC_OVERRIDE",
-        "MAC_ADMIN",
-        "SYSLOG",
-        "WAKE_ALARM",
-        "BLOCK_SUSPEND",
-        "AUDIT_READ",
-        "PERFMON",
-        "BPF",
-        "CHECKPOINT_RESTORE",
-    ]
+CAPABILITIES = tuple(NUMBERS)
+
+# fmt: off
+FAMILIES = (
+    "AF_UNIX", "AF_INET", "AF_INET6", "AF_NETLINK", "AF_PACKET", "AF_VSOCK", "AF_ALG",
+    "AF_BLUETOOTH", "AF_CAN", "AF_TIPC", "AF_XDP", "AF_KEY", "AF_QIPCRTR", "AF_RDS", "AF_SMC",
+    "AF_IB", "AF_ISDN", "AF_PPPOX", "AF_LLC", "AF_MPLS", "AF_X25", "AF_AX25", "AF_APPLETALK",
+    "AF_IPX", "AF_NFC", "AF_KCM", "AF_PHONET", "AF_CAIF",
 )
-"""Those of capabilities(7), in the order of their numbers."""
-
-FAMILIES = tuple(
-    f"AF_{name}"
-    for name in [
-        "UNIX",
-        "INET",
-        "INET6",
-        "NETLINK",
-        "PACKET",
-        "VSOCK",
-        "ALG",
-        "BLUETOOTH",
-        "CAN",
-        "TIPC",
-        "XDP",
-        "KEY",
-        "QIPCRTR",
-        "RDS",
-        "SMC",
-        "IB",
-        "ISDN",
-        "PPPOX",
-        "LLC",
-        "MPLS",
-        "X25",
-        "AX25",
-        "APPLETALK",
-        "IPX",
-        "NFC",
-        "KCM",
-        "PHONET",
-        "CAIF",
-    ]
-)
-
-_CALL = re.compile(r"~?(?:@[a-z][a-z0-9-]{0,40}|[a-z_][a-z0-9_]{0,60})")
+# fmt: on
 
 NETWORK_WORDS = {
     "any": ("0.0.0.0/0", "::/0"),
@@ -210,8 +138,13 @@ def names(known: tuple[str, ...], example: str) -> Callable[[object], tuple[str,
 
 
 capabilities = names(CAPABILITIES, '"CAP_NET_BIND_SERVICE"')
-families = names(FAMILIES, '"AF_INET"')
+_families = names(FAMILIES, '"AF_INET"')
 _namespaces = names(NAMESPACES, '"user"')
+
+
+def families(value: object) -> tuple[str, ...]:
+    """Return the kinds of sockets that can be made: [] = any, "none" = none at all."""
+    return NO_FAMILY if value in ("none", ["none"]) else _families(value)
 
 
 def namespaces(value: object) -> bool | tuple[str, ...]:
@@ -241,16 +174,12 @@ def system_calls(value: object) -> tuple[str, ...]:
 
 
 def system_call(value: object) -> str:
-    """Return the name of a system call or an @group, "~" before it.
-
-    The one place for a check against the kernel's names: here only the form is known.
-    """
+    """Return the name of a system call or an @group, "~" before it."""
     text = values.text(value, "a system call", '"@hosting"')
-    if not _CALL.fullmatch(text):
-        raise Invalid(
-            f"{quoted(text)} is not a system call or a group of them",
-            'write "@hosting" or "ptrace"',
-        )
+    # A list may not begin with "~": that is said of the list.
+    for found in check_names(("@hosting", text)):
+        problem, _, remedy = found.partition("; ")
+        raise Invalid(problem, remedy or 'write "@hosting", or the name of a call')
     return text
 
 
@@ -277,7 +206,7 @@ def _network(value: object) -> str:
     except ValueError:
         raise Invalid(
             f"{quoted(text)} is not a network",
-            'write "192.0.2.0/24", "2001:db8::/32", "any", "localhost", "link-local" or "multicast"',
+            'write "192.0.2.0/24", "2001:db8::/32", "any", "localhost", "link-local", "multicast"',
         ) from None
 
 

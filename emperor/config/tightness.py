@@ -11,10 +11,13 @@ from typing import Any, NamedTuple
 
 from limits.directives import Bind, TemporaryFileSystem
 from limits.rlimits import INFINITY
+from limits.seccomp.filters import allowed_names
 
 Within = Callable[[Any, Any], bool]
 
 NAMESPACES = ("cgroup", "ipc", "net", "mnt", "pid", "user", "uts")
+NO_FAMILY = ("none",)
+"""restrict_address_families: no socket can be made at all."""
 
 
 class Rule(NamedTuple):
@@ -139,14 +142,18 @@ def _namespaces(asked: bool | Sequence[str], granted: bool | Sequence[str]) -> b
     return allowed_namespaces(asked) <= allowed_namespaces(granted)
 
 
+def _families(asked: tuple[str, ...], granted: tuple[str, ...]) -> bool:
+    """() is not restricted."""
+    if not granted or asked == NO_FAMILY:
+        return True
+    return bool(asked) and set(asked) <= set(granted)
+
+
 def _filter(asked: Sequence[str], granted: Sequence[str]) -> bool:
-    """The granted list first, then nothing but what is taken out. () is no filter."""
+    """() is no filter."""
     if not granted:
         return True
-    more = asked[len(granted) :]
-    return tuple(asked[: len(granted)]) == tuple(granted) and all(
-        name.startswith("~") for name in more
-    )
+    return bool(asked) and allowed_names(asked) <= allowed_names(granted)
 
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -200,7 +207,8 @@ BINDS = Rule(_binds_inside, "write parts of {}")
 PRIVATE_TMP = Rule(_tmp_at_most, "write at most {}")
 FILE_SYSTEMS = Rule(_same_file_systems, "write the paths of {}, and no larger sizes")
 NAMESPACES_RULE = Rule(_namespaces, "write {}, or remove the line")
-FILTER = Rule(_filter, 'begin with {}; what you add begins with "~"')
+FILTER = Rule(_filter, 'write {}, and after it only what you take out, like "~@keyring"')
+FAMILIES = Rule(_families, "write some of {}")
 NETWORKS_INSIDE = Rule(_networks_inside, "write networks inside of {}")
 DENIED = Rule(lambda asked, granted: _networks_inside(granted, asked), "keep {} in the list")
 ON_UNSUPPORTED = Rule(_on_unsupported, 'write "fail", or remove the line')
