@@ -24,7 +24,7 @@ from emperor.config.schemas import (
 )
 from emperor.config.settings import EmperorSettings, Machine, Policy, WatchMode
 from emperor.config.table import Layers, Reading, read_table
-from emperor.config.vassal_file import check_layer
+from emperor.config.vassal_file import check_defaults
 
 RUNTIME_DIR_BYTES_MAX = 94
 """RUNTIME_DIR/control.sock must fit into a socket's address: 107 bytes."""
@@ -51,7 +51,7 @@ def default_places(uid: int, environ: Mapping[str, str]) -> Places:
 
 
 def _table(value: object) -> object:
-    """Accept [defaults] here: check_layer reports what is wrong in it."""
+    """Accept [defaults] here: check_defaults reports what is wrong in it."""
     if not isinstance(value, dict):
         raise Invalid("is not a table", "write [defaults] on a line of its own")
     return value
@@ -197,9 +197,8 @@ def load_emperor(
         )
     _check_directories(reading)
     defaults = below(document, ("defaults",))
-    layer = check_layer(defaults, machine=machine)
     tables, table_problems = read_tables(document, read.get("policy.default_plan"), machine)
-    in_defaults = [within(problem, ("defaults",)) for problem in layer.problems]
+    in_defaults = [within(problem, ("defaults",)) for problem in check_defaults(defaults, machine)]
     problems = [*reading.problems, *in_defaults, *table_problems]
     if problems:
         return ConfigError(sorted(problems, key=lambda problem: problem.line)[: PROBLEMS_MAX + 1])

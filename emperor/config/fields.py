@@ -91,7 +91,7 @@ def written_directives(settings: VassalSettings) -> dict[str, object]:
 
 def shown(key: Key, value: object) -> str:
     """Return a value of `key` as a person would write it in TOML, shortened."""
-    if value is None:
+    if value is None and key.name != "sandbox.private_tmp":
         return "nothing"
     text = _toml(key.write(value))
     return text if len(text) <= 2 * SHOWN_MAX else text[: 2 * SHOWN_MAX] + "…"
@@ -107,4 +107,4 @@ def _toml(value: object) -> str:
         return f"{{ {inner} }}" if inner else "{}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_toml, value)) + "]"
-    return printable(str(value))
+    return f"{value:g}" if isinstance(value, float) else printable(str(value))

@@ -16,7 +16,7 @@ from emperor.config.keys import PLAN_KEYS, VASSAL_KEYS, is_directive
 from emperor.config.problems import Fault, Path, quoted
 from emperor.config.settings import EmperorSettings, Layer, Owner, OwnerPolicy, VassalSettings
 from emperor.config.table import merged
-from emperor.config.tightness import AT_MOST, BINDS, NETWORKS_INSIDE, allowed_beside
+from emperor.config.tightness import AT_MOST, BINDS, NETWORKS_INSIDE, PROVIDERS, allowed_beside
 from limits.directives import Limits, is_unlimited
 
 NO_PLAN = "none"
@@ -119,16 +119,14 @@ def excesses(asked: VassalSettings, grant: VassalSettings, bounded: frozenset[st
         if _is_within(key.name, asked, grant):
             continue
         rule = NETWORKS_INSIDE if key.name == "sandbox.ip_address_allow" else key.rule
+        problem = f"{shown(key, wanted)} is more than {by} grants, {shown(key, granted)}"
         remedy = "remove it" if rule is None else rule.remedy
-        if not granted and granted != 0 and "{}" in remedy:
+        if rule is PROVIDERS:
+            problem = "is for the provider to say"
+        elif not granted and granted != 0 and "{}" in remedy:
             remedy = "remove it, or ask the provider"
-        found.append(
-            Excess(
-                tuple(key.name.split(".")),
-                f"{shown(key, wanted)} is more than {by} grants, {shown(key, granted)}",
-                remedy.replace("{}", shown(key, granted)),
-            )
-        )
+        remedy = remedy.replace("{}", shown(key, granted))
+        found.append(Excess(tuple(key.name.split(".")), problem, remedy))
     return found
 
 

@@ -199,7 +199,9 @@ SWITCHED_OFF = Rule(lambda asked, granted: granted or not asked, "write false, o
 SUBSET = Rule(_subset, "write some of {}")
 BOUNDED_TABLE = Rule(_bounded_table, "write no more than {} for each of these")
 RLIMIT = Rule(_pair_at_most, "write at most {}")
-PROVIDERS = Rule(lambda asked, granted: bool(asked == granted), "remove it: it is the provider's")
+PROVIDERS = Rule(
+    lambda asked, granted: bool(asked == granted), "remove it, or let root own the file"
+)
 COVERS = Rule(_covers, "keep {} in the list")
 STILL_LISTED = Rule(_still_listed, "keep {} in the list")
 INSIDE = Rule(_inside, "write paths inside of {}")

@@ -254,7 +254,9 @@ def absolute_path(value: object) -> str:
     """Return a path that begins with /."""
     path = path_text(value)
     if not path.startswith("/"):
-        raise Invalid(f"{quoted(path)} is not an absolute path", f'write "/…/{path.lstrip("./")}"')
+        raise Invalid(
+            f"{quoted(path)} is not an absolute path", f"write {quoted('/…/' + path.lstrip('./'))}"
+        )
     return path
 
 

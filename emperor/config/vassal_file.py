@@ -153,20 +153,23 @@ def _resolve_paths(reading: Reading, folder: str) -> None:
             )
 
 
-def check_layer(
-    document: Document, keys: Mapping[str, Key] = VASSAL_KEYS, machine: Machine | None = None
-) -> Reading:
+def check_defaults(document: Document, machine: Machine) -> list[Problem]:
+    """Return what is wrong with the table [defaults] of an emperor's file."""
+    reading = check_layer(document, VASSAL_KEYS, machine)
+    for key in NOT_IN_DEFAULTS:
+        if key in document.values:
+            reading.report((key,), "two vassals cannot share it", "write it in the vassals' files")
+    if "plan" in document.values:
+        reading.report(("plan",), "does nothing here", "write default_plan under [policy]")
+    return reading.problems
+
+
+def check_layer(document: Document, keys: Mapping[str, Key], machine: Machine) -> Reading:
     """Read a table that is merged under vassal files, and find what is wrong with it.
 
     `document.values` are that table's, `document.lines` too.
     """
-    machine = machine or Machine()
     reading = read_table(Layers(with_short_forms(document), _NOTHING), keys)
-    for key in NOT_IN_DEFAULTS:
-        if key in document.values and key in keys:
-            reading.report((key,), "two vassals cannot share it", "write it in the vassals' files")
-    if "plan" in document.values and "plan" in keys:
-        reading.report(("plan",), "does nothing here", "write default_plan under [policy]")
     resolve_shares(reading, machine)
     check_together(reading, machine)
     return reading
