@@ -58,9 +58,9 @@ def _confinement(settings: VassalSettings, identity: Identity, facts: HostFacts)
     """What the master is born into. Its workload's rlimits are set later, for a master
     must not die of its tenant's limits; only what needs root is raised here."""
     raised = {
-        name: (facts.rlimits[name][0], pair.hard)
-        for name, pair in settings.limits.items()
-        if name in facts.rlimits and exceeds(pair.hard, facts.rlimits[name][1])
+        name: (facts.rlimits[name][0], hard)
+        for name, (_, hard) in settings.limits.rlimits.items()
+        if name in facts.rlimits and exceeds(hard, facts.rlimits[name][1])
     }
     return Confinement(
         uid=identity.uid,
@@ -105,9 +105,7 @@ def _generation(
         reload_on_rss_bytes=settings.reload_on_rss,
         head_bytes_max=settings.max_head,
         body_bytes_max=settings.max_body,
-        confinement=Confinement(
-            rlimits={name: (pair.soft, pair.hard) for name, pair in settings.limits.items()}
-        ),
+        confinement=Confinement(rlimits=settings.limits.rlimits),
         log=LogSettings(
             target=log_target,
             max_bytes=settings.log.max_bytes,

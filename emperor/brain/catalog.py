@@ -17,8 +17,9 @@ from emperor.brain.fleet import Fleet
 from emperor.brain.roll import Publish
 from emperor.brain.tenancy import refusals
 from emperor.brain.wishes import Wish
-from emperor.config.identity import Identity, decide, look_up
+from emperor.config.identity import Identity, decide, look_up, owner_of
 from emperor.config.parser_process import ParserProcess
+from emperor.config.policy import Holder, choose, shared_uid, too_many
 from emperor.config.problems import ConfigError, Problem
 from emperor.config.read import Changing, Content, Missing, Unreadable, read_file
 from emperor.config.settings import EmperorSettings, VassalSettings
@@ -260,10 +261,11 @@ class Catalog:
         self, name: str, directory: str, file_name: str, found: Content
     ) -> VassalSettings | ConfigError:
         path = f"{directory}/{file_name}"
-        if found.owner_uid in (0, os.geteuid()):
-            return load_vassal(name, found.text, path, directory, self._settings)
+        owner = owner_of(found.owner_uid)
+        if not owner.tenant:
+            return load_vassal(name, found.text, path, directory, self._settings, owner)
         # A tenant's bytes are parsed by a process that has nothing to lose.
-        return await self._parser.parse(name, found.text, path, directory)
+        return await self._parser.parse(name, found.text, path, directory, owner)
 
     def _spec(self, settings: VassalSettings, owner_uid: int, path: str) -> Spec:
         decided = decide(owner_uid, os.geteuid(), settings, self._settings.policy, path)
@@ -277,10 +279,40 @@ class Catalog:
             problems = refusals(settings, identity, sockets_dir, path)
             if problems:
                 raise ConfigError(problems)
+        problems = self._policy_problems(settings, identity, owner_uid, path)
+        if problems:
+            raise ConfigError(problems)
         python = interpreter.choose(settings.python, identity)
         lang = os.environ.get("LANG", "C.UTF-8")
         target = self._log_target(settings, identity)
         return build(path, settings, identity, python, target, lang, self._facts)
+
+    def _policy_problems(
+        self, settings: VassalSettings, identity: Identity, owner_uid: int, path: str
+    ) -> list[Problem]:
+        """Return what cannot be beside the other vassals: one too many, a shared uid."""
+        name = settings.name
+        specs = ((each, wish.spec) for each, wish in self._fleet.wishes.items())
+        known = [(each, spec) for each, spec in specs if spec is not None and each != name]
+        owner = owner_of(owner_uid)
+        faults = {}
+        if owner.tenant:
+            others = sum(
+                each in self._entries and self._entries[each].owner_uid == owner_uid
+                for each, _ in known
+            )
+            policy = choose(settings.plan, None, self._settings, owner).policy
+            faults["file"] = too_many(owner.name, others, policy)
+        if os.geteuid() == 0:  # else there is one uid for all, whoever the customers are
+            holders = (
+                Holder(each, spec.identity.uid, spec.settings.limits.slice) for each, spec in known
+            )
+            faults["user"] = shared_uid(Holder(name, identity.uid, settings.limits.slice), holders)
+        return [
+            Problem(file=path, line=1, key=key, problem=fault.problem, remedy=fault.remedy)
+            for key, fault in faults.items()
+            if fault is not None
+        ]
 
     def _log_target(self, settings: VassalSettings, identity: Identity) -> str:
         """Return where the master writes; make the folder that belongs to it alone."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from emperor.config.emperor_file import Places, default_places, load_emperor
+from emperor.config.machine import probe_machine
 from emperor.config.problems import ConfigError
 from emperor.config.settings import EmperorSettings
 
@@ -31,7 +32,8 @@ def read_settings(
             text = Path(config_file).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise CannotStart(f"{config_file}: cannot be read: {error}") from error
-    settings = load_emperor(text, file, str(Path(file).absolute().parent), places)
+    folder = str(Path(file).absolute().parent)
+    settings = load_emperor(text, file, folder, places, probe_machine())
     if isinstance(settings, ConfigError):
         raise CannotStart(str(settings))
     changes: dict[str, object] = {}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from emperor.brain.wishes import Wish
+from emperor.config.unapplied import not_applied
 from emperor.config.vassal_file import written
 from emperor.core.reconcile import decide, why_not_yet
 from emperor.core.registry import Vassal, latest
@@ -47,7 +48,7 @@ def vassal_status(
     missing = (*unsupported, *(found.unsupported if found else ()))
     if spec is not None:
         not_yet = "not applied by this version"
-        missing += tuple(f"{key}: {not_yet}" for key in spec.settings.not_applied)
+        missing += tuple(f"{key}: {not_yet}" for key in not_applied(spec.settings))
     return VassalStatus(
         name=vassal.name,
         state=vassal.state,
@@ -109,11 +110,11 @@ def _limits(wish: Wish | None, unsupported: tuple[str, ...]) -> tuple[AppliedLim
     rows = [
         AppliedLimit(
             key=f"limit_{name}",
-            value=f"{as_text(pair.soft)}:{as_text(pair.hard)}",
+            value=f"{as_text(soft)}:{as_text(hard)}",
             outcome="degraded" if f"limit_{name}" in reasons else "applied",
             reason=reasons.get(f"limit_{name}", ""),
         )
-        for name, pair in spec.settings.limits.items()
+        for name, (soft, hard) in spec.settings.limits.rlimits.items()
     ]
     confined = spec.confinement
     built_in = {
@@ -129,7 +130,7 @@ def _limits(wish: Wish | None, unsupported: tuple[str, ...]) -> tuple[AppliedLim
         rows.append(AppliedLimit(key=key, value=value, outcome=outcome, reason=reason))
     rows += [
         AppliedLimit(key=key, value="", outcome="unsupported", reason="not applied by this version")
-        for key in spec.settings.not_applied
+        for key in not_applied(spec.settings)
     ]
     return tuple(rows)
 

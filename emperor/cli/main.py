@@ -75,7 +75,12 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
 
     check = commands.add_parser("check", help="say everything that is wrong with vassal files")
     check.add_argument("files", metavar="FILE", nargs="+")
-    commands.add_parser("schema", help="print the JSON Schema of vassal files, for editors")
+    check.add_argument(
+        "--config", metavar="FILE", help="judge by the plans and policy of this emperor.toml"
+    )
+    check.add_argument("--owner", metavar="NAME", help="judge as if this account owned the files")
+    schema = commands.add_parser("schema", help="print the JSON Schema of vassal files")
+    schema.add_argument("--emperor", action="store_true", help="print that of emperor.toml instead")
 
     status = commands.add_parser(
         "status", parents=[where, as_json], help="show all vassals, or one in detail"

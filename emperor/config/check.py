@@ -3,17 +3,25 @@
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from emperor.config.document import Document, read_document
 from emperor.config.emperor_file import default_places, load_emperor
+from emperor.config.identity import owner_of
+from emperor.config.machine import probe_machine
 from emperor.config.network import overlaps
 from emperor.config.problems import ConfigError, Problem, dotted, quoted
 from emperor.config.problems import Path as KeyPath
 from emperor.config.read import Changing, Content, Found, Missing, read_file
-from emperor.config.settings import EmperorSettings, ListenAddress, VassalSettings
+from emperor.config.settings import (
+    PROVIDER,
+    EmperorSettings,
+    ListenAddress,
+    Owner,
+    VassalSettings,
+)
 from emperor.config.vassal_file import load_vassal, vassal_name
 
 EMPEROR_FILE = "emperor.toml"
@@ -40,17 +48,21 @@ class _Checked(NamedTuple):
 
 
 def check_files(
-    paths: Sequence[str], emperor_settings: EmperorSettings | None = None
+    paths: Sequence[str],
+    emperor_settings: EmperorSettings | None = None,
+    owner: str | None = None,
 ) -> list[Problem]:
     """Return everything that is wrong with the files, in their order.
 
-    A file named emperor.toml is checked as the emperor's own.
+    A file named emperor.toml is checked as the emperor's own. `owner` is the account whose
+    files these are taken for. Else, with settings of an emperor's, their real owners count.
     """
-    emperor = emperor_settings or EmperorSettings()
+    judge = _judge(emperor_settings, owner)
+    emperor = emperor_settings or EmperorSettings(machine=probe_machine())
     problems: list[Problem] = []
     good: list[_Checked] = []
     for path in dict.fromkeys(paths):
-        checked = _check(path, emperor)
+        checked = _check(path, emperor, judge)
         if isinstance(checked, _Checked):
             good.append(checked)
         else:
@@ -58,21 +70,42 @@ def check_files(
     return problems + check_across(good)
 
 
-def _check(path: str, emperor: EmperorSettings) -> _Checked | list[Problem]:
+def _judge(emperor: EmperorSettings | None, owner: str | None) -> Callable[[int], Owner]:
+    """Return what tells from the uid of a file who is taken for its owner."""
+    if owner is not None:
+        # Root's word is the provider's.
+        named = Owner(name=owner, tenant=owner != "root")
+        return lambda uid: named
+    return owner_of if emperor is not None else lambda uid: PROVIDER
+
+
+def read_emperor(path: str) -> EmperorSettings | list[Problem]:
+    """Return the settings of an emperor's file, or what is wrong with it."""
+    absolute = Path(path).absolute()
+    found = _read(str(absolute.parent), absolute.name)
+    if not isinstance(found, Content):
+        return [_file_problem(path, found)]
+    places = default_places(os.geteuid(), os.environ)
+    result = load_emperor(found.text, path, str(absolute.parent), places, probe_machine())
+    return list(result.problems) if isinstance(result, ConfigError) else result
+
+
+def _check(
+    path: str, emperor: EmperorSettings, judge: Callable[[int], Owner]
+) -> _Checked | list[Problem]:
     absolute = Path(path).absolute()
     found = _read(str(absolute.parent), absolute.name)
     if not isinstance(found, Content):
         return [_file_problem(path, found)]
     folder = str(absolute.parent)
     if absolute.name == EMPEROR_FILE:
-        places = default_places(os.geteuid(), os.environ)
-        result = load_emperor(found.text, path, folder, places)
-        return list(result.problems) if isinstance(result, ConfigError) else []
+        result = read_emperor(path)
+        return result if isinstance(result, list) else []
     name = vassal_name(absolute.name)
     if name is None:
         remedy = "write a name like blog.toml: letters, digits, -, _ and single dots, at most 63"
         return [_problem(path, f"{quoted(absolute.name)} is no name of a vassal file", remedy)]
-    settings = load_vassal(name, found.text, path, folder, emperor)
+    settings = load_vassal(name, found.text, path, folder, emperor, judge(found.owner_uid))
     if isinstance(settings, ConfigError):
         return list(settings.problems)
     document = read_document(found.text, path)

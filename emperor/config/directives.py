@@ -1,193 +1,247 @@
-"""Directives of systemd that vassal files may carry and that are not applied yet. Pure.
+"""Parsers of the values that systemd's directives have, and their way back to TOML. Pure.
 
-A file that was written for a later version must not be refused, and must not be
-believed in silence: these are checked for type and then listed as unsupported.
+What depends on the machine ("50%" of its memory) stays a Share until `resolve`.
 """
 
-from collections.abc import Callable, Iterator
-from functools import partial
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 from emperor.config import values
-from emperor.config.problems import Fault, Invalid, InvalidParts, described
-from emperor.config.schemas import ANY, BOOLEAN, DURATION, TABLE, TEXT, TEXTS, Schema, integer
+from emperor.config.problems import Fault, Invalid, InvalidParts, described, quoted
+from emperor.config.settings import Machine
+from limits.directives import TemporaryFileSystem
+from limits.rlimits import INFINITY
 
-Parser = Callable[[object], object]
+TABLE_MAX = 64
+LIST_MAX = 256
+NUMBER_MAX = 8191
+"""The kernel has at most 8192 CPUs."""
+
+INODES_MAX = 2**31
+WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,40}")
+"""A plan or a customer; a customer is part of a path."""
+
+_PAGE = re.compile(r"[1-9][0-9]{0,6}[KMG]B")
+_RANGE = re.compile(r"([0-9]{1,5})(?:\s*-\s*([0-9]{1,5}))?")
+_T = TypeVar("_T")
 
 
-def memory_amount(value: object) -> object:
-    """Check a size, a percentage of the machine's memory, or "infinity"."""
+class Share(NamedTuple):
+    """A part of what the machine has: of its "memory" or its "tasks"."""
+
+    fraction: float
+    of: str
+
+
+def resolve(share: Share, machine: Machine) -> int:
+    """Return the amount that a share is on this machine; raise Invalid."""
+    whole = machine.memory_bytes if share.of == "memory" else machine.tasks_max
+    if not whole:
+        raise Invalid(f"how much {share.of} this machine has is not known", "write a number")
+    return max(1, int(whole * share.fraction))
+
+
+def memory(value: object) -> object:
+    """Return bytes, INFINITY, or a Share of the machine's memory."""
     if value == "infinity":
-        return value
-    if isinstance(value, str) and value.endswith("%"):
-        return values.percent(value, 100)
+        return INFINITY
+    if isinstance(value, str) and value.strip().endswith("%"):
+        return Share(values.percent(value.strip(), 100), "memory")
     return values.size(value)
 
 
-def count_or_infinity(value: object) -> object:
-    """Check a count, a percentage or "infinity"."""
+def tasks(value: object) -> object:
+    """Return a count, INFINITY, or a Share of the tasks that the machine can have."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        return Share(values.percent(value.strip(), 100), "tasks")
+    return count(value, 1)
+
+
+def count(value: object, minimum: int = 0) -> int:
+    """Return a count or INFINITY."""
     if value == "infinity":
-        return value
-    if isinstance(value, str) and value.endswith("%"):
-        return values.percent(value, 100)
-    return values.whole(value, 0, values.SIZE_MAX, 'write a number like 64, or "infinity"')
+        return INFINITY
+    return values.whole(value, minimum, values.SIZE_MAX, 'write a number like 64, or "infinity"')
 
 
-def table(value: object) -> object:
-    """Check that this is a table of plain values."""
+def quota(value: object) -> object:
+    """Return the number of CPUs, 1.5 for "150%"; None for "infinity"."""
+    return None if value == "infinity" else values.percent(value)
+
+
+def size_or_infinity(value: object) -> int:
+    """Return bytes or INFINITY."""
+    return INFINITY if value == "infinity" else values.size(value)
+
+
+def numbers(value: object) -> tuple[int, ...]:
+    """Return a set of CPUs or memory nodes, sorted, from 2, "0-3,8", "0 1" or [0, "2-3"]."""
+    remedy = 'write numbers like "0-3,8"'
+    parts = value if isinstance(value, list) else [value]
+    found: set[int] = set()
+    if len(parts) > LIST_MAX:
+        raise Invalid(f"has {len(parts)} elements", f"write at most {LIST_MAX}")
+    for part in parts:
+        if isinstance(part, bool) or not isinstance(part, (int, str)):
+            raise Invalid(f"{described(part)} is not a set of numbers", remedy)
+        text = part[: values.TEXT_MAX] if isinstance(part, str) else described(part)
+        for word in re.split(r"\s*,\s*|\s+", text.strip()):
+            match = _RANGE.fullmatch(word)
+            first, last = (match[1], match[2] or match[1]) if match else ("1", "0")
+            if not int(first) <= int(last) <= NUMBER_MAX:
+                raise Invalid(f"{quoted(word)} is not a number or a range", remedy)
+            found.update(range(int(first), int(last) + 1))
+    return tuple(sorted(found)) if found else _empty(remedy)
+
+
+def _empty(remedy: str) -> tuple[int, ...]:
+    raise Invalid("the list is empty", remedy)
+
+
+def numbers_text(found: Iterable[int]) -> str:
+    """Return a set of numbers as ranges."""
+    runs: list[list[int]] = []
+    for number in found:
+        if runs and runs[-1][1] == number - 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ",".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs)
+
+
+def table_of(
+    value: object,
+    name: Callable[[object], str],
+    parse: Callable[[object], _T],
+    example: str,
+) -> dict[str, _T]:
+    """Return a table with names and values parsed; InvalidParts with all that are wrong."""
     if not isinstance(value, dict):
-        raise Invalid(f"{described(value)} is not a table", 'write { "/srv" = "20M" }')
-    faults = [
-        Fault(
-            f"{described(item)} is not a plain value",
-            "write text or a number",
-            (name,),
-        )
-        for name, item in value.items()
-        if not _is_plain(item)
-    ]
+        raise Invalid(f"{described(value)} is not a table", f"write {example}")
+    if len(value) > TABLE_MAX:
+        raise Invalid(f"has {len(value)} entries", f"write at most {TABLE_MAX}")
+    found: dict[str, _T] = {}
+    faults: list[Fault] = []
+    for key, item in value.items():
+        try:
+            named = name(key)
+            if named in found:
+                raise Invalid(f"{quoted(named)} is in the table twice", "remove one")
+            found[named] = parse(item)
+        except Invalid as error:
+            faults += [fault._replace(path=(key, *fault.path)) for fault in error.faults]
     if faults:
         raise InvalidParts(faults)
-    return value
+    return found
 
 
-def _is_plain(item: object) -> bool:
-    if isinstance(item, (bool, str)):
-        return True
-    return isinstance(item, (int, float)) and abs(item) <= values.SIZE_MAX
+def folder(value: object) -> str:
+    """Return an absolute path in its shortest form, without "..".
+
+    Behind a symlink ".." means another folder than its text says: a bound on paths could
+    be evaded with it.
+    """
+    path = values.absolute_path(value)
+    if ".." in path.split("/"):
+        raise Invalid(f'{quoted(path)} contains ".."', "write the path without it")
+    return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
-def some_text(value: object) -> object:
-    """Check that this is text."""
-    return values.text(value, "text", '"text"')
-
-
-def texts(value: object) -> object:
-    """Check that this is text or a list of text."""
-    return values.list_of(value, lambda item: values.text(item, "text", '"text"'), '["text"]', 256)
-
-
-def set_of_numbers(value: object) -> object:
-    """Check a set of CPUs or memory nodes: "0-3", 2 or [0, 1]."""
-    if isinstance(value, list):
-        return [values.whole(item, 0, 8191) for item in value[:8192]]
-    return some_text(value) if isinstance(value, str) else values.whole(value, 0, 8191)
-
-
-def switch_or(value: object) -> object:
-    """Check true, false, a word like "strict", or a table of options."""
-    if isinstance(value, dict):
-        return table(value)
-    if isinstance(value, (bool, str)):
+def page_size(value: object) -> str:
+    """Return the size of a huge page in the kernel's words."""
+    if isinstance(value, str) and _PAGE.fullmatch(value):
         return value
-    raise Invalid(f"{described(value)} is not true, false or a word", "write true or false")
+    raise Invalid(f"{described(value)} is not the size of a huge page", 'write "2MB" or "1GB"')
 
 
-def _integers(minimum: int, maximum: int) -> tuple[Parser, Schema]:
-    return partial(values.whole, minimum=minimum, maximum=maximum), integer(minimum, maximum)
+def word(value: object) -> str:
+    """Return the name of a plan or of a customer."""
+    if isinstance(value, str) and WORD.fullmatch(value):
+        return value
+    raise Invalid(
+        f"{described(value)} is not a name", "use letters, digits, - and _, at most 41 of them"
+    )
 
 
-_MEMORY = (memory_amount, ANY)
-_COUNT = (count_or_infinity, ANY)
-_TABLE = (table, TABLE)
-_TEXT = (some_text, TEXT)
-_TEXTS = (texts, TEXTS)
-_NUMBERS = (set_of_numbers, ANY)
-_SECONDS = (values.duration, DURATION)
-_SWITCH = (switch_or, ANY)
-_BOOLEAN = (values.boolean, BOOLEAN)
-_WEIGHT = _integers(1, 10_000)
-
-_LIMITS: dict[str, tuple[Parser, Schema]] = {
-    **dict.fromkeys(
-        ("memory_max", "memory_high", "memory_swap_max", "memory_low", "memory_min"), _MEMORY
-    ),
-    "memory_oom_group": _BOOLEAN,
-    "cpu_quota": (values.percent, TEXT),
-    "cpu_quota_period_sec": _SECONDS,
-    "cpu_burst": _SECONDS,
-    "cpu_weight": _WEIGHT,
-    "allowed_cpus": _NUMBERS,
-    "allowed_memory_nodes": _NUMBERS,
-    **dict.fromkeys(
-        (
-            "io_read_bandwidth_max",
-            "io_write_bandwidth_max",
-            "io_read_iops_max",
-            "io_write_iops_max",
-            "io_device_latency_target_sec",
-            "hugetlb_max",
-        ),
-        _TABLE,
-    ),
-    "io_weight": _WEIGHT,
-    "tasks_max": _COUNT,
-    "slice": _TEXT,
-    "nice": _integers(-20, 19),
-    "io_scheduling_class": _TEXT,
-    "cpu_affinity": _NUMBERS,
-    # -1000 would make the tenant unkillable for the kernel.
-    "oom_score_adjust": _integers(-999, 1000),
-    "umask": (values.file_mode, ANY),
-    "disk_quota": (values.size, ANY),
-    "inode_quota": _COUNT,
-}
-
-_SANDBOX: dict[str, tuple[Parser, Schema]] = {
-    **dict.fromkeys(
-        (
-            "private_pids",
-            "private_ipc",
-            "private_network",
-            "private_users",
-            "private_tmp",
-            "private_devices",
-            "protect_hostname",
-            "protect_control_groups",
-            "protect_system",
-            "protect_home",
-            "protect_kernel_tunables",
-            "protect_kernel_modules",
-            "protect_kernel_logs",
-            "protect_clock",
-            "no_new_privileges",
-            "lock_personality",
-            "memory_deny_write_execute",
-            "restrict_realtime",
-            "restrict_suid_sgid",
-            "landlock",
-        ),
-        _SWITCH,
-    ),
-    **dict.fromkeys(
-        (
-            "read_only_paths",
-            "read_write_paths",
-            "inaccessible_paths",
-            "bind_paths",
-            "bind_read_only_paths",
-            "no_exec_paths",
-            "capability_bounding_set",
-            "ambient_capabilities",
-            "restrict_address_families",
-            "system_call_filter",
-            "ip_address_allow",
-            "ip_address_deny",
-        ),
-        _TEXTS,
-    ),
-    **dict.fromkeys(
-        ("user", "protect_proc", "proc_subset", "root_directory", "keyring_mode", "network"), _TEXT
-    ),
-    "restrict_namespaces": (lambda value: value if isinstance(value, bool) else texts(value), ANY),
-    "temporary_file_system": (
-        lambda value: table(value) if isinstance(value, dict) else texts(value),
-        ANY,
-    ),
-}
+def bandwidths(value: object) -> dict[str, int]:
+    """Return bytes per second by path."""
+    return table_of(value, folder, lambda item: values.size(item, 1), '{ "/srv" = "20M" }')
 
 
-def rows() -> Iterator[tuple[str, Parser, Schema, str]]:
-    """Yield dotted name, parser, schema and help of every directive."""
-    for section, table_of_keys in (("limits", _LIMITS), ("sandbox", _SANDBOX)):
-        for name, (parse, schema) in table_of_keys.items():
-            yield f"{section}.{name}", parse, schema, "Checked, listed as unsupported, not applied."
+def rates(value: object) -> dict[str, int]:
+    """Return operations per second by path."""
+    return table_of(
+        value,
+        folder,
+        lambda item: values.whole(item, 1, values.SIZE_MAX),
+        '{ "/srv" = 500 }',
+    )
+
+
+def latencies(value: object) -> dict[str, float]:
+    """Return seconds by path."""
+    return table_of(value, folder, lambda item: values.duration(item, 0.001), '{ "/srv" = "25ms" }')
+
+
+def hugetlb(value: object) -> dict[str, int]:
+    """Return bytes by size of page."""
+    return table_of(value, page_size, size_or_infinity, '{ "2MB" = "64M" }')
+
+
+def file_system(value: object) -> TemporaryFileSystem:
+    """Return the bounds of a tmpfs from { size = "64M", inodes = 4096 }, or "64M"."""
+    if isinstance(value, (str, int)) and not isinstance(value, bool):
+        value = {"size": value}
+    example = '{ size = "64M", inodes = 4096 }'
+    if not isinstance(value, dict):
+        raise Invalid(f"{described(value)} is not a table", f"write {example}")
+    parsers: Mapping[str, Callable[[object], int]] = {
+        "size": lambda item: values.size(item, 4096),
+        "inodes": lambda item: values.whole(item, 1, INODES_MAX),
+    }
+    given: dict[str, Any] = {}
+    faults: list[Fault] = []
+    for name, item in value.items():
+        try:
+            if name not in parsers:
+                raise Invalid("unknown key", f"write {example}")
+            given[name] = parsers[name](item)
+        except Invalid as error:
+            faults += [fault._replace(path=(name,)) for fault in error.faults]
+    if faults:
+        raise InvalidParts(faults[:LIST_MAX])
+    return TemporaryFileSystem(**given)
+
+
+def amount_text(value: int) -> object:
+    """Return a count or bytes as TOML has it."""
+    return "infinity" if value == INFINITY else value
+
+
+def size_words(value: int) -> object:
+    """Return bytes as a person would write them."""
+    if value == INFINITY:
+        return "infinity"
+    text = values.size_text(value)
+    return text.strip('"') if text.startswith('"') else value
+
+
+def quota_text(value: float) -> str:
+    """Return CPUs as a percentage of one."""
+    return f"{round(value * 100, 3)}".removesuffix(".0") + "%"
+
+
+def pair_text(pair: tuple[int, int]) -> str:
+    """Return soft and hard limit."""
+    return ":".join(str(amount_text(part)) for part in pair)
+
+
+def table_text(write: Callable[[Any], object]) -> Callable[[Mapping[str, Any]], object]:
+    """Return the writer of a table whose values `write` writes."""
+    return lambda table: {name: write(value) for name, value in table.items()}
+
+
+def file_system_text(bounds: TemporaryFileSystem | None) -> object:
+    """Return the bounds of a tmpfs as a table; false for none."""
+    return bounds is not None and {"size": size_words(bounds.size), "inodes": bounds.inodes}

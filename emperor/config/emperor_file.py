@@ -5,11 +5,24 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from emperor.config import values
-from emperor.config.document import Document, Octal, read_document
-from emperor.config.keys import VASSAL_KEYS, Key, paths
-from emperor.config.problems import ConfigError, Invalid, Path, Problem, dotted
-from emperor.config.schemas import ACCOUNT, BOOLEAN, DURATION, PATH, PATHS, TABLE, choice, integer
-from emperor.config.settings import EmperorSettings, Policy, WatchMode
+from emperor.config.directives import word
+from emperor.config.document import Document, read_document
+from emperor.config.emperor_tables import below, layer_of, read_tables, within
+from emperor.config.key import Key
+from emperor.config.keys import paths
+from emperor.config.problems import PROBLEMS_MAX, ConfigError, Invalid, Problem
+from emperor.config.schemas import (
+    ACCOUNT,
+    BOOLEAN,
+    DURATION,
+    PATH,
+    PATHS,
+    TABLE,
+    WORD,
+    choice,
+    integer,
+)
+from emperor.config.settings import EmperorSettings, Machine, Policy, WatchMode
 from emperor.config.table import Layers, Reading, read_table
 from emperor.config.vassal_file import check_defaults
 
@@ -41,6 +54,13 @@ def _table(value: object) -> object:
     """Accept [defaults] here: check_defaults reports what is wrong in it."""
     if not isinstance(value, dict):
         raise Invalid("is not a table", "write [defaults] on a line of its own")
+    return value
+
+
+def _tables(value: object) -> object:
+    """Accept [plan.NAME] and the like here: read_tables reports what is wrong in them."""
+    if not isinstance(value, dict):
+        raise Invalid("is not a table", "write [plan.NAME], [owner.NAME] or [customer.NAME.limits]")
     return value
 
 
@@ -117,19 +137,52 @@ EMPEROR_KEYS: Mapping[str, Key] = {
             "false",
             "true",
         ),
+        Key(
+            "policy.default_plan",
+            word,
+            WORD,
+            "The plan of the vassals whose file and owner name none; root's files may say another.",
+            "",
+            '"small"',
+        ),
+        Key(
+            "plan",
+            _tables,
+            TABLE,
+            "Plans: [plan.NAME] has values, which are bounds for the files of tenants.",
+            "{}",
+            '{ small = { workers = 4, limits = { memory_max = "512M" } } }',
+        ),
+        Key(
+            "owner",
+            _tables,
+            TABLE,
+            'What accounts may have: [owner.ACCOUNT], or [owner."*"] for all others.',
+            "{}",
+            '{ blog = { plan = "small", customer = "acme" } }',
+        ),
+        Key(
+            "customer",
+            _tables,
+            TABLE,
+            "Budgets that several vassals share: [customer.NAME.limits].",
+            "{}",
+            '{ acme = { limits = { memory_max = "2G" } } }',
+        ),
         Key("defaults", _table, TABLE, "Merged under every vassal file.", "{}", "{ workers = 2 }"),
     )
 }
 
 
 def load_emperor(
-    text: str, file: str, folder: str, places: Places
+    text: str, file: str, folder: str, places: Places, machine: Machine | None = None
 ) -> EmperorSettings | ConfigError:
     """Return the settings that `text` describes ("" = all defaults), or all that is wrong.
 
     `file` is the file's name for people, `folder` the absolute path that relative paths
-    start from. Never raises.
+    start from; `machine` is what percentages are of. Never raises.
     """
+    machine = machine or Machine()
     document = read_document(text, file)
     if isinstance(document, Problem):
         return ConfigError([document])
@@ -143,24 +196,31 @@ def load_emperor(
             f"write at most {RUNTIME_DIR_BYTES_MAX}",
         )
     _check_directories(reading)
-    defaults = _below(document, "defaults")
-    problems = [*reading.problems, *map(_in_defaults, check_defaults(defaults))]
+    defaults = below(document, ("defaults",))
+    tables, table_problems = read_tables(document, read.get("policy.default_plan"), machine)
+    in_defaults = [within(problem, ("defaults",)) for problem in check_defaults(defaults, machine)]
+    problems = [*reading.problems, *in_defaults, *table_problems]
     if problems:
-        return ConfigError(sorted(problems, key=lambda problem: problem.line))
+        return ConfigError(sorted(problems, key=lambda problem: problem.line)[: PROBLEMS_MAX + 1])
     simple = ("spawn_concurrency", "shutdown_timeout", "poll_interval")
     policy = {
         field: read[f"policy.{field}"]
-        for field in ("default_user", "allow_root")
+        for field in ("default_user", "allow_root", "default_plan")
         if f"policy.{field}" in read
     }
+    merged_under = layer_of(defaults)
     return EmperorSettings(
         directories=tuple(values.resolved(path, folder) for path in read.get("directories", ())),
         runtime_dir=runtime_dir,
         log_dir=values.resolved(read.get("log_dir", places.log_dir), folder),
         watch=WatchMode(read.get("watch", WatchMode.AUTO)),
         policy=Policy(**policy),
-        defaults=_portable(defaults.values),
-        defaults_lines={dotted(path): line for path, line in defaults.lines.items()},
+        defaults=merged_under.values,
+        defaults_lines=merged_under.lines,
+        plans=tables.plans,
+        owners=tables.owners,
+        customers=tables.customers,
+        machine=machine,
         file=file,
         **{name: read[name] for name in simple if name in read},
     )
@@ -171,37 +231,3 @@ def _check_directories(reading: Reading) -> None:
     for index, path in enumerate(directories):
         if path in directories[:index]:
             reading.report(("directories", index), "is in the list twice", "remove one")
-
-
-def _below(document: Document, table: str) -> Document:
-    """Return one table of a document as a document, its lines included."""
-    content = document.values.get(table)
-    lines: dict[Path, int] = {
-        path[1:]: line for path, line in document.lines.items() if path[0] == table and path[1:]
-    }
-    return Document(document.file, content if isinstance(content, dict) else {}, lines)
-
-
-def _in_defaults(problem: Problem) -> Problem:
-    return Problem(
-        file=problem.file,
-        line=problem.line,
-        key=f"defaults.{problem.key}",
-        problem=problem.problem,
-        remedy=problem.remedy,
-    )
-
-
-def _portable(table: Mapping[str, Any], section: str = "") -> dict[str, Any]:
-    """Return the table without Octal, which no JSON keeps: a mode becomes text again."""
-    result: dict[str, Any] = {}
-    for name, value in table.items():
-        key = VASSAL_KEYS.get(section + name)
-        if isinstance(value, dict):
-            result[name] = _portable(value, f"{name}.") if not section else dict(value)
-        elif isinstance(value, Octal):
-            is_mode = key is not None and key.parse is values.file_mode
-            result[name] = f"{value:03o}" if is_mode else int(value)
-        else:
-            result[name] = value
-    return result

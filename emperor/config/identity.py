@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from emperor.config.problems import Problem, quoted
-from emperor.config.settings import Policy, VassalSettings
+from emperor.config.settings import PROVIDER, Owner, Policy, VassalSettings
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,6 +212,16 @@ def look_up(run_as: RunAs) -> Identity | Problem:
     """
     account = _own_account() if _is_own(run_as) else _account(run_as.user, run_as.only_uid)
     return judge(run_as, account, _gid(run_as.group) if run_as.group else None)
+
+
+def owner_of(uid: int) -> Owner:
+    """Return who wrote a file of this uid; root and the emperor's own account may all."""
+    if uid in (0, os.geteuid()):
+        return PROVIDER
+    try:
+        return Owner(name=pwd.getpwuid(uid).pw_name, tenant=True)
+    except (KeyError, OverflowError):
+        return Owner(name=str(uid), tenant=True)
 
 
 def _is_own(run_as: RunAs) -> bool:

@@ -4,14 +4,17 @@ The loader, "did you mean", the JSON Schema and the documentation are all made f
 To add a key: one entry here, one field in settings.VassalSettings.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import NamedTuple
 
 from emperor.config import directives, values
+from emperor.config import tightness as tight
 from emperor.config.application import application
+from emperor.config.key import Key, Parser
+from emperor.config.limits_keys import LIMITS_KEYS
 from emperor.config.network import host_names, listen_addresses
 from emperor.config.problems import Invalid, quoted
+from emperor.config.sandbox_keys import SANDBOX_KEYS
 from emperor.config.schemas import (
     ACCOUNT,
     DURATION,
@@ -19,36 +22,17 @@ from emperor.config.schemas import (
     MODE,
     PATH,
     PATHS,
-    RLIMIT,
     SIZE,
     TEXT,
     TEXTS,
-    Schema,
+    WORD,
+    choice,
     integer,
 )
-from limits.rlimits import RLIMITS
-
-Parser = Callable[[object], object]
 
 LOG_WORDS = ("file", "journal", "inherit")
 WORKERS_MAX = 1024
 THREADS_MAX = 1024
-
-
-class Key(NamedTuple):
-    """One key. `default` and `example` are TOML values; no default = none or required.
-
-    `parse` raises problems.Invalid. What is not `applied` is checked and then listed
-    as unsupported.
-    """
-
-    name: str  # dotted: "limits.limit_nofile"
-    parse: Parser
-    schema: Schema
-    help: str
-    default: str = ""
-    example: str = ""
-    applied: bool = True
 
 
 def log_target(value: object) -> str:
@@ -143,6 +127,7 @@ _NETWORK = (
         TEXTS,
         "Addresses: PROTOCOL://HOST:PORT or PROTOCOL+unix:///PATH; http, uwsgi, fastcgi or scgi.",
         example='["uwsgi+unix:///run/emperor/blog.sock", "http://127.0.0.1:8000"]',
+        write=lambda addresses: [address.url for address in addresses],
     ),
     Key(
         "hosts",
@@ -152,10 +137,26 @@ _NETWORK = (
         default="[]",
         example='["blog.example"]',
     ),
-    Key("backlog", _count(1, 65535), integer(1, 65535), "Length of the queue.", "1024", "4096"),
+    Key(
+        "backlog",
+        _count(1, 65535),
+        integer(1, 65535),
+        "Length of the queue.",
+        "1024",
+        "4096",
+        rule=tight.AT_MOST,
+    ),
     Key("socket.user", values.account_name, ACCOUNT, "Owner of unix sockets.", "", '"blog"'),
     Key("socket.group", values.account_name, ACCOUNT, "Group of unix sockets.", "", '"www-data"'),
-    Key("socket.mode", values.file_mode, MODE, "Mode of unix sockets.", '"660"', '"666"'),
+    Key(
+        "socket.mode",
+        values.file_mode,
+        MODE,
+        "Mode of unix sockets.",
+        '"660"',
+        '"666"',
+        write=lambda mode: f"{mode:03o}",
+    ),
     Key(
         "socket_timeout",
         _seconds(_POSITIVE),
@@ -179,6 +180,7 @@ _NETWORK = (
         "Largest request head; more is answered 431.",
         '"32K"',
         '"64K"',
+        rule=tight.AT_MOST,
     ),
     Key(
         "max_body",
@@ -187,12 +189,29 @@ _NETWORK = (
         "Largest request body; more is answered 413. 0 = no limit.",
         "0",
         '"20M"',
+        rule=tight.AT_MOST_ZERO_IS_NONE,
     ),
 )
 
 _WORKERS = (
-    Key("workers", _count(1, WORKERS_MAX), integer(1, WORKERS_MAX), "Processes.", "1", "4"),
-    Key("threads", _count(1, THREADS_MAX), integer(1, THREADS_MAX), "Per worker.", "1", "2"),
+    Key(
+        "workers",
+        _count(1, WORKERS_MAX),
+        integer(1, WORKERS_MAX),
+        "Processes.",
+        "1",
+        "4",
+        rule=tight.AT_MOST,
+    ),
+    Key(
+        "threads",
+        _count(1, THREADS_MAX),
+        integer(1, THREADS_MAX),
+        "Per worker.",
+        "1",
+        "2",
+        rule=tight.AT_MOST,
+    ),
     Key(
         "harakiri",
         _seconds(),
@@ -200,6 +219,7 @@ _WORKERS = (
         "A request that runs longer is killed with its worker. 0 = never.",
         "30",
         '"2m"',
+        rule=tight.AT_MOST_ZERO_IS_NONE,
     ),
     Key(
         "harakiri_max",
@@ -208,6 +228,7 @@ _WORKERS = (
         "The longest limit that the application may ask for. 0 = it may only shorten.",
         "0",
         '"10m"',
+        rule=tight.AT_MOST,
     ),
     Key(
         "harakiri_soft",
@@ -224,6 +245,7 @@ _WORKERS = (
         "Longest time for loading the application.",
         "60",
         '"2m"',
+        rule=tight.AT_MOST,
     ),
     Key(
         "stop_timeout",
@@ -232,6 +254,7 @@ _WORKERS = (
         "Time for running requests to finish before a stop kills them.",
         "30",
         "5",
+        rule=tight.AT_MOST,
     ),
     Key(
         "max_requests",
@@ -256,6 +279,7 @@ _WORKERS = (
         "A worker is replaced after this time. 0 = never.",
         "0",
         '"6h"',
+        rule=tight.AT_MOST_ZERO_IS_NONE,
     ),
     Key(
         "reload_on_rss",
@@ -264,6 +288,7 @@ _WORKERS = (
         "A worker larger than this is replaced after its request. 0 = never.",
         "0",
         '"300M"',
+        rule=tight.AT_MOST_ZERO_IS_NONE,
     ),
 )
 
@@ -283,8 +308,17 @@ _LOG = (
         "A log file is rotated at this size.",
         '"10M"',
         '"100M"',
+        rule=tight.AT_MOST,
     ),
-    Key("log.keep", _count(0, 100), integer(0, 100), "Rotated files to keep.", "3", "10"),
+    Key(
+        "log.keep",
+        _count(0, 100),
+        integer(0, 100),
+        "Rotated files to keep.",
+        "3",
+        "10",
+        rule=tight.AT_MOST,
+    ),
     Key(
         "log.rate",
         partial(values.number, minimum=1, maximum=1_000_000),
@@ -292,29 +326,60 @@ _LOG = (
         "Lines per second; what is more is dropped and counted.",
         "1000",
         "100",
+        rule=tight.AT_MOST,
     ),
 )
 
-_RLIMITS = tuple(
+_POLICY = (
     Key(
-        f"limits.limit_{row.name}",
-        partial(values.rlimit, unit=row.unit),
-        RLIMIT,
-        f"RLIMIT_{row.name.upper()} of every process, SOFT:HARD, in {row.unit}.",
-        example='"1024:4096"' if row.unit == "count" else "0",
-    )
-    for row in RLIMITS.values()
-)
-
-_DIRECTIVES = tuple(
-    Key(name, parse, schema, help_text, applied=False)
-    for name, parse, schema, help_text in directives.rows()
+        "plan",
+        directives.word,
+        WORD,
+        'The plan of the emperor\'s file that is merged under this one; "none" = no plan.',
+        "",
+        '"small"',
+    ),
+    Key(
+        "on_unsupported",
+        partial(values.one_of, choices=("fail", "warn")),
+        choice("fail", "warn"),
+        "What a key of [limits] or [sandbox] that this machine cannot do leads to."
+        ' Default: "fail" for keys that somebody wrote, "warn" for the others.',
+        "",
+        '"warn"',
+        tight.ON_UNSUPPORTED,
+    ),
 )
 
 VASSAL_KEYS: Mapping[str, Key] = {
-    key.name: key for key in (*_APPLICATION, *_NETWORK, *_WORKERS, *_LOG, *_RLIMITS, *_DIRECTIVES)
+    key.name: key
+    for key in (
+        *_APPLICATION,
+        *_POLICY,
+        *_NETWORK,
+        *_WORKERS,
+        *_LOG,
+        *LIMITS_KEYS,
+        *SANDBOX_KEYS,
+    )
 }
 
 REQUIRED = ("app", "listen")
 NOT_IN_DEFAULTS = ("listen", "hosts")
 """Two vassals cannot share these."""
+
+DIRECTIVE_TABLES = ("limits.", "sandbox.")
+"""In these tables a tenant may have what it has without a word, and tighten it."""
+
+
+def is_directive(name: str) -> bool:
+    """Return whether a dotted name is a key of [limits] or [sandbox]."""
+    return name.startswith(DIRECTIVE_TABLES)
+
+
+PLAN_KEYS: Mapping[str, Key] = {
+    name: key
+    for name, key in VASSAL_KEYS.items()
+    if is_directive(name) or key.rule is not None or name == "log.target"
+}
+"""What a plan can say: directives, bounds of other keys, and where logs go."""

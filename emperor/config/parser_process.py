@@ -19,8 +19,9 @@ from emperor.config.parser_protocol import (
     decode_answer,
     encode_request,
 )
+from emperor.config.policy import seen_by
 from emperor.config.problems import ConfigError, Problem
-from emperor.config.settings import EmperorSettings, VassalSettings
+from emperor.config.settings import EmperorSettings, Owner, VassalSettings
 from vassal import packets
 
 PARSE_S = 2.0
@@ -57,10 +58,17 @@ class ParserProcess:
         return self._process.pid if self._process else 0
 
     async def parse(
-        self, name: str, text: str, file: str, folder: str
+        self, name: str, text: str, file: str, folder: str, owner: Owner
     ) -> VassalSettings | ConfigError:
         """Return what load_vassal would. Never raises for a file, and always returns."""
-        request = Request(name=name, text=text, file=file, folder=folder, emperor=self._settings)
+        request = Request(
+            name=name,
+            text=text,
+            file=file,
+            folder=folder,
+            emperor=seen_by(self._settings, owner),
+            owner=owner,
+        )
         data = encode_request(request)
         if len(data) > REQUEST_BYTES_MAX:
             return _refused(file, "the file is too large", "write a smaller one")

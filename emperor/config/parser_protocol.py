@@ -10,9 +10,10 @@ import msgspec
 
 from emperor.config.document import Document
 from emperor.config.keys import VASSAL_KEYS
-from emperor.config.problems import PROBLEMS_MAX, ConfigError, Problem, printable
-from emperor.config.settings import EmperorSettings, VassalSettings
-from emperor.config.vassal_file import settle, written
+from emperor.config.policy import NO_PLAN, choose
+from emperor.config.problems import PROBLEMS_MAX, ConfigError, Problem, dotted, printable
+from emperor.config.settings import PROVIDER, EmperorSettings, Owner, VassalSettings
+from emperor.config.vassal_file import beyond, grant_of, settle, written
 
 REQUEST_BYTES_MAX = 1024 * 1024
 ANSWER_BYTES_MAX = 1024 * 1024
@@ -32,6 +33,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     file: str
     folder: str
     emperor: EmperorSettings
+    owner: Owner = PROVIDER
 
 
 class Parsed(msgspec.Struct, frozen=True, kw_only=True, tag="parsed"):
@@ -104,15 +106,34 @@ def _checked_settings(settings: VassalSettings, request: Request) -> VassalSetti
     """Return `settings` if our own parsers, given the same values, come to the same."""
     if settings.name != request.name:
         raise NoAnswer("settings of another vassal")
-    not_applied = settings.not_applied
-    if len(set(not_applied)) != len(not_applied) or any(
-        key not in VASSAL_KEYS or VASSAL_KEYS[key].applied for key in not_applied
-    ):
-        raise NoAnswer("unknown keys")
-    document = Document(request.file, written(settings))
-    again = settle(request.name, document, request.folder, EmperorSettings())
+    values = written(settings)
+    values.pop("plan", None)  # its values are among the others
+    again = settle(request.name, Document(request.file, values), request.folder, EmperorSettings())
     if isinstance(again, ConfigError):
         raise NoAnswer(f"illegal settings: {again.problems[0]}")
-    if msgspec.structs.replace(again, not_applied=not_applied) != settings:
+    plan, said = settings.plan, settings.written
+    if msgspec.structs.replace(again, plan=plan, written=said) != settings:
         raise NoAnswer("inconsistent settings")
+    _check_granted(settings, request)
     return settings
+
+
+def _check_granted(settings: VassalSettings, request: Request) -> None:
+    """Raise NoAnswer for more than the owner may have, or for keys that nobody wrote."""
+    asked = settings.plan if settings.plan is not None else NO_PLAN
+    choice = choose(asked, settings.user, request.emperor, request.owner)
+    grant = grant_of(request.emperor, choice)
+    if choice.plan != settings.plan:
+        raise NoAnswer("a plan that the file may not have")
+    if not grant.written <= settings.written | _WITHOUT_WORD or not settings.written <= set(
+        VASSAL_KEYS
+    ):
+        raise NoAnswer("unknown keys")
+    if request.owner.tenant:
+        found = beyond(settings, request.emperor, choice)
+        if found:
+            raise NoAnswer(f"{dotted(found[0].path)}: {found[0].problem}")
+
+
+_WITHOUT_WORD = frozenset({"sandbox.landlock", "sandbox.private_network"})
+"""Keys that a file can unsay: landlock = "auto", network = "host"."""

@@ -109,7 +109,12 @@ def _answer(fd: int, seconds: float) -> None:
         stream.sendall(STARTED)
         request = decode_request(_read_all(stream))
         result = load_vassal(
-            request.name, request.text, request.file, request.folder, request.emperor
+            request.name,
+            request.text,
+            request.file,
+            request.folder,
+            request.emperor,
+            request.owner,
         )
         stream.sendall(encode_answer(result))
 

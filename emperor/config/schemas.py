@@ -42,7 +42,32 @@ ENVIRONMENT: Schema = {
     "additionalProperties": False,
 }
 TABLE: Schema = {"type": "object"}
-ANY: Schema = {}
+PERCENT: Schema = {"type": "string", "pattern": r"^(\d+(\.\d+)?\s*%|infinity)$"}
+MEMORY: Schema = {
+    "anyOf": [
+        {"type": "integer", "minimum": 0, "maximum": SIZE_MAX},
+        {"type": "string", "pattern": r"^(\s*\d+(\.\d+)?\s*[KMGTPE%]?\s*|infinity)$"},
+    ]
+}
+COUNT: Schema = {
+    "anyOf": [
+        {"type": "integer", "minimum": 0, "maximum": SIZE_MAX},
+        {"type": "string", "pattern": r"^(\s*\d+(\.\d+)?\s*%?\s*|infinity)$"},
+    ]
+}
+NUMBERS: Schema = {
+    "anyOf": [
+        {"type": "integer", "minimum": 0, "maximum": 8191},
+        {"type": "string", "pattern": r"^[0-9,\s-]+$"},
+        {"type": "array", "items": {"type": ["integer", "string"]}},
+    ]
+}
+WORD: Schema = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,40}$"}
+FILE_SYSTEM: Schema = {
+    "type": "object",
+    "properties": {"size": SIZE, "inodes": {"type": "integer", "minimum": 1}},
+    "additionalProperties": False,
+}
 
 
 def integer(minimum: int, maximum: int) -> Schema:
@@ -53,3 +78,13 @@ def integer(minimum: int, maximum: int) -> Schema:
 def choice(*words: str) -> Schema:
     """Return the schema of one of the words."""
     return {"enum": list(words)}
+
+
+def table_of(items: Schema) -> Schema:
+    """Return the schema of a table whose values are all alike."""
+    return {"type": "object", "additionalProperties": items}
+
+
+def list_of(items: Schema) -> Schema:
+    """Return the schema of one item or an array of them."""
+    return {"anyOf": [items, {"type": "array", "items": items}]}

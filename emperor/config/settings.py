@@ -8,6 +8,8 @@ from enum import StrEnum
 
 import msgspec
 
+from limits.directives import Limits, Sandbox
+
 
 class WatchMode(StrEnum):
     """How a directory of vassal files is watched."""
@@ -41,13 +43,6 @@ class SocketMode(msgspec.Struct, frozen=True, kw_only=True):
     user: str | None = None
     group: str | None = None
     mode: int = 0o660
-
-
-class RlimitPair(msgspec.Struct, frozen=True, kw_only=True):
-    """A soft and a hard limit; -1 = infinity."""
-
-    soft: int
-    hard: int
 
 
 class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,8 +86,11 @@ class VassalSettings(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[str, ...] = ()
     log: LogConfig = LogConfig()
     touch_reload: tuple[str, ...] = ()
-    limits: dict[str, RlimitPair] = {}  # "nofile" → pair, for every limit_* of [limits]
-    not_applied: tuple[str, ...] = ()  # dotted keys that were asked for and do nothing yet
+    plan: str | None = None  # the plan that is merged under it
+    on_unsupported: str | None = None  # "fail", "warn"; None = fail for `written`, else warn
+    limits: Limits = Limits()
+    sandbox: Sandbox = Sandbox()
+    written: frozenset[str] = frozenset()  # dotted keys that file, plan or [defaults] say
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +98,44 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     default_user: str = "nobody"
     allow_root: bool = False
+    default_plan: str | None = None  # of the files that name none
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """What percentages are of; 0 = not known. `cpus` counts those it can have."""
+
+    memory_bytes: int = 0
+    tasks_max: int = 0
+    cpus: int = 0
+
+
+class Layer(msgspec.Struct, frozen=True, kw_only=True):
+    """Values that are merged under a file: checked, as written. `lines` by dotted key."""
+
+    values: dict[str, object] = {}
+    lines: dict[str, int] = {}
+
+
+class OwnerPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """[owner.NAME]: what an account's vassals have, and what its own files may say."""
+
+    plan: str | None = None
+    plans: tuple[str, ...] = ()  # others that its files may choose
+    customer: str | None = None  # its slice
+    max_vassals: int | None = None
+    hosts: tuple[str, ...] | None = None  # "blog.example", "*.blog.example"; None = any
+    listen_tcp: bool = True
+    layer: Layer = Layer()  # its [limits] and [sandbox], merged over the plan
+
+
+class Owner(msgspec.Struct, frozen=True, kw_only=True):
+    """Who wrote a vassal file. A `tenant` may only tighten; root and the emperor may all."""
+
+    name: str = "root"
+    tenant: bool = False
+
+
+PROVIDER = Owner()
 
 
 class EmperorSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,4 +151,8 @@ class EmperorSettings(msgspec.Struct, frozen=True, kw_only=True):
     policy: Policy = Policy()
     defaults: dict[str, object] = {}  # merged under every vassal file: checked, as written
     defaults_lines: dict[str, int] = {}  # dotted key of `defaults` → its line in `file`
+    plans: dict[str, Layer] = {}
+    owners: dict[str, OwnerPolicy] = {}  # by account; "*" = every other
+    customers: dict[str, Limits] = {}  # the budget that a customer's vassals share
+    machine: Machine = Machine()
     file: str = "emperor.toml"  # this file's name for people

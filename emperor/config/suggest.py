@@ -125,6 +125,15 @@ def remedy_for(
     return f"{where} has no such key", "remove it, or see: emperor schema"
 
 
+def close_to(unknown: str, known: Iterable[str]) -> str:
+    """Return the one of the `known` words that was probably meant, or ""."""
+    words = {_plain(word): word for word in known}
+    if len(unknown) > _COMPARED_MAX:
+        return ""
+    close = get_close_matches(_plain(unknown), words, n=1, cutoff=0.7)
+    return words[close[0]] if close else ""
+
+
 def _plain(name: str) -> str:
     """Return what max_requests, max-requests and MaxRequests have in common."""
     return name.lower().replace("_", "").replace("-", "")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from emperor.config.document import Document
-from emperor.config.keys import Key
+from emperor.config.key import Key
 from emperor.config.problems import (
     PROBLEMS_MAX,
     Invalid,
@@ -45,8 +45,16 @@ class Reading:
 
         Two values contradict one another: the author of this file can change his own.
         """
-        own = self.layers.own.values
-        return (next((name for name in names if name in own), names[0]),)
+        paths = [tuple(name.split(".")) for name in names]
+        return next((path for path in paths if self._says(path)), paths[0])
+
+    def _says(self, path: tuple[str, ...]) -> bool:
+        container: object = self.layers.own.values
+        for part in path:
+            if not isinstance(container, dict) or part not in container:
+                return False
+            container = container[part]
+        return True
 
     def report(self, path: Path, problem: str, remedy: str) -> None:
         """Add a problem at the place that `path` has in its file."""

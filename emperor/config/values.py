@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 from emperor.config.document import Octal
 from emperor.config.problems import Fault, Invalid, InvalidParts, described, quoted
-from emperor.config.settings import RlimitPair
 from limits.rlimits import INFINITY
 
 TEXT_MAX = 4096
@@ -255,7 +254,9 @@ def absolute_path(value: object) -> str:
     """Return a path that begins with /."""
     path = path_text(value)
     if not path.startswith("/"):
-        raise Invalid(f"{quoted(path)} is not an absolute path", f'write "/…/{path.lstrip("./")}"')
+        raise Invalid(
+            f"{quoted(path)} is not an absolute path", f"write {quoted('/…/' + path.lstrip('./'))}"
+        )
     return path
 
 
@@ -316,7 +317,7 @@ def each(value: object, parse: Callable[[object], str], example: str, length_max
     return parsed
 
 
-def rlimit(value: object, unit: str) -> RlimitPair:
+def rlimit(value: object, unit: str) -> tuple[int, int]:
     """Return soft and hard limit from 1024, "1024:4096", "64K" or "infinity".
 
     `unit` is that of limits.rlimits.RLIMITS: it says what a part may look like.
@@ -332,7 +333,7 @@ def rlimit(value: object, unit: str) -> RlimitPair:
             f"{described(value)}: the soft limit is above the hard one",
             f'write "{hard_text.strip()}:{soft_text.strip()}"',
         )
-    return RlimitPair(soft=soft, hard=hard)
+    return soft, hard
 
 
 _RLIMIT_REMEDIES = {

@@ -4,10 +4,30 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from emperor.config.contradictions import check_directives, resolve_shares
 from emperor.config.document import Document, read_document
+from emperor.config.fields import LOG_FIELDS, limits_of, sandbox_of, written_directives
+from emperor.config.key import Key
 from emperor.config.keys import LOG_WORDS, NOT_IN_DEFAULTS, REQUIRED, VASSAL_KEYS
-from emperor.config.problems import ConfigError, Path, Problem, quoted
-from emperor.config.settings import EmperorSettings, LogConfig, SocketMode, VassalSettings
+from emperor.config.policy import (
+    Choice,
+    Excess,
+    base,
+    bounded_keys,
+    choose,
+    excesses,
+    name_excesses,
+)
+from emperor.config.problems import ConfigError, Problem, quoted
+from emperor.config.settings import (
+    PROVIDER,
+    EmperorSettings,
+    LogConfig,
+    Machine,
+    Owner,
+    SocketMode,
+    VassalSettings,
+)
 from emperor.config.table import Layers, Reading, read_table
 from emperor.config.values import TEXT_MAX, resolved
 
@@ -19,6 +39,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 VASSAL_DEFAULTS = VassalSettings(name="", app="", directory="/", listen=())
 """The values of all keys that a file leaves out."""
+
+_NOTHING = Document("", {})
 
 _EXAMPLES = {
     "app": 'write app = "blog.wsgi:application"',
@@ -38,12 +60,18 @@ def vassal_name(file_name: str) -> str | None:
 
 
 def load_vassal(
-    name: str, text: str, file: str, folder: str, emperor: EmperorSettings
+    name: str,
+    text: str,
+    file: str,
+    folder: str,
+    emperor: EmperorSettings,
+    owner: Owner = PROVIDER,
 ) -> VassalSettings | ConfigError:
     """Return the settings that `text` describes, or all that is wrong with it.
 
     `file` is the file's name for people, `folder` the absolute path that a relative
-    `directory` starts from. Never raises.
+    `directory` starts from; what a tenant who is `owner` may not have is wrong too.
+    Never raises.
     """
     if vassal_name(name + SUFFIX) is None:
         problem = Problem(
@@ -57,25 +85,53 @@ def load_vassal(
     document = read_document(text, file)
     if isinstance(document, Problem):
         return ConfigError([document])
-    return settle(name, document, folder, emperor)
+    return settle(name, document, folder, emperor, owner)
 
 
 def settle(
-    name: str, document: Document, folder: str, emperor: EmperorSettings
+    name: str,
+    document: Document,
+    folder: str,
+    emperor: EmperorSettings,
+    owner: Owner = PROVIDER,
 ) -> VassalSettings | ConfigError:
     """Return the settings of a document that was read, or all that is wrong with it."""
-    defaults = Document(emperor.file, emperor.defaults, _paths(emperor.defaults_lines))
-    reading = read_table(Layers(with_log_table(document), with_log_table(defaults)), VASSAL_KEYS)
+    own = document.values
+    choice = choose(own.get("plan"), own.get("user"), emperor, owner)
+    layers = Layers(with_short_forms(document), with_short_forms(base(emperor, choice)))
+    reading = read_table(layers, VASSAL_KEYS)
     for key in REQUIRED:
         if key not in reading.values and key not in reading.failed:
             reading.report((key,), "is missing", _EXAMPLES[key])
-    check_together(reading)
+    if choice.fault is not None and "plan" not in reading.failed:
+        reading.report(("plan",), choice.fault.problem, choice.fault.remedy)
+    resolve_shares(reading, emperor.machine)
+    check_together(reading, emperor.machine)
+    written_keys = _written_keys(reading)
     _resolve_paths(reading, folder)
-    if reading.problems:
+    settings = None if reading.problems else _settings(name, reading, choice.plan, written_keys)
+    if settings is not None and owner.tenant:
+        for excess in beyond(settings, emperor, choice):
+            reading.report(*excess)
+    if settings is None or reading.problems:
         return ConfigError(
             sorted(reading.problems, key=lambda each: (each.file != document.file, each.line))
         )
-    return _settings(name, reading.values)
+    return settings
+
+
+def grant_of(emperor: EmperorSettings, choice: Choice) -> VassalSettings:
+    """Return what a file has that says nothing itself."""
+    granted = read_table(Layers(with_short_forms(base(emperor, choice)), _NOTHING), VASSAL_KEYS)
+    resolve_shares(granted, emperor.machine)
+    return _settings("", granted, choice.plan, _written_keys(granted))
+
+
+def beyond(settings: VassalSettings, emperor: EmperorSettings, choice: Choice) -> list[Excess]:
+    """Return what a tenant's settings have that its plan and policy do not grant."""
+    grant = grant_of(emperor, choice)
+    found = excesses(settings, grant, bounded_keys(emperor, choice))
+    return found + name_excesses(settings, choice.policy)
 
 
 def _resolve_paths(reading: Reading, folder: str) -> None:
@@ -97,18 +153,26 @@ def _resolve_paths(reading: Reading, folder: str) -> None:
             )
 
 
-def check_defaults(document: Document) -> list[Problem]:
-    """Return what is wrong with the table [defaults] of an emperor's file.
-
-    `document.values` are that table's, `document.lines` too.
-    """
-    layers = Layers(with_log_table(document), Document(document.file, {}))
-    reading = read_table(layers, VASSAL_KEYS)
+def check_defaults(document: Document, machine: Machine) -> list[Problem]:
+    """Return what is wrong with the table [defaults] of an emperor's file."""
+    reading = check_layer(document, VASSAL_KEYS, machine)
     for key in NOT_IN_DEFAULTS:
         if key in document.values:
             reading.report((key,), "two vassals cannot share it", "write it in the vassals' files")
-    check_together(reading)
+    if "plan" in document.values:
+        reading.report(("plan",), "does nothing here", "write default_plan under [policy]")
     return reading.problems
+
+
+def check_layer(document: Document, keys: Mapping[str, Key], machine: Machine) -> Reading:
+    """Read a table that is merged under vassal files, and find what is wrong with it.
+
+    `document.values` are that table's, `document.lines` too.
+    """
+    reading = read_table(Layers(with_short_forms(document), _NOTHING), keys)
+    resolve_shares(reading, machine)
+    check_together(reading, machine)
+    return reading
 
 
 def with_log_table(document: Document) -> Document:
@@ -119,13 +183,30 @@ def with_log_table(document: Document) -> Document:
     return document._replace(values={**document.values, "log": {"target": log}})
 
 
-def _paths(lines: Mapping[str, int]) -> dict[Path, int]:
-    """Return lines by path, from lines by dotted key. No key of ours contains a dot."""
-    return {tuple(key.split(".")): line for key, line in lines.items()}
+def with_short_forms(document: Document) -> Document:
+    """Return the document with short forms written in full.
+
+    `log = "journal"` is `[log] target = "journal"`; private_network = true is
+    network = "none", where the same table has no network.
+    """
+    document = with_log_table(document)
+    sandbox = document.values.get("sandbox")
+    if not isinstance(sandbox, dict) or sandbox.get("private_network") is not True:
+        return document
+    if "network" in sandbox:
+        return document
+    full = {**sandbox, "network": "none"}
+    del full["private_network"]
+    line = document.located(("sandbox", "private_network"))[1]
+    return document._replace(
+        values={**document.values, "sandbox": full},
+        lines={**document.lines, ("sandbox", "network"): line},
+    )
 
 
-def check_together(reading: Reading) -> None:
+def check_together(reading: Reading, machine: Machine) -> None:
     """Report values that are right alone and contradict one another."""
+    check_directives(reading, machine)
     values: dict[str, Any] = reading.values
     if "harakiri" not in reading.failed:
         _check_harakiri(reading, values.get("harakiri", VASSAL_DEFAULTS.harakiri))
@@ -177,41 +258,51 @@ def _check_harakiri(reading: Reading, harakiri: float) -> None:
         )
 
 
-_LOG_FIELDS = {
-    "target": "target",
-    "max_size": "max_bytes",
-    "keep": "keep",
-    "rate": "lines_per_second",
-}
 # Top-level keys go into the field of the same name.
 _SAME_NAME = tuple(name for name in VASSAL_KEYS if "." not in name)
 
 
-def _settings(name: str, values: Mapping[str, Any]) -> VassalSettings:
+def _settings(
+    name: str, reading: Reading, plan: str | None, written_keys: frozenset[str]
+) -> VassalSettings:
+    values: Mapping[str, Any] = {"app": "", "directory": "/", "listen": (), **reading.values}
     fields = {field: values[field] for field in _SAME_NAME if field in values}
     log = {
-        field: values[f"log.{key}"] for key, field in _LOG_FIELDS.items() if f"log.{key}" in values
+        field: values[f"log.{key}"] for key, field in LOG_FIELDS.items() if f"log.{key}" in values
     }
     socket = {
         field: values[f"socket.{field}"]
         for field in ("user", "group", "mode")
         if f"socket.{field}" in values
     }
-    prefix = "limits.limit_"
     return VassalSettings(
         name=name,
         socket=SocketMode(**socket),
         log=LogConfig(**log),
-        limits={
-            key.removeprefix(prefix): pair for key, pair in values.items() if key.startswith(prefix)
-        },
-        not_applied=tuple(key for key in values if not VASSAL_KEYS[key].applied),
-        **fields,
+        limits=limits_of(values),
+        sandbox=sandbox_of(values),
+        written=written_keys,
+        **{**fields, "plan": plan},
     )
 
 
+def _written_keys(reading: Reading) -> frozenset[str]:
+    """Return the keys that somebody wrote; landlock = "auto" asks for nothing."""
+    found = set(reading.values)
+    for document in (reading.layers.own, reading.layers.defaults):
+        sandbox = document.values.get("sandbox")
+        if isinstance(sandbox, dict) and "landlock" in sandbox:
+            if sandbox["landlock"] == "auto":
+                found.discard("sandbox.landlock")
+            break
+    return frozenset(found)
+
+
 def written(settings: VassalSettings) -> dict[str, object]:
-    """Return the values of a file that would give `settings`, but for what is not applied."""
+    """Return the values of a file that would give `settings`, whatever is merged under it.
+
+    Of [limits] and [sandbox] only what differs from the built-in.
+    """
     values: dict[str, object] = {field: getattr(settings, field) for field in _SAME_NAME}
     for field in ("pythonpath", "touch_reload", "hosts"):
         values[field] = list(getattr(settings, field))
@@ -219,13 +310,6 @@ def written(settings: VassalSettings) -> dict[str, object]:
     socket = {"user": settings.socket.user, "group": settings.socket.group}
     named = {key: value for key, value in socket.items() if value is not None}
     values["socket"] = {**named, "mode": f"{settings.socket.mode:03o}"}
-    values["log"] = {key: getattr(settings.log, field) for key, field in _LOG_FIELDS.items()}
-    values["limits"] = {
-        f"limit_{name}": f"{_limit(pair.soft)}:{_limit(pair.hard)}"
-        for name, pair in settings.limits.items()
-    }
+    values["log"] = {key: getattr(settings.log, field) for key, field in LOG_FIELDS.items()}
+    values |= written_directives(settings)
     return {key: value for key, value in values.items() if value is not None}
-
-
-def _limit(value: int) -> str:
-    return "infinity" if value < 0 else str(value)

@@ -14,8 +14,15 @@ from emperor.config.parser_protocol import (
     encode_request,
 )
 from emperor.config.problems import ConfigError, Problem
-from emperor.config.settings import EmperorSettings, ListenAddress, RlimitPair
+from emperor.config.settings import (
+    EmperorSettings,
+    Layer,
+    ListenAddress,
+    Owner,
+    OwnerPolicy,
+)
 from emperor.config.vassal_file import load_vassal
+from limits.directives import Limits, Sandbox
 
 TEXT = 'app = "a:b"\nlisten = "http+unix:///run/a"\n[limits]\nmemory_max = "1G"\n'
 REQUEST = Request(name="blog", text=TEXT, file="blog.toml", folder="/v", emperor=EmperorSettings())
@@ -53,11 +60,18 @@ FORGED = ListenAddress(url="http+unix:///run/a", protocol="http", path="/etc/sha
         {"hosts": ("../../etc/x",)},
         {"listen": ()},
         {"listen": (FORGED,)},
-        {"limits": {"nofile": RlimitPair(soft=5, hard=1)}},
-        {"limits": {"nonsense": RlimitPair(soft=1, hard=1)}},
-        {"not_applied": ("app",)},
-        {"not_applied": ("nonsense",)},
-        {"not_applied": ("limits.memory_max",) * 2},
+        {"limits": Limits(rlimits={"nofile": (5, 1)})},
+        {"limits": Limits(rlimits={"nonsense": (1, 1)})},
+        {"limits": Limits(memory_max=-7)},
+        {"limits": Limits(oom_score_adjust=-1000)},
+        {"limits": Limits(slice="../x")},
+        {"sandbox": Sandbox(protect_system="very")},
+        {"sandbox": Sandbox(read_write_paths=("/srv/../etc",))},
+        {"sandbox": Sandbox(ip_address_allow=("1.2.3.4/5",))},
+        {"sandbox": Sandbox(capability_bounding_set=("CAP_X",))},
+        {"plan": "nonsense"},
+        {"on_unsupported": "x"},
+        {"written": frozenset({"nonsense"})},
     ],
 )
 def test_settings_that_no_file_can_give_are_not_believed(changes):
@@ -99,3 +113,45 @@ def test_words_of_a_problem_are_shortened_and_made_printable():
     assert isinstance(answer, ConfigError)
     assert len(str(answer)) < 600
     assert str(answer).isprintable()
+
+
+TENANT = msgspec.structs.replace(
+    REQUEST,
+    text='app = "a:b"\nlisten = "http+unix:///run/a"\n',
+    emperor=EmperorSettings(
+        plans={"small": Layer(values={"workers": 2, "limits": {"memory_max": "256M"}})},
+        owners={"blog": OwnerPolicy(plan="small", hosts=("blog.example",), listen_tcp=False)},
+    ),
+    owner=Owner(name="blog", tenant=True),
+)
+
+
+def honest():
+    found = load_vassal("blog", TENANT.text, "blog.toml", "/v", TENANT.emperor, TENANT.owner)
+    assert not isinstance(found, ConfigError), found
+    return found
+
+
+def test_settings_within_the_owners_plan_are_believed():
+    assert decode_answer(encode_answer(honest()), TENANT) == honest()
+    assert honest().limits.memory_max == 256 * 2**20
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"workers": 3},
+        {"limits": Limits()},
+        {"limits": Limits(memory_max=512 * 2**20)},
+        {"limits": Limits(memory_max=2**20, slice="acme")},
+        {"plan": None},
+        {"written": frozenset()},
+        {"hosts": ("shop.example",)},
+        {"listen": (ListenAddress(url="http://:8000", protocol="http", port=8000),)},
+        {"sandbox": Sandbox(private_pids=False)},
+    ],
+)
+def test_parser_that_grants_itself_more_than_the_plan_is_not_believed(changes):
+    forged = msgspec.structs.replace(honest(), **changes)
+    with pytest.raises(NoAnswer):
+        decode_answer(msgspec.json.encode(Parsed(settings=forged)), TENANT)

@@ -3,10 +3,9 @@
 import pytest
 
 from emperor.config import values
-from emperor.config.directives import count_or_infinity, memory_amount, switch_or, table
+from emperor.config.directives import Share, count, hugetlb, memory
 from emperor.config.document import Octal
 from emperor.config.problems import Invalid, described, dotted, key_text, quoted
-from emperor.config.settings import RlimitPair
 
 
 def faults_of(parse, *arguments, **options):
@@ -125,7 +124,7 @@ def test_what_is_no_file_mode_is_explained(written, message):
     ],
 )
 def test_rlimits_are_pairs_in_the_units_of_the_kernel(written, unit, pair):
-    assert values.rlimit(written, unit) == RlimitPair(soft=pair[0], hard=pair[1])
+    assert values.rlimit(written, unit) == pair
 
 
 COUNTS = 'write a number like 1024, a pair "1024:4096", or "infinity"'
@@ -224,16 +223,15 @@ def test_whole_numbers_may_stand_in_quotes_and_nothing_else_may():
     ]
 
 
-def test_directives_that_are_not_applied_are_checked_all_the_same():
-    assert memory_amount("50%") == 0.5
-    assert memory_amount("infinity") == "infinity"
-    assert count_or_infinity("64") == 64
-    assert switch_or("strict") == "strict"
-    assert faults_of(count_or_infinity, "many") == [
+def test_amounts_may_be_infinite_or_a_share_of_the_machine():
+    assert memory("50%") == Share(0.5, "memory")
+    assert memory("infinity") == -1
+    assert count("64") == 64
+    assert faults_of(count, "many") == [
         '"many" is not a whole number; write a number like 64, or "infinity"'
     ]
-    assert faults_of(table, {"/srv": [1]}) == [
-        "an array is not a plain value; write text or a number"
+    assert faults_of(hugetlb, {"2MB": [1]}) == [
+        'an array is not a size; write a size like "256M" or "1G"'
     ]
 
 
