@@ -19,7 +19,9 @@ from emperor.cli.serve_options import ServeOptions
 from emperor.config.identity import Identity
 from emperor.config.settings import VassalSettings
 from emperor.logfmt import Log
-from limits.facts import probe
+from limits.confinement import Confinement
+from limits.directives import Subject
+from limits.layout import Layout
 from vassal import bundle, packets
 from vassal.loop import Loop
 from vassal.master.master import Master, MasterState
@@ -44,7 +46,16 @@ def serve(options: ServeOptions) -> int:
         print(f"emperor serve: {error}", file=sys.stderr)
         return FAILED
     lang = os.environ.get("LANG", "C.UTF-8")
-    spec = build("", settings, identity, python, "inherit", lang, probe())
+    subject = Subject(
+        vassal=settings.name,
+        customer=identity.user,
+        uid=identity.uid,
+        gid=identity.gid,
+        groups=identity.groups,
+    )
+    # What runs in a terminal is its user's own: nothing confines it.
+    unconfined = Layout(birth=Confinement(), workload=Confinement())
+    spec = build("", settings, identity, python, "inherit", lang, subject, unconfined)
     # What starts a program from a shell expects it to see the shell's environment.
     generation = _with_environment(spec.generation, dict(os.environ))
     try:

@@ -124,13 +124,14 @@ class VassalStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EmperorStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The emperor itself. `mode` is "root" or "rootless"."""
+    """The emperor itself. `mode` is "root" or "rootless"; `cgroups` says what they can do."""
 
     pid: int
     spawner_pid: int
     version: str
     since: float
     mode: str
+    cgroups: str = ""
     runtime_dir: str = ""
     directories: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()  # config errors of files that became no vassal
@@ -160,6 +161,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     settings: dict[str, object] = {}
     limits: tuple[AppliedLimit, ...] = ()
+    steps: tuple[str, ...] = ()  # what confines it, in the order in which it is done
     last_failure: Failure | None = None
 
 
@@ -205,7 +207,7 @@ class Steering(Protocol):
     async def start(self, name: str) -> str:
         """Start a stopped, parked or waiting vassal now."""
 
-    def explain(self, name: str) -> Explanation: ...
+    async def explain(self, name: str) -> Explanation: ...
 
     def events(self) -> AsyncIterator[Event]:
         """Yield events from now on; a slow reader loses the oldest, and is told how many."""

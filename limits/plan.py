@@ -38,6 +38,11 @@ class Plan:
         """Return the keys that are applied in part."""
         return frozenset(step.key for step in self.steps) & {u.key for u in self.unsupported}
 
+    def missing(self) -> tuple[Unsupported, ...]:
+        """Return what is not applied at all, as against in part."""
+        degraded = self.degraded_keys()
+        return tuple(item for item in self.unsupported if item.key not in degraded)
+
     def __str__(self) -> str:
         lines = [step.describe() for step in self.steps]
         lines += [f"not {item.key}: {item.reason}" for item in self.unsupported]

@@ -107,11 +107,6 @@ def set_capabilities(permitted: int, inheritable: int) -> None:
     _check(_libc.capset(ctypes.byref(header), data))
 
 
-def call(number: int, *arguments: int) -> int:
-    """Make a system call that has no wrapper here."""
-    return _syscall(number, *arguments)
-
-
 def _prctl(option: int, argument: int, second: int = 0) -> None:
     zero = ctypes.c_ulong(0)
     arguments = ctypes.c_ulong(argument), ctypes.c_ulong(second)

@@ -10,8 +10,8 @@ import msgspec
 from emperor.config.identity import Identity
 from emperor.config.settings import ListenAddress, VassalSettings
 from limits.confinement import Confinement
-from limits.facts import HostFacts
-from limits.rlimits import exceeds
+from limits.directives import Subject
+from limits.layout import Layout
 from vassal.messages import Generation, Listener, LogSettings
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -23,6 +23,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     path: str  # of its file
     settings: VassalSettings
     identity: Identity
+    subject: Subject
     confinement: Confinement
     generation: Generation  # number and fingerprint still to be filled in
     generation_digest: str
@@ -37,47 +38,37 @@ def build(
     python: str,
     log_target: str,
     lang: str,
-    facts: HostFacts,
+    subject: Subject,
+    layout: Layout,
 ) -> Spec:
     """Return the spec of a vassal that runs as `identity` in the interpreter `python`."""
-    confinement = _confinement(settings, identity, facts)
-    generation = _generation(settings, identity, python, log_target, lang)
+    generation = _generation(settings, identity, python, log_target, lang, layout.workload)
     return Spec(
         path=path,
         settings=settings,
         identity=identity,
-        confinement=confinement,
+        subject=subject,
+        confinement=layout.birth,
         generation=generation,
         generation_digest=_digest(_without_limits(generation)),
-        birth_digest=_digest(confinement),
-        limits_digest=_digest(settings.limits),
+        birth_digest=_digest(layout.birth),
+        limits_digest=_digest((settings.limits, _egress(settings))),
     )
 
 
-def _confinement(settings: VassalSettings, identity: Identity, facts: HostFacts) -> Confinement:
-    """What the master is born into. Its workload's rlimits are set later, for a master
-    must not die of its tenant's limits; only what needs root is raised here."""
-    raised = {
-        name: (facts.rlimits[name][0], hard)
-        for name, (_, hard) in settings.limits.rlimits.items()
-        if name in facts.rlimits and exceeds(hard, facts.rlimits[name][1])
-    }
-    return Confinement(
-        uid=identity.uid,
-        gid=identity.gid,
-        groups=tuple(sorted(identity.groups)),
-        rlimits=raised,
-        umask=0o027,
-        new_session=True,
-        no_new_privs=True,
-        drop_capabilities=True,
-        pid_namespace=True,
-        dumpable=False,
-    )
+def _egress(settings: VassalSettings) -> tuple[object, ...]:
+    """Return what of the sandbox belongs to the cgroup, and changes with the limits."""
+    sandbox = settings.sandbox
+    return sandbox.network, sandbox.ip_address_allow, sandbox.ip_address_deny
 
 
 def _generation(
-    settings: VassalSettings, identity: Identity, python: str, log_target: str, lang: str
+    settings: VassalSettings,
+    identity: Identity,
+    python: str,
+    log_target: str,
+    lang: str,
+    confinement: Confinement,
 ) -> Generation:
     jitter = settings.max_requests_jitter
     return Generation(
@@ -105,7 +96,8 @@ def _generation(
         reload_on_rss_bytes=settings.reload_on_rss,
         head_bytes_max=settings.max_head,
         body_bytes_max=settings.max_body,
-        confinement=Confinement(rlimits=settings.limits.rlimits),
+        confinement=confinement,
+        memory_max_bytes=max(0, settings.limits.memory_max or 0),
         log=LogSettings(
             target=log_target,
             max_bytes=settings.log.max_bytes,

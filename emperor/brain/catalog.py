@@ -12,20 +12,18 @@ from pathlib import Path
 import msgspec
 
 from emperor.brain import interpreter
-from emperor.brain.birth import Spec, build
+from emperor.brain.birth import Spec
 from emperor.brain.fleet import Fleet
 from emperor.brain.roll import Publish
-from emperor.brain.tenancy import refusals
+from emperor.brain.specs import SpecMaker
 from emperor.brain.wishes import Wish
-from emperor.config.identity import Identity, decide, look_up, owner_of
+from emperor.config.identity import owner_of
 from emperor.config.parser_process import ParserProcess
-from emperor.config.policy import Holder, choose, shared_uid, too_many
-from emperor.config.problems import ConfigError, Problem
+from emperor.config.problems import ConfigError
 from emperor.config.read import Changing, Content, Missing, Unreadable, read_file
 from emperor.config.settings import EmperorSettings, VassalSettings
 from emperor.config.vassal_file import load_vassal, vassal_name
 from emperor.watch.scan import scan
-from limits.facts import HostFacts
 from vassal.messages import Failure
 
 RETRY_CHANGING_S = 0.05
@@ -48,13 +46,13 @@ class Catalog:
     def __init__(
         self,
         settings: EmperorSettings,
-        facts: HostFacts,
+        specs: SpecMaker,
         fleet: Fleet,
         publish: Publish,
         stopped: frozenset[str],
     ) -> None:
         self._settings = settings
-        self._facts = facts
+        self._specs = specs
         self._fleet = fleet
         self._publish = publish
         self._stopped = stopped
@@ -240,7 +238,7 @@ class Catalog:
             return
         path = f"{directory}/{file_name}"
         try:
-            spec = self._spec(settings, found.owner_uid, path)
+            spec = self._specs.make(settings, found.owner_uid, path, self._others(name))
         except (ConfigError, interpreter.NoInterpreter, OSError) as error:
             problems = getattr(error, "problems", None)
             lines = tuple(map(str, problems)) if problems else (f"{path}: {error}",)
@@ -267,63 +265,13 @@ class Catalog:
         # A tenant's bytes are parsed by a process that has nothing to lose.
         return await self._parser.parse(name, found.text, path, directory, owner)
 
-    def _spec(self, settings: VassalSettings, owner_uid: int, path: str) -> Spec:
-        decided = decide(owner_uid, os.geteuid(), settings, self._settings.policy, path)
-        if isinstance(decided, Problem):
-            raise ConfigError([decided])
-        identity = look_up(decided)
-        if isinstance(identity, Problem):
-            raise ConfigError([identity])
-        if owner_uid not in (0, os.geteuid()):
-            sockets_dir = f"{self._settings.runtime_dir}/sockets"
-            problems = refusals(settings, identity, sockets_dir, path)
-            if problems:
-                raise ConfigError(problems)
-        problems = self._policy_problems(settings, identity, owner_uid, path)
-        if problems:
-            raise ConfigError(problems)
-        python = interpreter.choose(settings.python, identity)
-        lang = os.environ.get("LANG", "C.UTF-8")
-        target = self._log_target(settings, identity)
-        return build(path, settings, identity, python, target, lang, self._facts)
-
-    def _policy_problems(
-        self, settings: VassalSettings, identity: Identity, owner_uid: int, path: str
-    ) -> list[Problem]:
-        """Return what cannot be beside the other vassals: one too many, a shared uid."""
-        name = settings.name
-        specs = ((each, wish.spec) for each, wish in self._fleet.wishes.items())
-        known = [(each, spec) for each, spec in specs if spec is not None and each != name]
-        owner = owner_of(owner_uid)
-        faults = {}
-        if owner.tenant:
-            others = sum(
-                each in self._entries and self._entries[each].owner_uid == owner_uid
-                for each, _ in known
-            )
-            policy = choose(settings.plan, None, self._settings, owner).policy
-            faults["file"] = too_many(owner.name, others, policy)
-        if os.geteuid() == 0:  # else there is one uid for all, whoever the customers are
-            holders = (
-                Holder(each, spec.identity.uid, spec.settings.limits.slice) for each, spec in known
-            )
-            faults["user"] = shared_uid(Holder(name, identity.uid, settings.limits.slice), holders)
-        return [
-            Problem(file=path, line=1, key=key, problem=fault.problem, remedy=fault.remedy)
-            for key, fault in faults.items()
-            if fault is not None
-        ]
-
-    def _log_target(self, settings: VassalSettings, identity: Identity) -> str:
-        """Return where the master writes; make the folder that belongs to it alone."""
-        if settings.log.target != "file":
-            return settings.log.target
-        folder = Path(self._settings.log_dir) / settings.name
-        folder.mkdir(mode=0o750, exist_ok=True)
-        status = folder.lstat()
-        if os.geteuid() == 0 and (status.st_uid, status.st_gid) != (identity.uid, identity.gid):
-            os.chown(folder, identity.uid, identity.gid, follow_symlinks=False)
-        return str(folder / f"{settings.name}.log")
+    def _others(self, name: str) -> dict[str, tuple[Spec, int]]:
+        """Return the specs of all other vassals, with the owners of their files."""
+        return {
+            each: (wish.spec, self._entries[each].owner_uid if each in self._entries else 0)
+            for each, wish in self._fleet.wishes.items()
+            if wish.spec is not None and each != name
+        }
 
     def _refuse(
         self,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from emperor.brain.birth import Spec
+from emperor.brain.cgroups import CgroupError, Cgroups
 from emperor.brain.links import ChannelFull
 from emperor.brain.listeners import ListenError, Listeners
 from emperor.brain.masters import Masters
@@ -30,6 +31,7 @@ from emperor.core.reconcile import (
 from emperor.core.registry import RUNNING, Fact, Successor, Vassal, advance, fail, without_retired
 from emperor.status import VassalState
 from limits.facts import HostFacts
+from vassal import packets
 from vassal.messages import (
     ChangeLimits,
     Failure,
@@ -53,12 +55,14 @@ class Deeds:
         roll: Roll,
         masters: Masters,
         listeners: Listeners,
+        cgroups: Cgroups,
         to_spawner: Callable[[Message, list[int]], None],
         facts: HostFacts,
     ) -> None:
         self._roll = roll
         self._masters = masters
         self._listeners = listeners
+        self._cgroups = cgroups
         self._to_spawner = to_spawner
         self._facts = facts
 
@@ -110,14 +114,18 @@ class Deeds:
         self._roll.set(record)
         try:
             self._spawn(token, desired, spec)
-        except ListenError as error:
-            self._roll.lose(record, Failure(kind="listen", message=str(error)), token=None)
+        except (ListenError, CgroupError) as error:
+            self._roll.lose(record, _not_begun(error), token=None)
             return
         self._roll.publish("info", "vassal_starting", vassal.name, {"user": spec.identity.user})
 
     def _spawn(self, token: str, desired: Desired, spec: Spec) -> None:
-        """Bind what is to be bound and ask for a master; raise ListenError."""
+        """Bind what is to be bound, make the cgroups, and ask for a master.
+
+        Raises ListenError and CgroupError.
+        """
         self._listeners.prepare(spec.settings, spec.identity)
+        names, fds = self._cgroups.prepare(spec)
         memo = {
             "birth": desired.birth,
             "restart": desired.restart_serial,
@@ -128,11 +136,13 @@ class Deeds:
                 token=token,
                 vassal=spec.settings.name,
                 memo=json.dumps(memo),
-                pid_namespace=self._facts.can_pid_namespace,
+                pid_namespace=spec.confinement.pid_namespace and self._facts.can_pid_namespace,
                 confinement=msgspec.Raw(msgspec.json.encode(spec.confinement)),
+                cgroup_files=names,
             ),
-            [],
+            fds,
         )
+        packets.close_all(fds)
 
     def _succeed(self, vassal: Vassal, now: float) -> None:
         """Ask for a second master; what serves goes on serving until it is ready."""
@@ -159,8 +169,8 @@ class Deeds:
         self._roll.set(record)
         try:
             self._spawn(token, desired, spec)
-        except ListenError as error:
-            self.give_up_successor(record, Failure(kind="listen", message=str(error)))
+        except (ListenError, CgroupError) as error:
+            self.give_up_successor(record, _not_begun(error))
             return
         self._roll.publish("info", "successor_starting", vassal.name, {"user": spec.identity.user})
 
@@ -231,6 +241,10 @@ class Deeds:
         spec = wish.spec
         assert spec is not None  # decide() limits nothing without a fingerprint
         self._roll.set(msgspec.structs.replace(vassal, limits=wish.desired().limits))
+        try:
+            self._cgroups.change(spec)
+        except CgroupError as error:
+            self._roll.publish("error", "limits_not_changed", vassal.name, {"error": str(error)})
         order = ChangeLimits(
             rlimits=spec.generation.confinement.rlimits,
             memory_max_bytes=spec.generation.memory_max_bytes,
@@ -265,6 +279,14 @@ class Deeds:
 
     def _forget(self, vassal: Vassal) -> None:
         self._listeners.keep_only(vassal.name, set())
+        self._cgroups.forget(vassal.name)
         self._roll.vassals.pop(vassal.name, None)
         self._roll.unsupported.pop(vassal.name, None)
         self._roll.publish("info", "vassal_removed", vassal.name, {})
+
+
+def _not_begun(error: ListenError | CgroupError) -> Failure:
+    """Return why no master could even be asked for."""
+    # A full machine may have room later; a socket that somebody else has is theirs.
+    kind = "listen" if isinstance(error, ListenError) else "crash"
+    return Failure(kind=kind, message=str(error))

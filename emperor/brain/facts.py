@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from emperor.brain.cgroups import Cgroups
 from emperor.brain.deeds import START_GRACE_S, STOP_GRACE_S, Deeds
 from emperor.brain.listeners import Listeners
 from emperor.brain.masters import Masters
@@ -57,6 +58,7 @@ class Facts:
         roll: Roll,
         masters: Masters,
         listeners: Listeners,
+        cgroups: Cgroups,
         deeds: Deeds,
         to_spawner: Callable[[Message, list[int]], None],
         look: Callable[[], None],
@@ -64,6 +66,7 @@ class Facts:
         self._roll = roll
         self._masters = masters
         self._listeners = listeners
+        self._cgroups = cgroups
         self._deeds = deeds
         self._to_spawner = to_spawner
         self._look = look
@@ -175,6 +178,9 @@ class Facts:
             self._roll.set(without_retired(retired, message.token))
         if vassal is None:
             return
+        if vassal.successor is None and not vassal.retiring:
+            # Nobody is left who belongs there: what a daemon of the tenant's hides in ends.
+            self._cgroups.kill(vassal.name)
         if vassal.state in RUNNING:
             self._roll.publish(
                 "error",

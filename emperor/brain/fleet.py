@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from emperor.brain.cgroups import Cgroups
 from emperor.brain.deeds import Deeds
 from emperor.brain.facts import Facts
 from emperor.brain.listeners import Listeners
@@ -42,6 +43,7 @@ class Fleet:
         to_spawner: Callable[[Message, list[int]], None],
         facts: HostFacts,
         concurrency: int,
+        cgroups: Cgroups,
         publish: Publish,
         changed: Callable[[], None],
     ) -> None:
@@ -58,9 +60,15 @@ class Fleet:
         )
         self._roll = Roll(publish)
         self._masters = Masters(self._on_master_message, self._on_nonsense)
-        self._deeds = Deeds(self._roll, self._masters, self.listeners, to_spawner, facts)
+        self._deeds = Deeds(self._roll, self._masters, self.listeners, cgroups, to_spawner, facts)
         self._facts = Facts(
-            self._roll, self._masters, self.listeners, self._deeds, to_spawner, self.look
+            self._roll,
+            self._masters,
+            self.listeners,
+            cgroups,
+            self._deeds,
+            to_spawner,
+            self.look,
         )
 
     @property

@@ -15,9 +15,11 @@ import prctl
 
 from emperor import __version__, notify
 from emperor.brain.catalog import Catalog
+from emperor.brain.cgroups import Cgroups
 from emperor.brain.eventstream import EventStream
 from emperor.brain.facts import path_in_memo
 from emperor.brain.fleet import DESCRIBE_PATIENCE_S, Fleet
+from emperor.brain.incidents import Incidents
 from emperor.brain.inventory import (
     LOCK,
     SETTINGS,
@@ -29,6 +31,7 @@ from emperor.brain.inventory import (
 )
 from emperor.brain.links import Link
 from emperor.brain.routing import Routing
+from emperor.brain.specs import SpecMaker
 from emperor.brain.startup import (
     CannotStart,
     prepare_directories,
@@ -62,6 +65,9 @@ SPAWNER_FD = 3
 EX_CONFIG = 78
 SETTLE_PATIENCE_S = 60.0
 """READY is said after this time even while vassals are still starting."""
+
+CGROUP_PATIENCE_S = 2.0
+"""How long the last processes of a vassal may take to die when the emperor stops."""
 
 
 def main() -> int:
@@ -132,14 +138,20 @@ class Brain:
             self._spawner_gone.set,
         )
         facts = probe(can_pid_namespace=can_fork_in_new_pid_namespace())
+        self._cgroups = Cgroups(
+            [os.getppid(), os.getpid()], settings.customers, self._on_cgroup_problem
+        )
         self._fleet = Fleet(
             self._link.send,
             facts,
             settings.spawn_concurrency,
+            self._cgroups,
             self._publish,
             self._on_change,
         )
-        self._catalog = Catalog(settings, facts, self._fleet, self._publish, self._stopped())
+        self._incidents = Incidents(self._cgroups, self._fleet, self._publish)
+        specs = SpecMaker(settings, facts, self._cgroups)
+        self._catalog = Catalog(settings, specs, self._fleet, self._publish, self._stopped())
         self._routing = Routing(settings.runtime_dir, self._fleet, self._publish)
         await self._catalog.rescan_all()
         await self._take_over()
@@ -150,7 +162,15 @@ class Brain:
             poll_interval_s=settings.poll_interval,
         )
         await watcher.start()
-        steering = BrainSteering(self._fleet, self._catalog, self._stream, self._about(facts.euid))
+        steering = BrainSteering(
+            self._fleet,
+            self._catalog,
+            self._stream,
+            self._cgroups,
+            self._incidents,
+            facts,
+            self._about(facts.euid),
+        )
         control = ControlServer(steering, Path(settings.runtime_dir), self._log)
         await control.start()
         self._publish(
@@ -165,6 +185,7 @@ class Brain:
         await watcher.close()
         await control.stop()
         await self._catalog.close()
+        self._incidents.close()
         self._routing.close()
         if self._stopping.is_set():
             self._finish()
@@ -184,6 +205,9 @@ class Brain:
             # Else some vassal may run whose file cannot be read now: which sockets are its
             # own is not known.
             self._fleet.listeners.close_unclaimed()
+            self._cgroups.remove_orphans(
+                [wish.spec for wish in self._fleet.wishes.values() if wish.spec is not None]
+            )
 
     async def _until_stopped(self) -> None:
         stopping = asyncio.create_task(self._stopping.wait())
@@ -205,6 +229,7 @@ class Brain:
             self._publish("error", "shutdown_incomplete", None, {"action": "killing the rest"})
 
     def _finish(self) -> None:
+        self._cgroups.close(CGROUP_PATIENCE_S)
         self._fleet.listeners.close_all()
         remove_traces(self._settings)
         self._publish("info", "emperor_stopped", None, {})
@@ -272,6 +297,9 @@ class Brain:
         texts = {key: str(value) for key, value in fields.items() if value is not None}
         self._stream.publish(Event(at=time.time(), event=event, vassal=vassal, fields=texts))
 
+    def _on_cgroup_problem(self, what: str, problem: str) -> None:
+        self._publish("warning", "cgroup_problem", None, {"what": what, "error": problem})
+
     # ── what is told to others ───────────────────────────────────────────────────────
 
     def _notify(self, state: str) -> None:
@@ -290,6 +318,7 @@ class Brain:
             version=__version__,
             since=time.time(),
             mode="root" if euid == 0 else "rootless",
+            cgroups=self._cgroups.mode,
             runtime_dir=self._settings.runtime_dir,
             directories=self._settings.directories,
         )

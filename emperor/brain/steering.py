@@ -11,32 +11,50 @@ from typing import BinaryIO
 import msgspec
 
 from emperor.brain.catalog import Catalog
+from emperor.brain.cgroups import Cgroups
 from emperor.brain.eventstream import EventStream
 from emperor.brain.fleet import Fleet
 from emperor.brain.host import processes_below
-from emperor.brain.views import explanation, vassal_status
+from emperor.brain.incidents import Incidents
+from emperor.brain.limits_view import applied, missing, usage_of
+from emperor.brain.limits_view import steps as steps_of
+from emperor.brain.views import Confined, explanation, vassal_status
 from emperor.brain.wishes import Wish
 from emperor.core.registry import RUNNING, Vassal
 from emperor.status import (
+    AppliedLimit,
     EmperorStatus,
     Event,
     Explanation,
     NotPossible,
     Status,
     UnknownVassal,
+    Unsupported,
     VassalStatus,
 )
+from limits.facts import HostFacts
+from vassal.messages import Description
 
 
 class BrainSteering:
     """Implements `emperor.status.Steering` over a fleet and a catalog."""
 
     def __init__(
-        self, fleet: Fleet, catalog: Catalog, stream: EventStream, about: EmperorStatus
+        self,
+        fleet: Fleet,
+        catalog: Catalog,
+        stream: EventStream,
+        cgroups: Cgroups,
+        incidents: Incidents,
+        facts: HostFacts,
+        about: EmperorStatus,
     ) -> None:
         self._fleet = fleet
         self._catalog = catalog
         self._stream = stream
+        self._cgroups = cgroups
+        self._incidents = incidents
+        self._facts = facts
         self._about = about
 
     async def status(self) -> Status:
@@ -63,10 +81,27 @@ class BrainSteering:
             self._catalog.path_of(name),
             found,
             processes_below(vassal.pid) if vassal.pid else {},
-            self._fleet.unsupported.get(name, ()),
+            Confined(
+                self._missing(name, wish, found),
+                usage_of(self._cgroups.usage(name)),
+                self._incidents.of(name),
+            ),
             time.monotonic(),
             time.time(),
         )
+
+    def _missing(
+        self, name: str, wish: Wish | None, found: Description | None
+    ) -> tuple[Unsupported, ...]:
+        """Return what is not applied of a vassal's limits, whoever found it out."""
+        if wish is None or wish.spec is None:
+            return ()
+        texts = (
+            *self._fleet.unsupported.get(name, ()),
+            *(found.unsupported if found is not None else ()),
+            *self._cgroups.unsupported(name),
+        )
+        return missing(texts, self._cgroups.plan(wish.spec.settings.limits))
 
     def names(self) -> tuple[str, ...]:
         return tuple(sorted(self._fleet.wishes.keys() | self._fleet.vassals.keys()))
@@ -114,9 +149,18 @@ class BrainSteering:
         self._fleet.forgive(name)
         return f"{name}: starting"
 
-    def explain(self, name: str) -> Explanation:
+    async def explain(self, name: str) -> Explanation:
+        """Return what is wanted of a vassal, what is, and all that confines it."""
+        self._check(name)
+        found = await self._fleet.describe(name)
         vassal, wish = self._look_up(name)
-        return explanation(vassal, wish, self._fleet.unsupported.get(name, ()), time.monotonic())
+        limits: tuple[AppliedLimit, ...] = ()
+        steps: tuple[str, ...] = ()
+        if wish is not None and wish.spec is not None:
+            limits = applied(wish.spec, self._missing(name, wish, found), self._facts)
+            plan = self._cgroups.plan(wish.spec.settings.limits)
+            steps = steps_of(wish.spec, self._facts, plan)
+        return explanation(vassal, wish, limits, steps, time.monotonic())
 
     def events(self) -> AsyncIterator[Event]:
         """Yield events from now on; a slow reader loses the oldest."""

@@ -1,9 +1,9 @@
 """Makes the status model from records, wishes and masters' descriptions. Pure."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from emperor.brain.wishes import Wish
-from emperor.config.unapplied import not_applied
 from emperor.config.vassal_file import written
 from emperor.core.reconcile import decide, why_not_yet
 from emperor.core.registry import Vassal, latest
@@ -11,11 +11,12 @@ from emperor.status import (
     AppliedLimit,
     CurrentRequest,
     Explanation,
+    Incident,
     Unsupported,
+    Usage,
     VassalStatus,
     WorkerStatus,
 )
-from limits.rlimits import as_text
 from vassal.messages import Description, Totals, WorkerDescription
 
 
@@ -29,13 +30,21 @@ class HostProcess:
         self.rss_bytes = rss_bytes
 
 
+class Confined(NamedTuple):
+    """What is known of a vassal's limits: what is not applied, what it uses, what it hit."""
+
+    unsupported: tuple[Unsupported, ...] = ()
+    usage: Usage | None = None
+    incidents: tuple[Incident, ...] = ()
+
+
 def vassal_status(
     vassal: Vassal,
     wish: Wish | None,
     config: str,
     found: Description | None,
     processes: Mapping[int, HostProcess],
-    unsupported: tuple[str, ...],
+    confined: Confined,
     now: float,
     unix_now: float,
 ) -> VassalStatus:
@@ -45,10 +54,6 @@ def vassal_status(
     master sees them to the host's. `now` is monotonic seconds, `unix_now` Unix time.
     """
     spec = wish.spec if wish is not None else None
-    missing = (*unsupported, *(found.unsupported if found else ()))
-    if spec is not None:
-        not_yet = "not applied by this version"
-        missing += tuple(f"{key}: {not_yet}" for key in not_applied(spec.settings))
     return VassalStatus(
         name=vassal.name,
         state=vassal.state,
@@ -67,14 +72,17 @@ def vassal_status(
         restarts=vassal.restarts,
         last_failure=latest(vassal.last_failure, found.last_failure if found else None),
         next_retry_s=None if vassal.retry_at is None else max(0.0, vassal.retry_at - now),
-        unsupported=tuple(_unsupported(text) for text in missing),
+        unsupported=confined.unsupported,
+        usage=confined.usage,
+        incidents=confined.incidents,
     )
 
 
 def explanation(
     vassal: Vassal,
     wish: Wish | None,
-    unsupported: tuple[str, ...],
+    limits: tuple[AppliedLimit, ...],
+    steps: tuple[str, ...],
     now: float,
 ) -> Explanation:
     """Return what is wanted of a vassal, what is, what comes next and why."""
@@ -97,42 +105,10 @@ def explanation(
         next_action=type(action).__name__ if action is not None else "none",
         why=why_not_yet(desired, vassal, now),
         settings=written(spec.settings) if spec is not None else {},
-        limits=_limits(wish, unsupported),
+        limits=limits,
+        steps=steps,
         last_failure=vassal.last_failure,
     )
-
-
-def _limits(wish: Wish | None, unsupported: tuple[str, ...]) -> tuple[AppliedLimit, ...]:
-    spec = wish.spec if wish is not None else None
-    if spec is None:
-        return ()
-    reasons = {item.key: item.reason for item in map(_unsupported, unsupported)}
-    rows = [
-        AppliedLimit(
-            key=f"limit_{name}",
-            value=f"{as_text(soft)}:{as_text(hard)}",
-            outcome="degraded" if f"limit_{name}" in reasons else "applied",
-            reason=reasons.get(f"limit_{name}", ""),
-        )
-        for name, (soft, hard) in spec.settings.limits.rlimits.items()
-    ]
-    confined = spec.confinement
-    built_in = {
-        "user": spec.identity.user,
-        "groups": ",".join(map(str, confined.groups or ())),
-        "no_new_privs": "yes",
-        "drop_capabilities": "all",
-        "pid_namespace": "yes",
-    }
-    for key, value in built_in.items():
-        reason = reasons.get(key, "")
-        outcome = "unsupported" if reason else "applied"
-        rows.append(AppliedLimit(key=key, value=value, outcome=outcome, reason=reason))
-    rows += [
-        AppliedLimit(key=key, value="", outcome="unsupported", reason="not applied by this version")
-        for key in not_applied(spec.settings)
-    ]
-    return tuple(rows)
 
 
 def _worker_status(
@@ -152,8 +128,3 @@ def _worker_status(
         since=unix_now - row.age_s,
         current=current,
     )
-
-
-def _unsupported(text: str) -> Unsupported:
-    key, _, reason = text.partition(": ")
-    return Unsupported(key=key[:100], reason=reason[:500])

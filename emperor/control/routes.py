@@ -66,7 +66,8 @@ class Routes:
         return json_answer(await self._undisturbed(self._steering.vassal(name)))
 
     async def explain(self, request: web.Request) -> web.Response:
-        return json_answer(self._steering.explain(self._authorised_name(request)))
+        name = self._authorised_name(request)
+        return json_answer(await self._undisturbed(self._steering.explain(name)))
 
     async def steer(self, request: web.Request) -> web.Response:
         name = self._authorised_name(request)

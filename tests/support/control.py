@@ -107,7 +107,7 @@ class FakeSteering:
         self.steered.append((action, name))
         return f"{action} of {name} was begun"
 
-    def explain(self, name: str) -> Explanation:
+    async def explain(self, name: str) -> Explanation:
         self.owner_uid(name)
         return Explanation(
             name=name,

@@ -23,6 +23,7 @@ WALL_CLOCK = {
 
 FOR_PEOPLE = {
     "emperor/brain/catalog.py": "when a file was refused",
+    "emperor/brain/incidents.py": "when a limit was hit",
     "emperor/brain/main.py": "since when the emperor runs, and when an event was",
     "emperor/brain/roll.py": "when a vassal failed",
     "emperor/brain/steering.py": "turns monotonic times into times of day for status",

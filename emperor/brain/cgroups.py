@@ -1,0 +1,231 @@
+"""The brain's hands on cgroups: a vassal's exist from its first start until its file is gone.
+
+What is written is decided in `limits.cgroups.writes`. Where no tree is ours nothing is
+made, and every limit that would need one is said to be unsupported, with the reason.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+
+from emperor.brain.birth import Spec
+from limits.cgroups import counters
+from limits.cgroups.facts import probe_cgroups
+from limits.cgroups.names import app_path, customer_path
+from limits.cgroups.tree import NotDelegated, claim
+from limits.cgroups.watch import MEMORY, PIDS, CgroupWatch
+from limits.cgroups.writes import CgroupHost, CgroupPlan, cgroup_writes, io_paths
+from limits.directives import Limits, Sandbox
+from limits.egress import programs
+from limits.egress_hooks import EgressUnavailable, attach_egress, detach_egress
+from limits.quota import QuotaUnavailable, set_quota
+from vassal.messages import CGROUP_FILES
+
+Problem = Callable[[str, str], None]
+"""(what was tried, why it failed)"""
+
+EVERYWHERE = ("0.0.0.0/0", "::/0")
+
+
+class CgroupError(Exception):
+    """A vassal's cgroups could not be made; str() names the path and the reason."""
+
+
+class Cgroups:
+    """All vassals' cgroups. `slices` are the budgets of customers; `problem` is told of
+    what could not be done to the tree itself."""
+
+    def __init__(self, pids: list[int], slices: Mapping[str, Limits], problem: Problem) -> None:
+        self._slices = slices
+        self._problem = problem
+        self._paths: dict[str, str] = {}
+        self._leaving: set[str] = set()
+        self._failed: dict[str, tuple[str, ...]] = {}
+        self._tree, self._facts = None, probe_cgroups(pids)
+        self._watch: CgroupWatch | None = None
+        try:
+            self._tree = claim(self._facts, pids)
+            self._watch = CgroupWatch(self._tree.root)
+        except NotDelegated:
+            pass
+        except OSError as error:
+            problem("cgroup", f"{error.filename or self._facts.root}: {error.strerror}")
+        self.advice = "" if self._tree else self._facts.advice()
+
+    # ── what is possible ─────────────────────────────────────────────────────────────
+
+    def plan(self, limits: Limits) -> CgroupPlan:
+        """Return what is written for these limits here, and what is unsupported."""
+        return cgroup_writes(limits, self._host(limits))
+
+    def _host(self, limits: Limits) -> CgroupHost:
+        if self._tree is None:
+            return CgroupHost(advice=self.advice)
+        return self._tree.host(io_paths(limits))
+
+    @property
+    def mode(self) -> str:
+        """Return how cgroups are used, in a few words for status."""
+        if self._tree is None:
+            return f"none: {self.advice}"
+        limited = ", ".join(sorted(self._facts.controllers)) or "no controllers"
+        return f"{self._facts.mode}: {limited}"
+
+    # ── what is done ─────────────────────────────────────────────────────────────────
+
+    def prepare(self, spec: Spec) -> tuple[tuple[str, ...], list[int]]:
+        """Make a vassal's cgroups with their limits; return the names and descriptors of the
+        files that its master is given. The descriptors are the caller's. Raises CgroupError.
+        """
+        try:
+            return self._prepare(spec)
+        except OSError as error:
+            raise CgroupError(f"cgroup {error.filename}: {error.strerror}") from error
+
+    def _prepare(self, spec: Spec) -> tuple[tuple[str, ...], list[int]]:
+        if self._tree is None:
+            self._set_quota(spec, [])
+            return (), []
+        name, path = spec.settings.name, _path(spec)
+        self._leaving.discard(path)
+        self._paths[name] = path
+        failed = self._tree.create_customer(
+            customer_path(spec.subject.customer), self._slice_plan(spec.subject.customer).writes
+        )
+        failed += self._tree.create(path, self.plan(spec.settings.limits).writes)
+        problems = [f"{key}: {one}" for one in failed for key in one.keys]
+        problems += self._filter_egress(spec.settings.sandbox, path)
+        self._set_quota(spec, problems)
+        self._failed[name] = tuple(problems)
+        if self._watch is not None:
+            self._watch.add(path)
+        return self._open(path)
+
+    def change(self, spec: Spec) -> None:
+        """Put what runs under the limits of `spec`; what fails is unsupported from now on."""
+        for fd in self.prepare(spec)[1]:
+            os.close(fd)
+
+    def _slice_plan(self, customer: str) -> CgroupPlan:
+        nothing = Limits(tasks_max=None)
+        return self.plan(self._slices.get(customer, nothing))
+
+    def _open(self, path: str) -> tuple[tuple[str, ...], list[int]]:
+        assert self._tree is not None
+        self._tree.thaw(path)  # whoever joins a frozen cgroup hangs
+        names, fds = [], []
+        for name in CGROUP_FILES:
+            flags = os.O_WRONLY if name.endswith(".procs") else os.O_RDONLY
+            try:
+                fds.append(os.open(f"{self._tree.directory(path)}/{name}", flags | os.O_CLOEXEC))
+            except FileNotFoundError:
+                continue  # no memory controller
+            names.append(name)
+        return tuple(names), fds
+
+    def _filter_egress(self, sandbox: Sandbox, path: str) -> list[str]:
+        assert self._tree is not None
+        directory = f"{self._tree.directory(path)}/workload"
+        deny = EVERYWHERE if sandbox.network == "egress-filter" else sandbox.ip_address_deny
+        try:
+            if not deny or sandbox.network == "none":
+                detach_egress(directory)
+            else:
+                attach_egress(directory, programs(sandbox.ip_address_allow, deny))
+        except EgressUnavailable as error:
+            key = "network" if sandbox.network == "egress-filter" else "ip_address_deny"
+            return [f"{key}: {error}"]
+        return []
+
+    def _set_quota(self, spec: Spec, problems: list[str]) -> None:
+        limits = spec.settings.limits
+        if limits.disk_quota is None and limits.inode_quota is None:
+            return
+        try:
+            set_quota(
+                spec.settings.directory, spec.identity.uid, limits.disk_quota, limits.inode_quota
+            )
+        except QuotaUnavailable as error:
+            key = "disk_quota" if limits.disk_quota is not None else "inode_quota"
+            problems.append(f"{key}: {error}")
+            self._failed[spec.settings.name] = tuple(problems)
+
+    # ── what is known ────────────────────────────────────────────────────────────────
+
+    def unsupported(self, name: str) -> tuple[str, ...]:
+        """Return what could not be done of a vassal's limits, "KEY: reason" each."""
+        return self._failed.get(name, ())
+
+    def usage(self, name: str) -> counters.Usage | None:
+        """Return what a vassal uses and has counted; None without a cgroup."""
+        path = self._paths.get(name)
+        return self._tree.usage(path) if self._tree is not None and path else None
+
+    def pids(self, name: str) -> list[int]:
+        """Return a vassal's processes as the host numbers them, its master's among them."""
+        path = self._paths.get(name)
+        return self._tree.pids(path) if self._tree is not None and path else []
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable when counters changed; -1 = none."""
+        return self._watch.fileno() if self._watch is not None else -1
+
+    def changed(self) -> set[str]:
+        """Return the vassals whose limits may have been hit since the last call."""
+        if self._watch is None:
+            return set()
+        paths = {change.path for change in self._watch.read() if change.file in (MEMORY, PIDS)}
+        self.sweep()
+        return {name for name, path in self._paths.items() if path in paths}
+
+    # ── going ────────────────────────────────────────────────────────────────────────
+
+    def kill(self, name: str) -> None:
+        """Kill whatever a vassal left behind when its master was gone."""
+        path = self._paths.get(name)
+        if self._tree is not None and path:
+            self._tree.kill(path)
+
+    def forget(self, name: str) -> None:
+        """The vassal's file is gone: remove its cgroups as soon as they are empty."""
+        path = self._paths.pop(name, None)
+        self._failed.pop(name, None)
+        if self._tree is not None and path:
+            self._tree.kill(path)
+            self._leaving.add(path)
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Remove the cgroups that are to go and are empty by now."""
+        if self._tree is None:
+            return
+        for path in list(self._leaving):
+            if not self._tree.is_populated(path) and self._tree.remove(path):
+                self._leaving.discard(path)
+                if self._watch is not None:
+                    self._watch.discard(path)
+
+    def remove_orphans(self, specs: list[Spec]) -> None:
+        """Kill and remove what an earlier emperor left of vassals that are gone."""
+        if self._tree is None:
+            return
+        for path in self._tree.orphans({_path(spec) for spec in specs}):
+            self._problem("cgroup", f"{path} belongs to no vassal: removed")
+            self._tree.kill(path)
+            self._leaving.add(path)
+        self.sweep()
+
+    def close(self, patience_s: float) -> None:
+        """The emperor stops for good: leave no cgroup of a vassal behind. May block."""
+        if self._tree is None:
+            return
+        for path in {*self._tree.apps(), *self._leaving}:
+            self._tree.kill(path)
+            if self._tree.wait_empty(path, patience_s):
+                self._tree.remove(path)
+        self._tree.dissolve()
+        if self._watch is not None:
+            self._watch.close()
+
+
+def _path(spec: Spec) -> str:
+    return app_path(spec.subject.customer, spec.settings.name)

@@ -1,0 +1,132 @@
+"""Makes the spec of a vassal from its settings: asks the host, and applies the policy.
+
+Everything that can be known to be impossible before a process is started is found here.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from emperor.brain import interpreter, places
+from emperor.brain.birth import Spec, build
+from emperor.brain.cgroups import Cgroups
+from emperor.brain.tenancy import refusals
+from emperor.config.identity import Identity, decide, look_up, owner_of
+from emperor.config.policy import Holder, choose, shared_uid, too_many
+from emperor.config.problems import ConfigError, Problem
+from emperor.config.settings import EmperorSettings, VassalSettings
+from emperor.config.unsupported import refusals_of_unsupported
+from limits.directives import Sandbox, Subject
+from limits.facts import HostFacts
+from limits.layout import lay_out, plans
+from limits.seccomp.compile import compile_filter
+
+
+class SpecMaker:
+    """Makes specs for one emperor on one host."""
+
+    def __init__(self, settings: EmperorSettings, facts: HostFacts, cgroups: Cgroups) -> None:
+        self._settings = settings
+        self._facts = facts
+        self._cgroups = cgroups
+        self._machine = os.uname().machine
+        self._filters: dict[bytes, bytes | None] = {}
+
+    def make(
+        self,
+        settings: VassalSettings,
+        owner_uid: int,
+        path: str,
+        others: Mapping[str, tuple[Spec, int]],
+    ) -> Spec:
+        """Return the spec of the file at `path`; raise ConfigError, NoInterpreter or OSError.
+
+        `others` are the specs of the other vassals by name, with their files' owners.
+        """
+        decided = decide(owner_uid, os.geteuid(), settings, self._settings.policy, path)
+        if isinstance(decided, Problem):
+            raise ConfigError([decided])
+        identity = look_up(decided)
+        if isinstance(identity, Problem):
+            raise ConfigError([identity])
+        problems = self._policy_problems(settings, identity, owner_uid, path, others)
+        if owner_uid not in (0, os.geteuid()):
+            sockets_dir = f"{self._settings.runtime_dir}/sockets"
+            problems += refusals(settings, identity, sockets_dir, path)
+        if problems:
+            raise ConfigError(problems)
+        python = interpreter.choose(settings.python, identity)
+        log_target = self._log_target(settings, identity)
+        homes = places.homes(settings, identity, python, log_target)
+        subject = Subject(
+            vassal=settings.name,
+            customer=settings.limits.slice or identity.user,
+            uid=identity.uid,
+            gid=identity.gid,
+            groups=identity.groups,
+            homes=homes,
+            hidden=places.hidden(self._settings, homes),
+            written=settings.written,
+        )
+        program = self._filter(settings.sandbox)
+        layout = lay_out(settings.limits, settings.sandbox, subject, self._facts, program)
+        birth, workload = plans(layout, self._facts)
+        cgroup = self._cgroups.plan(settings.limits)
+        problems = refusals_of_unsupported(
+            settings, (*birth.missing(), *workload.missing(), *cgroup.unsupported), path
+        )
+        if problems:
+            raise ConfigError(problems)
+        lang = os.environ.get("LANG", "C.UTF-8")
+        return build(path, settings, identity, python, log_target, lang, subject, layout)
+
+    def _filter(self, sandbox: Sandbox) -> bytes | None:
+        """Return the compiled filter; most vassals share one, so each is compiled once."""
+        key = msgspec.json.encode(sandbox)
+        if key not in self._filters:
+            try:
+                self._filters[key] = compile_filter(sandbox, self._machine)
+            except ValueError:
+                self._filters[key] = None  # the numbers of this machine are not known
+        return self._filters[key]
+
+    def _policy_problems(
+        self,
+        settings: VassalSettings,
+        identity: Identity,
+        owner_uid: int,
+        path: str,
+        others: Mapping[str, tuple[Spec, int]],
+    ) -> list[Problem]:
+        """Return what cannot be beside the other vassals: one too many, a shared uid."""
+        owner = owner_of(owner_uid)
+        faults = {}
+        if owner.tenant:
+            count = sum(uid == owner_uid for _, uid in others.values())
+            policy = choose(settings.plan, None, self._settings, owner).policy
+            faults["file"] = too_many(owner.name, count, policy)
+        if os.geteuid() == 0:  # else there is one uid for all, whoever the customers are
+            holders = (
+                Holder(name, spec.identity.uid, spec.settings.limits.slice)
+                for name, (spec, _) in others.items()
+            )
+            new = Holder(settings.name, identity.uid, settings.limits.slice)
+            faults["user"] = shared_uid(new, holders)
+        return [
+            Problem(file=path, line=1, key=key, problem=fault.problem, remedy=fault.remedy)
+            for key, fault in faults.items()
+            if fault is not None
+        ]
+
+    def _log_target(self, settings: VassalSettings, identity: Identity) -> str:
+        """Return where the master writes; make the folder that belongs to it alone."""
+        if settings.log.target != "file":
+            return settings.log.target
+        folder = Path(self._settings.log_dir) / settings.name
+        folder.mkdir(mode=0o750, exist_ok=True)
+        status = folder.lstat()
+        if os.geteuid() == 0 and (status.st_uid, status.st_gid) != (identity.uid, identity.gid):
+            os.chown(folder, identity.uid, identity.gid, follow_symlinks=False)
+        return str(folder / f"{settings.name}.log")
