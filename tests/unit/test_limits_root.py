@@ -384,3 +384,11 @@ def test_rules_of_what_is_read_only_follow_the_deepest_mount():
     assert rules["/"] is True
     assert rules["/srv/blog"] is False
     assert rules["/srv/blog/static"] is True
+
+
+def test_system_bus_is_hidden_unless_somebody_binds_it_again():
+    bus = "/run/dbus/system_bus_socket"
+    bind = Bind(source=bus, target=bus)
+
+    assert [type(mount) for mount in at(mounts_of(Sandbox()), bus)] == [Hide]
+    assert [type(mount) for mount in at(mounts_of(Sandbox(bind_paths=(bind,))), bus)] == [Show]
