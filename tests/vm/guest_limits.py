@@ -1,6 +1,6 @@
 """Limits with controllers, on a machine with unified cgroup v2: run by pytest inside a guest.
 
-In a unit with Delegate=yes, root's or a user's:  pytest tests/vm/guest_limits.py
+In a unit with Delegate=yes and MemoryLow=64M, root's or a user's:  pytest tests/vm/guest_limits.py
 Every limit is met by a process that would go on without it, which a control run shows.
 """
 
@@ -135,7 +135,6 @@ def test_everything_can_be_limited_here(tree):
             memory_max=64 * MIB,
             memory_high=60 * MIB,
             memory_low=MIB,
-            memory_min=MIB,
             memory_oom_group=True,
             cpu_quota=0.5,
             cpu_burst=0.01,
@@ -163,6 +162,23 @@ def test_everything_can_be_limited_here(tree):
     assert (folder / "cpuset.cpus").read_text() == "\n"
     assert (folder / "io.max").read_text() == ""
     assert (folder / "pids.max").read_text() == "max\n"
+
+
+@needs_root
+def test_promised_memory_is_promised_all_the_way_up(tree):
+    """The unit has MemoryLow=, but no MemoryMin=."""
+    limits = Limits(memory_low=8 * MIB, memory_min=MIB)
+    plan = cgroup_writes(limits, tree.host())
+
+    assert [item.key for item in plan.unsupported] == ["memory_min"]
+    assert tree.create(APP, plan.writes) == []
+
+    def promised():
+        return Path(tree.root, "tenants", "memory.low").read_text()
+
+    assert promised() == f"{8 * MIB}\n"
+    assert tree.remove(APP)
+    assert promised() == "0\n"
 
 
 @needs_root
