@@ -24,7 +24,6 @@ from limits.cgroups.writes import cgroup_writes, io_paths
 from limits.directives import Limits
 from tests.support.cgroups import APP, tree_over
 from tests.support.forked import run_forked
-from tests.support.wait import wait_until
 
 MIB = 2**20
 WORKLOAD = f"{APP}/workload"
@@ -298,8 +297,11 @@ def quota_disk(tmp_path):
     subprocess.run(["umount", folder], check=True)
 
 
-def as_tenant(function):
+def as_tenant(folder, function):
+    """Return what the function returns or raises, called by a tenant inside the folder."""
+
     def run():
+        os.chdir(folder)  # pytest's folders above it are closed to others
         os.setgroups([])
         os.setresgid(TENANT, TENANT, TENANT)
         os.setresuid(TENANT, TENANT, TENANT)
@@ -314,14 +316,14 @@ def as_tenant(function):
 @needs_root
 def test_disk_quota_ends_a_tenants_writing(quota_disk):
     def fill():
-        (quota_disk / "big").write_bytes(bytes(4 * MIB))
+        Path("big").write_bytes(bytes(4 * MIB))
         return "written"
 
-    assert as_tenant(fill) == "written"
+    assert as_tenant(quota_disk, fill) == "written"
     quota.set_quota(str(quota_disk), TENANT, 2 * MIB, None)
 
     (quota_disk / "big").unlink()
-    assert as_tenant(fill) == "EDQUOT"
+    assert as_tenant(quota_disk, fill) == "EDQUOT"
     found = quota.get_quota(str(quota_disk), TENANT)
     assert found.bytes_max == 2 * MIB
     assert 0 < found.used_bytes <= 2 * MIB
@@ -332,14 +334,14 @@ def test_disk_quota_ends_a_tenants_writing(quota_disk):
 def test_inode_quota_ends_a_tenants_making_of_files(quota_disk):
     def make_many():
         for number in range(20):
-            (quota_disk / str(number)).touch()
+            Path(str(number)).touch()
         return "made"
 
     quota.set_quota(str(quota_disk), TENANT, None, 5)
 
-    assert as_tenant(make_many) == "EDQUOT"
+    assert as_tenant(quota_disk, make_many) == "EDQUOT"
     assert quota.get_quota(str(quota_disk), TENANT).used_inodes == 5
 
     quota.set_quota(str(quota_disk), TENANT, None, quota.INFINITY)
-    assert as_tenant(make_many) == "made"
-    assert wait_until(lambda: quota.get_quota(str(quota_disk), TENANT).inodes_max is None)
+    assert as_tenant(quota_disk, make_many) == "made"
+    assert quota.get_quota(str(quota_disk), TENANT).inodes_max is None
