@@ -38,7 +38,8 @@ def read(path: str) -> str | None:
 
 def write(path: str, text: str) -> None:
     """Write the text in one call, as cgroupfs wants it; raise OSError."""
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    # O_NONBLOCK: newer kernels then set memory.max without waiting until it is kept.
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         os.write(fd, text.encode("ascii") or b"\n")
     finally:

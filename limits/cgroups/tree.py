@@ -16,12 +16,13 @@ import time
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from limits.cgroups import devices, files
+from limits.cgroups import devices, files, protection
 from limits.cgroups.counters import Usage, usage_of
 from limits.cgroups.facts import MARKS, CgroupFacts
 from limits.cgroups.files import Failed
 from limits.cgroups.names import APP_PREFIX, CUSTOMER_PREFIX, MASTER, SUPERVISOR, TENANTS, WORKLOAD
 from limits.cgroups.names import parent as parent_of
+from limits.cgroups.protection import PROTECTIONS
 from limits.cgroups.writes import CgroupHost, Write, device_reset
 
 _MOVE_ROUNDS = 10  # each finds what was forked during the one before
@@ -102,7 +103,14 @@ class Tree:
         """Return what a cgroup below tenants/ can limit; `io_paths` as writes.io_paths says."""
         names = frozenset(os.listdir(f"{self.root}/{TENANTS}"))
         found, problems = devices.resolve(io_paths)
-        return CgroupHost(files=names, devices=found, no_device=problems, advice=self._advice)
+        zero = (file for file in PROTECTIONS if files.read(f"{self.root}/{file}") == "0\n")
+        return CgroupHost(
+            files=names,
+            devices=found,
+            no_device=problems,
+            unprotected=frozenset() if self._private else frozenset(zero),
+            advice=self._advice,
+        )
 
     def create(self, path: str, workload: Iterable[Write] = ()) -> list[Failed]:
         """Make an app's cgroups with their limits, before anybody is in; return what failed.
@@ -135,6 +143,8 @@ class Tree:
             failure = files.try_write(f"{directory}/{write.file}", write.text, write.keys)
             if failure is not None:
                 failed.append(failure)
+        if path.endswith(f"/{WORKLOAD}"):
+            failed += protection.pass_up(self.root, parent_of(path), self._private)
         return failed
 
     def _stale_devices(self, directory: str, writes: tuple[Write, ...]) -> list[Write]:
@@ -251,15 +261,14 @@ class Tree:
             os.close(fd)
 
     def remove(self, path: str) -> bool:
-        """Remove the cgroup with those below; return False if processes are still in it.
+        """Remove an app's cgroup with those below; return False if processes are still in it.
 
         The customer's slice goes with its last app, and its limits with it.
         """
         if not self._remove(self.directory(path)):
             return False
-        above = parent_of(path)
-        if above and above != TENANTS:
-            _rmdir(self.directory(above), tries=1)
+        _rmdir(self.directory(parent_of(path)), tries=1)
+        protection.pass_up(self.root, path, self._private)
         return True
 
     def _remove(self, directory: str) -> bool:

@@ -33,13 +33,15 @@ class CgroupHost(msgspec.Struct, frozen=True, kw_only=True):
     """What a workload cgroup can limit here.
 
     `files` are the names of its interface files. `devices` maps the paths of the io_*
-    tables to "MAJOR:MINOR", `no_device` to why a path has none. `advice` ends the
-    sentence "the memory controller is not available here".
+    tables to "MAJOR:MINOR", `no_device` to why a path has none. `unprotected` names those of
+    memory.low and memory.min that are 0 in the root, and so without effect below. `advice`
+    ends the sentence "the memory controller is not available here".
     """
 
     files: frozenset[str] = frozenset()
     devices: dict[str, str] = {}
     no_device: dict[str, str] = {}
+    unprotected: frozenset[str] = frozenset()
     advice: str = ""
 
 
@@ -114,9 +116,17 @@ def io_paths(limits: Limits) -> frozenset[str]:
 
 
 def _memory(limits: Limits, host: CgroupHost) -> Iterator[Item]:
-    # The low marks first: raising them together with the maximum, none is above another.
-    yield from _one(host, "memory.min", _amount(limits.memory_min, "0"), "memory_min", "0")
-    yield from _one(host, "memory.low", _amount(limits.memory_low, "0"), "memory_low", "0")
+    for file, amount, key, setting in (
+        ("memory.min", limits.memory_min, "memory_min", "MemoryMin="),
+        ("memory.low", limits.memory_low, "memory_low", "MemoryLow="),
+    ):
+        yield from _one(host, file, _amount(amount, "0"), key, "0")
+        if amount and file in host.unprotected:
+            yield Unsupported(
+                key,
+                "a cgroup is protected only as far as those above it; give emperord's unit "
+                f"a {setting} of at least what all vassals are promised",
+            )
     yield from _one(host, "memory.high", _amount(limits.memory_high), "memory_high")
     swap = limits.memory_swap_max
     if swap is None and not is_unlimited(limits.memory_max):

@@ -18,6 +18,7 @@ from limits.cgroups.writes import CgroupHost, Write, cgroup_writes, io_paths
 from limits.directives import Limits
 from tests.support.cgroups import APP, child, tree_over
 from tests.support.forked import run_forked
+from tests.support.need import need_root
 from tests.support.wait import wait_until
 
 NOBODY = 65534
@@ -72,6 +73,26 @@ def test_claimed_tree_is_found_again_by_a_process_inside_it(tree):
     assert first == again == inside == tree.root
     assert own.endswith(f"{name}/supervisor")
     assert is_marked(tree.root)
+
+
+def test_private_tree_is_dissolved_by_those_who_claimed_it():
+    need_root()
+    name = f"emperord-test-{os.getpid()}"
+
+    def last_brain():
+        facts = probe_cgroups([os.getpid()], private_name=name)
+        if not facts.private:
+            return [False, False]
+        tree = claim(facts, [os.getpid()])
+        tree.create(APP)
+        tree.remove(APP)
+        inside = Path("/proc/self/cgroup").read_text().endswith(f"0::/{name}/supervisor\n")
+        return [inside and tree.dissolve(), Path(tree.root).exists()]
+
+    dissolved, still_there = run_forked(last_brain)
+
+    assert not still_there
+    assert dissolved == probe_cgroups([os.getpid()], private_name=name).private
 
 
 def test_tree_that_is_not_delegated_is_not_claimed():

@@ -288,6 +288,16 @@ def test_unknown_size_of_huge_pages_names_those_that_exist():
     assert item.reason == "there are no pages of 64KB here, but of 1GB, 2MB"
 
 
+def test_protection_that_the_unit_does_not_have_is_written_and_said_to_be_without_effect():
+    host = CgroupHost(files=FILES, unprotected=frozenset({"memory.low"}))
+
+    plan = cgroup_writes(Limits(memory_low=5, memory_min=5), host)
+
+    assert "MemoryLow= of at least" in plan.unsupported[0].reason
+    assert [item.key for item in plan.unsupported] == ["memory_low"]
+    assert "memory.low" in {write.file for write in plan.writes}
+
+
 def test_changes_are_the_files_of_controllers_in_which_something_changed():
     before = cgroup_writes(Limits(memory_max=MIB, tasks_max=5), FULL)
     after = cgroup_writes(Limits(memory_max=2 * MIB, tasks_max=5), FULL)

@@ -1,6 +1,6 @@
 """Limits with controllers, on a machine with unified cgroup v2: run by pytest inside a guest.
 
-In a unit with Delegate=yes, root's or a user's:  pytest tests/vm/guest_limits.py
+In a unit with Delegate=yes and MemoryLow=64M, root's or a user's:  pytest tests/vm/guest_limits.py
 Every limit is met by a process that would go on without it, which a control run shows.
 """
 
@@ -24,7 +24,6 @@ from limits.cgroups.writes import cgroup_writes, io_paths
 from limits.directives import Limits
 from tests.support.cgroups import APP, tree_over
 from tests.support.forked import run_forked
-from tests.support.wait import wait_until
 
 MIB = 2**20
 WORKLOAD = f"{APP}/workload"
@@ -135,7 +134,6 @@ def test_everything_can_be_limited_here(tree):
             memory_max=64 * MIB,
             memory_high=60 * MIB,
             memory_low=MIB,
-            memory_min=MIB,
             memory_oom_group=True,
             cpu_quota=0.5,
             cpu_burst=0.01,
@@ -163,6 +161,23 @@ def test_everything_can_be_limited_here(tree):
     assert (folder / "cpuset.cpus").read_text() == "\n"
     assert (folder / "io.max").read_text() == ""
     assert (folder / "pids.max").read_text() == "max\n"
+
+
+@needs_root
+def test_promised_memory_is_promised_all_the_way_up(tree):
+    """The unit has MemoryLow=, but no MemoryMin=."""
+    limits = Limits(memory_low=8 * MIB, memory_min=MIB)
+    plan = cgroup_writes(limits, tree.host())
+
+    assert [item.key for item in plan.unsupported] == ["memory_min"]
+    assert tree.create(APP, plan.writes) == []
+
+    def promised():
+        return Path(tree.root, "tenants", "memory.low").read_text()
+
+    assert promised() == f"{8 * MIB}\n"
+    assert tree.remove(APP)
+    assert promised() == "0\n"
 
 
 @needs_root
@@ -282,8 +297,11 @@ def quota_disk(tmp_path):
     subprocess.run(["umount", folder], check=True)
 
 
-def as_tenant(function):
+def as_tenant(folder, function):
+    """Return what the function returns or raises, called by a tenant inside the folder."""
+
     def run():
+        os.chdir(folder)  # pytest's folders above it are closed to others
         os.setgroups([])
         os.setresgid(TENANT, TENANT, TENANT)
         os.setresuid(TENANT, TENANT, TENANT)
@@ -298,14 +316,14 @@ def as_tenant(function):
 @needs_root
 def test_disk_quota_ends_a_tenants_writing(quota_disk):
     def fill():
-        (quota_disk / "big").write_bytes(bytes(4 * MIB))
+        Path("big").write_bytes(bytes(4 * MIB))
         return "written"
 
-    assert as_tenant(fill) == "written"
+    assert as_tenant(quota_disk, fill) == "written"
     quota.set_quota(str(quota_disk), TENANT, 2 * MIB, None)
 
     (quota_disk / "big").unlink()
-    assert as_tenant(fill) == "EDQUOT"
+    assert as_tenant(quota_disk, fill) == "EDQUOT"
     found = quota.get_quota(str(quota_disk), TENANT)
     assert found.bytes_max == 2 * MIB
     assert 0 < found.used_bytes <= 2 * MIB
@@ -316,14 +334,14 @@ def test_disk_quota_ends_a_tenants_writing(quota_disk):
 def test_inode_quota_ends_a_tenants_making_of_files(quota_disk):
     def make_many():
         for number in range(20):
-            (quota_disk / str(number)).touch()
+            Path(str(number)).touch()
         return "made"
 
     quota.set_quota(str(quota_disk), TENANT, None, 5)
 
-    assert as_tenant(make_many) == "EDQUOT"
+    assert as_tenant(quota_disk, make_many) == "EDQUOT"
     assert quota.get_quota(str(quota_disk), TENANT).used_inodes == 5
 
     quota.set_quota(str(quota_disk), TENANT, None, quota.INFINITY)
-    assert as_tenant(make_many) == "made"
-    assert wait_until(lambda: quota.get_quota(str(quota_disk), TENANT).inodes_max is None)
+    assert as_tenant(quota_disk, make_many) == "made"
+    assert quota.get_quota(str(quota_disk), TENANT).inodes_max is None
