@@ -220,9 +220,7 @@ def _arranged(mounts: list[AnyMount], base: str) -> tuple[AnyMount, ...]:
             continue  # already out of reach
         if isinstance(around, Hide):
             # The way to what is shown below it must be open.
-            opened = _empty(around.path, around.key, mode=0o755)
-            opened = msgspec.structs.replace(opened, optional=around.optional, below=around.below)
-            made[made.index(around)] = around = opened
+            made[made.index(around)] = around = _opened(around, made)
         if isinstance(around, Cover | Scratch) and not isinstance(mount, Restrict | Hide):
             mount = msgspec.structs.replace(mount, below=around.path)
         if any(is_below(mount.path, folder) for folder in no_exec):
@@ -233,6 +231,15 @@ def _arranged(mounts: list[AnyMount], base: str) -> tuple[AnyMount, ...]:
         *made,
         *(Seal(path=mount.path, key=mount.key, optional=mount.optional) for mount in seals),
     )
+
+
+def _opened(hide: Hide, made: list[AnyMount]) -> Cover:
+    """Return an empty place instead of a hidden one, made where something hides even that."""
+    opened = _empty(hide.path, hide.key, mode=0o755)
+    outer = _around(hide, made)
+    if isinstance(outer, Cover | Scratch):
+        return msgspec.structs.replace(opened, below=outer.path)
+    return msgspec.structs.replace(opened, optional=hide.optional)
 
 
 def _without_covered(mounts: list[AnyMount]) -> Iterator[AnyMount]:

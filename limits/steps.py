@@ -80,6 +80,18 @@ class SetOomScore(Step):
         return f"write {self.value} to /proc/self/oom_score_adj"
 
     def execute(self) -> None:
+        try:
+            self._write()
+        except PermissionError:
+            # A child of a master is not dumpable until it execs, and then even its own
+            # /proc entries are root's.
+            prctl.set_dumpable(1)
+            try:
+                self._write()
+            finally:
+                prctl.set_dumpable(0)
+
+    def _write(self) -> None:
         Path("/proc/self/oom_score_adj").write_text(str(self.value), encoding="ascii")
 
 

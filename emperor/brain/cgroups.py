@@ -4,6 +4,7 @@ What is written is decided in `limits.cgroups.writes`. Where no tree is ours not
 made, and every limit that would need one is said to be unsupported, with the reason.
 """
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping
 
@@ -23,6 +24,7 @@ from vassal.messages import CGROUP_FILES
 Problem = Callable[[str, str], None]
 """(what was tried, why it failed)"""
 
+DEFAULT_RUNTIME_DIR = "/run/emperor"
 EVERYWHERE = ("0.0.0.0/0", "::/0")
 
 
@@ -34,13 +36,16 @@ class Cgroups:
     """All vassals' cgroups. `slices` are the budgets of customers; `problem` is told of
     what could not be done to the tree itself."""
 
-    def __init__(self, pids: list[int], slices: Mapping[str, Limits], problem: Problem) -> None:
+    def __init__(
+        self, pids: list[int], slices: Mapping[str, Limits], runtime_dir: str, problem: Problem
+    ) -> None:
         self._slices = slices
         self._problem = problem
         self._paths: dict[str, str] = {}
         self._leaving: set[str] = set()
         self._failed: dict[str, tuple[str, ...]] = {}
-        self._tree, self._facts = None, probe_cgroups(pids)
+        name = _tree_name(runtime_dir)
+        self._tree, self._facts = None, probe_cgroups(pids, private_name=name)
         self._watch: CgroupWatch | None = None
         try:
             self._tree = claim(self._facts, pids)
@@ -225,6 +230,13 @@ class Cgroups:
         self._tree.dissolve()
         if self._watch is not None:
             self._watch.close()
+
+
+def _tree_name(runtime_dir: str) -> str:
+    """Return the name of our tree where nobody manages cgroups: each emperor has its own."""
+    if runtime_dir == DEFAULT_RUNTIME_DIR:
+        return "emperord"
+    return f"emperord-{hashlib.sha256(runtime_dir.encode()).hexdigest()[:12]}"
 
 
 def _path(spec: Spec) -> str:

@@ -10,9 +10,11 @@ from limits.cgroups import counters
 from limits.cgroups.writes import CgroupPlan
 from limits.facts import HostFacts
 from limits.layout import Layout, plans
+from limits.rlimits import INFINITY
 
 REASON_CHARS_MAX = 500
 
+_NOTHING: tuple[object, ...] = (None, (), {}, False, (INFINITY, INFINITY))
 _ALWAYS = {
     "user": "the user it runs as",
     "new_session": "a session of its own",
@@ -49,8 +51,7 @@ def applied(
             reason=reasons.get(key.name, ""),
         )
         for key in FIELD_KEYS
-        if value_of(spec.settings, key.name) not in (None, (), {}, False)
-        or key.name in spec.settings.written
+        if value_of(spec.settings, key.name) not in _NOTHING or key.name in spec.settings.written
     ]
     for key, what in _ALWAYS.items():
         value = spec.identity.user if key == "user" else what

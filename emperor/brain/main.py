@@ -139,7 +139,10 @@ class Brain:
         )
         facts = probe(can_pid_namespace=can_fork_in_new_pid_namespace())
         self._cgroups = Cgroups(
-            [os.getppid(), os.getpid()], settings.customers, self._on_cgroup_problem
+            [os.getppid(), os.getpid()],
+            settings.customers,
+            settings.runtime_dir,
+            self._on_cgroup_problem,
         )
         self._fleet = Fleet(
             self._link.send,

@@ -392,3 +392,13 @@ def test_system_bus_is_hidden_unless_somebody_binds_it_again():
 
     assert [type(mount) for mount in at(mounts_of(Sandbox()), bus)] == [Hide]
     assert [type(mount) for mount in at(mounts_of(Sandbox(bind_paths=(bind,))), bus)] == [Show]
+
+
+def test_hidden_place_below_an_empty_one_is_made_for_what_is_shown_below_it():
+    home = ("/tmp/one/run/log/blog", True)
+    made = private_root(Sandbox(), subject(home, hidden=("/tmp/one/run",)))
+    cover = next(mount for mount in made.mounts if mount.path == "/tmp/one/run")
+    assert isinstance(cover, Cover)
+    assert (cover.below, cover.optional) == ("/tmp", False)
+    shown = next(mount for mount in made.mounts if mount.path == "/tmp/one/run/log/blog")
+    assert shown.below == "/tmp/one/run"
