@@ -2,7 +2,9 @@
 
 import pytest
 
-from emperor.config.check import check_files
+from emperor.cli.main import main
+from emperor.config.check import check_files, read_emperor
+from emperor.config.settings import EmperorSettings
 
 GOOD = 'app = "a:b"\nlisten = "http+unix:///run/{}.sock"\n'
 
@@ -61,3 +63,38 @@ def test_two_files_cannot_have_one_address_host_or_name(folder):
 def test_emperors_own_file_is_checked_as_such(folder):
     (folder / "emperor.toml").write_text('directories = ["v"]\nwatc = "poll"\n')
     assert lines("emperor.toml") == ["emperor.toml:2: watc: unknown key; did you mean watch?"]
+
+
+POLICY = """
+[plan.small]
+workers = 2
+[plan.small.limits]
+memory_max = "256M"
+[owner.blog]
+plan = "small"
+"""
+
+
+def test_files_are_judged_as_if_the_named_account_owned_them(folder):
+    (folder / "emperor.toml").write_text(POLICY)
+    (folder / "a.toml").write_text(GOOD.format("a") + "workers = 3\n")
+    emperor = read_emperor("emperor.toml")
+    assert isinstance(emperor, EmperorSettings)
+    as_blog = [str(problem) for problem in check_files(["a.toml"], emperor, "blog")]
+    assert as_blog == ['a.toml:3: workers: 3 is more than plan "small" grants, 2; write at most 2']
+    for owner in ("other", "root", None):
+        assert check_files(["a.toml"], emperor, owner) == []
+
+
+def test_command_reads_the_policy_first(folder, capsys):
+    (folder / "emperor.toml").write_text(POLICY + "[plan.small.sandbox]\nuser = 1\n")
+    (folder / "a.toml").write_text(GOOD.format("a") + "workers = 3\n")
+    assert main(["check", "--config", "emperor.toml", "a.toml"]) == 1
+    assert capsys.readouterr().err == (
+        "emperor.toml:9: plan.small.sandbox.user: the user is not a part of the sandbox; "
+        "write user at the top of the file\n"
+    )
+    (folder / "emperor.toml").write_text(POLICY)
+    assert main(["check", "--config", "emperor.toml", "--owner", "blog", "a.toml"]) == 1
+    assert "write at most 2" in capsys.readouterr().err
+    assert main(["check", "--config", "emperor.toml", "--owner", "root", "a.toml"]) == 0

@@ -6,11 +6,14 @@ from hypothesis import strategies as st
 
 from emperor.config.document import Document
 from emperor.config.emperor_file import Places, load_emperor
+from emperor.config.emperor_tables import read_tables
 from emperor.config.keys import VASSAL_KEYS
+from emperor.config.parser_protocol import Request, decode_answer, encode_answer
 from emperor.config.problems import ConfigError
-from emperor.config.settings import EmperorSettings, VassalSettings
+from emperor.config.settings import EmperorSettings, Machine, Owner, VassalSettings
 from emperor.config.vassal_file import load_vassal, settle, written
 
+MACHINE = Machine(memory_bytes=2**33, tasks_max=9999, cpus=4)
 PLACES = Places("/run/emperor", "/var/log/emperor")
 SCALARS = st.one_of(
     st.text(max_size=20),
@@ -19,7 +22,18 @@ SCALARS = st.one_of(
     st.booleans(),
     st.datetimes(),
     st.sampled_from(
-        ["http://:80", "http+unix:///run/a", "a:b", "a:f(1)", "1h", "5M", "660", "1:2", "infinity"]
+        ["50%", "0-3", "/srv", "/a:/b", "@hosting", "~x", "any", "10.0.0.1", "auto", "none"]
+        + [
+            "http://:80",
+            "http+unix:///run/a",
+            "a:b",
+            "a:f(1)",
+            "1h",
+            "5M",
+            "660",
+            "1:2",
+            "infinity",
+        ]
     ),
 )
 VALUES = st.recursive(
@@ -54,6 +68,28 @@ def test_any_text_is_settings_or_problems(text):
 def test_any_text_that_looks_like_a_file_is_settings_or_problems(text):
     good(load_vassal("a", text, "a.toml", "/v", EmperorSettings()))
     good(load_emperor(text, "emperor.toml", "/e", PLACES))
+
+
+@settings(deadline=None, max_examples=60)
+@given(TABLES, TABLES, TABLES)
+def test_any_values_of_a_tenant_are_settings_or_problems(own, plan, owner):
+    tables = {"plan": {"p": plan}, "owner": {"o": owner, "*": plan}, "customer": {"c": owner}}
+    read, problems = read_tables(Document("emperor.toml", tables), "p", MACHINE)
+    for problem in problems:
+        assert str(problem).isprintable()
+        assert len(str(problem)) < 1500
+    emperor = EmperorSettings(
+        plans=read.plans, owners=read.owners, customers=read.customers, machine=MACHINE
+    )
+    base = {"app": "a:b", "listen": ["http+unix:///run/a"], **own}
+    for name in ("o", "x"):
+        who = Owner(name=name, tenant=True)
+        result = settle("a", Document("a.toml", base), "/v", emperor, who)
+        if good(result):
+            request = Request(
+                name="a", text="", file="a.toml", folder="/v", emperor=emperor, owner=who
+            )
+            assert decode_answer(encode_answer(result), request) == result
 
 
 @settings(deadline=None, max_examples=300)

@@ -1,0 +1,80 @@
+"""Plans and owner policy in a running emperor: what a tenant's file may not have."""
+
+import pytest
+
+from tests.integration.test_tenants import drop_as
+from tests.support.emperor import Emperor, get
+from tests.support.need import need_root
+from tests.support.wait import wait_until
+
+POLICY = """
+[plan.small]
+workers = 2
+[plan.small.limits]
+memory_max = "256M"
+[owner.games]
+plan = "small"
+customer = "acme"
+max_vassals = 1
+"""
+
+
+@pytest.fixture(autouse=True)
+def emperor_with_a_plan(emperor: Emperor) -> None:
+    need_root()
+    emperor.app("hello")
+    emperor.config_file = emperor.base / "emperor.toml"
+    emperor.config_file.write_text(POLICY)
+    emperor.start()
+
+
+def refused(emperor: Emperor, name: str, words: str) -> bool:
+    failure = emperor.vassal(name).get("last_failure")
+    return failure is not None and words in failure["message"]
+
+
+def test_tenant_that_asks_for_more_than_its_plan_is_refused_and_the_old_version_runs(
+    emperor: Emperor,
+) -> None:
+    port = drop_as(emperor, "games", "blog")
+    status = emperor.wait_state("blog", "ready")
+    assert len(status["workers"]) == 2
+    assert {"limits.memory_max", "limits.slice"} <= {item["key"] for item in status["unsupported"]}
+    drop_as(emperor, "games", "blog", port=port, workers=3)
+    wait_until(
+        lambda: refused(
+            emperor,
+            "blog",
+            'blog.toml:4: workers: 3 is more than plan "small" grants, 2; write at most 2',
+        ),
+        10.0,
+        "the file is refused",
+    )
+    assert get(port)[0] == 200
+    assert len(emperor.vassal("blog")["workers"]) == 2
+
+
+def test_owner_with_as_many_vassals_as_it_may_have_gets_no_other(emperor: Emperor) -> None:
+    drop_as(emperor, "games", "blog")
+    emperor.wait_state("blog", "ready")
+    drop_as(emperor, "games", "shop")
+    wait_until(
+        lambda: refused(emperor, "shop", '"games" has 1 vassals, and may have 1'),
+        10.0,
+        "the second is refused",
+    )
+
+
+def test_second_customer_of_a_uid_is_refused(emperor: Emperor) -> None:
+    drop_as(emperor, "games", "blog")
+    emperor.wait_state("blog", "ready")
+    emperor.drop("shop", text='[limits]\nslice = "beta"\n', user="games")
+    wait_until(
+        lambda: refused(emperor, "shop", 'is customer "acme"\'s by blog'), 10.0, "it is refused"
+    )
+
+
+def test_roots_file_may_exceed_the_plan_of_the_account_it_names(emperor: Emperor) -> None:
+    emperor.drop("blog", user="games", workers=3)
+    status = emperor.wait_state("blog", "ready")
+    assert len(status["workers"]) == 3
