@@ -16,7 +16,7 @@ from limits.landlock import ABI_MIN
 from limits.landlock_rules import landlock_rules
 from limits.plan import plan
 from limits.seccomp.compile import compile_filter
-from tests.support.confined import UID, Place, confinement, run_confined, subject, touch
+from tests.support.born import UID, Place, confinement, run_confined, subject, touch
 from tests.support.forked import run_forked
 from tests.support.need import need, need_root
 
