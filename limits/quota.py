@@ -7,6 +7,7 @@ that there is no time of grace.
 import ctypes
 import errno
 import os
+import sys
 from pathlib import Path
 
 import msgspec
@@ -19,11 +20,16 @@ _NUMBERS = {"x86_64": 179, "aarch64": 60, "riscv64": 60, "loongarch64": 60, "arm
 
 _GET = 0x800007
 _SET = 0x800008
+_STATE = 0x5805  # Q_XGETQSTAT of linux/dqblk_xfs.h, which answers for ext4 too
 _USER = 0
 
 _BLOCK = 1024  # QIF_DQBLKSIZE: the unit of the limits; what is used counts in bytes
 _LIMIT_BLOCKS = 1
 _LIMIT_INODES = 4
+
+_STATE_SIZE = 128  # struct fs_quota_stat is 80 bytes
+_FLAGS_AT = 2
+_ENFORCED = 2  # FS_QUOTA_UDQ_ENFD
 
 
 class QuotaUnavailable(Exception):
@@ -76,7 +82,8 @@ def set_quota(path: str, uid: int, bytes_max: int | None, inodes_max: int | None
     """Limit the uid on the file system that `path` is on; None = leave as is, INFINITY = no limit.
 
     Less than is used already is legal: nothing more can be written then. Raises
-    QuotaUnavailable, and ValueError for uid 0, which no quota binds, or a limit of 0.
+    QuotaUnavailable, also where the kernel would count and not enforce, and ValueError for
+    uid 0, which no quota binds, or a limit of 0.
     """
     if uid == 0:
         raise ValueError("root is not bound by quotas")
@@ -90,6 +97,11 @@ def set_quota(path: str, uid: int, bytes_max: int | None, inodes_max: int | None
     if not block.valid:
         return
     try:
+        if not _is_enforced(path):
+            raise QuotaUnavailable(
+                f"{path}: user quotas are counted, but not enforced; mount its file system "
+                "with usrquota (ext4) or uquota (xfs)"
+            )
         _quotactl(path, _SET, uid, block)
     except OSError as error:
         raise _unavailable(path, error) from error
@@ -104,7 +116,22 @@ def _limit(key: str, value: int, unit: int) -> int:
     return -(-value // unit)
 
 
-def _quotactl(path: str, command: int, uid: int, block: _Dqblk) -> None:
+def _is_enforced(path: str) -> bool:
+    """ext4 with the quota feature, mounted without usrquota, takes limits and ignores them."""
+    state = ctypes.create_string_buffer(_STATE_SIZE)
+    try:
+        _quotactl(path, _STATE, 0, state)
+    except OSError as error:
+        if error.errno == errno.ENOSYS:
+            return True  # quotas are off: the call that sets them says how
+        raise
+    return bool(int.from_bytes(state.raw[_FLAGS_AT : _FLAGS_AT + 2], sys.byteorder) & _ENFORCED)
+
+
+_Answer = _Dqblk | ctypes.Array[ctypes.c_char]
+
+
+def _quotactl(path: str, command: int, uid: int, block: _Answer) -> None:
     number = command << 8 | _USER
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -120,7 +147,7 @@ def _quotactl(path: str, command: int, uid: int, block: _Dqblk) -> None:
     _quotactl_by_device(path, device, number, uid, block)
 
 
-def _quotactl_by_device(path: str, device: int, number: int, uid: int, block: _Dqblk) -> None:
+def _quotactl_by_device(path: str, device: int, number: int, uid: int, block: _Answer) -> None:
     """Before Linux 5.14 the file system is named by its block device."""
     machine = os.uname().machine
     if os.major(device) == 0 or machine not in _NUMBERS:
@@ -158,7 +185,7 @@ def _unavailable(path: str, error: OSError) -> QuotaUnavailable:
         how = (
             "mount it with uquota" if kind == "xfs" else "tune2fs -O quota, or mount with usrquota"
         )
-        return QuotaUnavailable(f"{where}: user quotas are off ({name}); to have them: {how}")
+        return QuotaUnavailable(f"{where}: user quotas are off ({name}); mount it with {how}")
     if error.errno in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTBLK, errno.EINVAL):
         return QuotaUnavailable(
             f"{where}: this file system or kernel has no user quotas ({name}); "

@@ -10,6 +10,7 @@ from limits.quota import INFINITY, Quota, QuotaUnavailable, get_quota, set_quota
 def calls(monkeypatch):
     """Record calls instead of making them."""
     made = []
+    monkeypatch.setattr(quota, "_is_enforced", lambda path: True)
     monkeypatch.setattr(
         quota,
         "_quotactl",
@@ -75,3 +76,11 @@ def test_user_without_files_on_xfs_has_an_empty_quota(monkeypatch):
     monkeypatch.setattr(quota, "_quotactl", unknown)
 
     assert get_quota("/", 1000) == Quota()
+
+
+def test_limit_that_the_kernel_would_ignore_is_refused(calls, monkeypatch):
+    monkeypatch.setattr(quota, "_is_enforced", lambda path: False)
+
+    with pytest.raises(QuotaUnavailable, match="counted, but not enforced; mount"):
+        set_quota("/srv", 1000, 1, 1)
+    assert calls == []

@@ -292,6 +292,11 @@ def quota_disk(tmp_path):
         file.truncate(32 * MIB)
     subprocess.run(["mke2fs", "-q", "-t", "ext4", "-O", "quota", image], check=True)
     subprocess.run(["mount", "-o", "loop", image, folder], check=True)
+    # The feature alone counts.
+    with pytest.raises(quota.QuotaUnavailable, match="not enforced"):
+        quota.set_quota(str(folder), TENANT, MIB, None)
+    subprocess.run(["umount", folder], check=True)
+    subprocess.run(["mount", "-o", "loop,usrquota", image, folder], check=True)
     folder.chmod(0o777)
     yield folder
     subprocess.run(["umount", folder], check=True)
