@@ -28,7 +28,16 @@ from emperor.core.reconcile import (
     StopVassal,
     SucceedVassal,
 )
-from emperor.core.registry import RUNNING, Fact, Successor, Vassal, advance, fail, without_retired
+from emperor.core.registry import (
+    RUNNING,
+    Fact,
+    Retiring,
+    Successor,
+    Vassal,
+    advance,
+    fail,
+    without_retired,
+)
 from emperor.status import VassalState
 from limits.facts import HostFacts
 from vassal import packets
@@ -45,6 +54,8 @@ from vassal.messages import (
 
 START_GRACE_S = 10.0
 STOP_GRACE_S = 5.0
+DROPPED_STOP_S = 5.0
+"""How long a second master that is given up may take to finish what it has accepted."""
 
 
 class Deeds:
@@ -149,7 +160,7 @@ class Deeds:
         wish = self._roll.wishes[vassal.name]
         desired, spec = wish.desired(), wish.spec
         assert spec is not None  # decide() builds nothing without a fingerprint
-        self._drop_successor(vassal)
+        vassal = self._drop_successor(vassal)
         token = uuid.uuid4().hex
         self._roll.name_token(token, vassal.name)
         successor = Successor(
@@ -176,12 +187,19 @@ class Deeds:
 
     def give_up_successor(self, vassal: Vassal, failure: Failure) -> None:
         """The second master did not come to serve: end it; the first one serves on."""
-        self._drop_successor(vassal)
-        self._roll.reload_failed(msgspec.structs.replace(vassal, successor=None), failure)
+        self._roll.reload_failed(self._drop_successor(vassal), failure)
 
-    def _drop_successor(self, vassal: Vassal) -> None:
-        if vassal.successor is not None:
-            self._to_spawner(KillMaster(token=vassal.successor.token), [])
+    def _drop_successor(self, vassal: Vassal) -> Vassal:
+        """Ask a second master to go, and return the record without it.
+
+        Its first worker may have accepted already: it finishes what it has.
+        """
+        if vassal.successor is None:
+            return vassal
+        token = vassal.successor.token
+        self._masters.send(token, Stop(timeout_s=DROPPED_STOP_S))
+        leaving = Retiring(token=token, deadline=time.monotonic() + DROPPED_STOP_S + STOP_GRACE_S)
+        return msgspec.structs.replace(vassal, successor=None, retiring=(*vassal.retiring, leaving))
 
     def retire(self, token: str, vassal: Vassal) -> float:
         """Ask a master that was replaced to finish; return when patience with it ends."""
@@ -253,9 +271,11 @@ class Deeds:
 
     def _stop(self, vassal: Vassal, why: str, now: float) -> None:
         timeout_s = self._stop_timeout_s(vassal.name)
-        self._drop_successor(vassal)
         self._roll.vassals[vassal.name] = advance(
-            vassal, Fact.STOP_BEGAN, now, deadline=now + timeout_s + STOP_GRACE_S, successor=None
+            self._drop_successor(vassal),
+            Fact.STOP_BEGAN,
+            now,
+            deadline=now + timeout_s + STOP_GRACE_S,
         )
         self._masters.send(vassal.token, Stop(timeout_s=timeout_s))
         self._roll.publish("info", "vassal_stopping", vassal.name, {"reason": why})

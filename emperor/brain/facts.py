@@ -100,6 +100,8 @@ class Facts:
             self._roll.lose(vassal, failure, token=None)
         elif (vassal := self._roll.by_successor(token)) is not None:
             self._deeds.give_up_successor(vassal, failure)
+        if (vassal := self._roll.by_retiring(token)) is not None:
+            self._roll.set(without_retired(vassal, token))
 
     def _adopt(self, held: HeldMaster, channel: socket.socket) -> None:
         """A master that outlived an earlier emperor: ask it what it is."""
@@ -162,10 +164,8 @@ class Facts:
     def _on_master_exited(self, message: MasterExited) -> None:
         vassal = self._roll.by_token(message.token)
         succeeding = self._roll.by_successor(message.token)
-        retired = self._roll.by_retiring(message.token)
         self._masters.drop(message.token)
         self._adopting.discard(message.token)
-        self._roll.forget_token(message.token)
         if succeeding is not None:
             failure = Failure(
                 kind="crash",
@@ -174,8 +174,9 @@ class Facts:
                 signal=message.signal,
             )
             self._deeds.give_up_successor(succeeding, failure)
-        if retired is not None:
+        if (retired := self._roll.by_retiring(message.token)) is not None:
             self._roll.set(without_retired(retired, message.token))
+        self._roll.forget_token(message.token)
         if vassal is None:
             return
         if vassal.successor is None and not vassal.retiring:
