@@ -57,6 +57,11 @@ def pidfd_getfd(pidfd: int, fd: int) -> int:
     return _syscall(_SYS_PIDFD_GETFD, pidfd, fd, 0)
 
 
+def call(number: int, *arguments: int) -> int:
+    """Make a system call by its number on this machine, with up to six integers or addresses."""
+    return _syscall(number, *arguments)
+
+
 # python-prctl refuses capabilities and securebits that are younger than its headers:
 # on a newer kernel they would stay with the tenant. So these three go past it.
 
