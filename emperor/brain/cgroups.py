@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from emperor.brain.birth import Spec
 from limits.cgroups import counters
 from limits.cgroups.facts import probe_cgroups
-from limits.cgroups.names import app_path, customer_path
+from limits.cgroups.names import SUPERVISOR, app_path, customer_path
 from limits.cgroups.tree import NotDelegated, claim
 from limits.cgroups.watch import MEMORY, PIDS, CgroupWatch
 from limits.cgroups.writes import CgroupHost, CgroupPlan, cgroup_writes, io_paths
 from limits.directives import Limits, Sandbox
 from limits.egress import programs
-from limits.egress_hooks import EgressUnavailable, attach_egress, detach_egress
+from limits.egress_hooks import EgressUnavailable, attach_egress, detach_egress, keep_listeners
 from limits.quota import QuotaUnavailable, set_quota
 from vassal.messages import CGROUP_FILES
 
@@ -41,17 +41,23 @@ class Cgroups:
     ) -> None:
         self._slices = slices
         self._problem = problem
-        self._paths: dict[str, str] = {}
+        self._paths: dict[str, str] = {}  # of vassals
+        self._of_masters: dict[str, str] = {}  # by their tokens
         self._leaving: set[str] = set()
         self._failed: dict[str, tuple[str, ...]] = {}
         name = _tree_name(runtime_dir)
         self._tree, self._facts = None, probe_cgroups(pids, private_name=name)
         self._watch: CgroupWatch | None = None
+        self._no_egress = ""
         try:
             self._tree = claim(self._facts, pids)
             self._watch = CgroupWatch(self._tree.root)
+            # Before any listener is bound: a tenant must not connect anywhere by one of ours.
+            keep_listeners(self._tree.directory(SUPERVISOR))
         except NotDelegated:
             pass
+        except EgressUnavailable as error:
+            self._no_egress = str(error)
         except OSError as error:
             problem("cgroup", f"{error.filename or self._facts.root}: {error.strerror}")
         self.advice = "" if self._tree else self._facts.advice()
@@ -77,14 +83,28 @@ class Cgroups:
 
     # ── what is done ─────────────────────────────────────────────────────────────────
 
-    def prepare(self, spec: Spec) -> tuple[tuple[str, ...], list[int]]:
-        """Make a vassal's cgroups with their limits; return the names and descriptors of the
-        files that its master is given. The descriptors are the caller's. Raises CgroupError.
+    def prepare(self, spec: Spec, token: str) -> tuple[tuple[str, ...], list[int]]:
+        """Make a vassal's cgroups with their limits for the master `token`.
+
+        Returns the names and descriptors of the files that the master is given. The
+        descriptors are the caller's. Raises CgroupError.
         """
         try:
-            return self._prepare(spec)
+            found = self._prepare(spec)
         except OSError as error:
             raise CgroupError(f"cgroup {error.filename}: {error.strerror}") from error
+        self._of_masters[token] = self._paths.get(spec.settings.name, "")
+        return found
+
+    def path_of(self, token: str) -> str:
+        """Return the cgroup of a master, "" = it has none."""
+        return self._of_masters.get(token, "")
+
+    def adopt(self, vassal: str, token: str, path: str) -> None:
+        """A master that outlived an earlier emperor is in the cgroup at `path`."""
+        if self._tree is not None and path in self._tree.apps():
+            self._of_masters[token] = path
+            self._paths.setdefault(vassal, path)
 
     def _prepare(self, spec: Spec) -> tuple[tuple[str, ...], list[int]]:
         if self._tree is None:
@@ -92,7 +112,10 @@ class Cgroups:
             return (), []
         name, path = spec.settings.name, _path(spec)
         self._leaving.discard(path)
+        before = self._paths.get(name)
         self._paths[name] = path
+        if before not in (None, path) and before not in self._of_masters.values():
+            self._leaving.add(before or "")
         failed = self._tree.create_customer(
             customer_path(spec.subject.customer), self._slice_plan(spec.subject.customer).writes
         )
@@ -106,8 +129,15 @@ class Cgroups:
         return self._open(path)
 
     def change(self, spec: Spec) -> None:
-        """Put what runs under the limits of `spec`; what fails is unsupported from now on."""
-        for fd in self.prepare(spec)[1]:
+        """Put what runs under the limits of `spec`; what fails is unsupported from now on.
+
+        Raises CgroupError.
+        """
+        try:
+            fds = self._prepare(spec)[1]
+        except OSError as error:
+            raise CgroupError(f"cgroup {error.filename}: {error.strerror}") from error
+        for fd in fds:
             os.close(fd)
 
     def _slice_plan(self, customer: str) -> CgroupPlan:
@@ -137,9 +167,10 @@ class Cgroups:
             else:
                 attach_egress(directory, programs(sandbox.ip_address_allow, deny))
         except EgressUnavailable as error:
-            key = "network" if sandbox.network == "egress-filter" else "ip_address_deny"
-            return [f"{key}: {error}"]
-        return []
+            if sandbox.network == "egress-filter":
+                raise CgroupError(f"network = egress-filter: {error}") from error
+            return [f"ip_address_deny: {error}"]
+        return [f"ip_address_deny: {self._no_egress}"] if self._no_egress else []
 
     def _set_quota(self, spec: Spec, problems: list[str]) -> None:
         limits = spec.settings.limits
@@ -184,17 +215,24 @@ class Cgroups:
 
     # ── going ────────────────────────────────────────────────────────────────────────
 
-    def kill(self, name: str) -> None:
-        """Kill whatever a vassal left behind when its master was gone."""
-        path = self._paths.get(name)
-        if self._tree is not None and path:
-            self._tree.kill(path)
+    def released(self, token: str) -> None:
+        """A master was reaped: kill what it left behind, if no other one lives there.
+
+        A daemon that its tenant hid from it ends here too.
+        """
+        path = self._of_masters.pop(token, "")
+        if self._tree is None or not path or path in self._of_masters.values():
+            return
+        self._tree.kill(path)
+        if path not in self._paths.values():
+            self._leaving.add(path)
+            self.sweep()
 
     def forget(self, name: str) -> None:
         """The vassal's file is gone: remove its cgroups as soon as they are empty."""
         path = self._paths.pop(name, None)
         self._failed.pop(name, None)
-        if self._tree is not None and path:
+        if self._tree is not None and path and path not in self._of_masters.values():
             self._tree.kill(path)
             self._leaving.add(path)
             self.sweep()
@@ -213,7 +251,8 @@ class Cgroups:
         """Kill and remove what an earlier emperor left of vassals that are gone."""
         if self._tree is None:
             return
-        for path in self._tree.orphans({_path(spec) for spec in specs}):
+        wanted = {*map(_path, specs), *self._of_masters.values()}
+        for path in self._tree.orphans(wanted):
             self._problem("cgroup", f"{path} belongs to no vassal: removed")
             self._tree.kill(path)
             self._leaving.add(path)

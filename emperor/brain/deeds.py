@@ -136,11 +136,12 @@ class Deeds:
         Raises ListenError and CgroupError.
         """
         self._listeners.prepare(spec.settings, spec.identity)
-        names, fds = self._cgroups.prepare(spec)
+        names, fds = self._cgroups.prepare(spec, token)
         memo = {
             "birth": desired.birth,
             "restart": desired.restart_serial,
             "path": spec.path,
+            "cgroup": self._cgroups.path_of(token),
         }
         self._to_spawner(
             SpawnMaster(

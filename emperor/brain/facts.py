@@ -129,6 +129,7 @@ class Facts:
                 deadline=now + START_GRACE_S,
                 last_failure=known.last_failure,
             )
+        self._cgroups.adopt(held.vassal, held.token, _in_memo(held.memo, "cgroup"))
         self._roll.name_token(held.token, held.vassal)
         self._adopting.add(held.token)
         self._masters.connect(held.token, channel)
@@ -165,6 +166,7 @@ class Facts:
         vassal = self._roll.by_token(message.token)
         succeeding = self._roll.by_successor(message.token)
         self._masters.drop(message.token)
+        self._cgroups.released(message.token)
         self._adopting.discard(message.token)
         if succeeding is not None:
             failure = Failure(
@@ -179,9 +181,6 @@ class Facts:
         self._roll.forget_token(message.token)
         if vassal is None:
             return
-        if vassal.successor is None and not vassal.retiring:
-            # Nobody is left who belongs there: what a daemon of the tenant's hides in ends.
-            self._cgroups.kill(vassal.name)
         if vassal.state in RUNNING:
             self._roll.publish(
                 "error",
