@@ -16,6 +16,10 @@ if [ "$(id -u)" = 0 ] && ! setpriv --reuid nobody --clear-groups test -r "$examp
     examples=$temporary/examples
 fi
 
+# What Python compiles beside the applications goes with the rest, if it was not there before.
+compiled=$examples/apps/__pycache__
+[ -e "$compiled" ] || trap 'rm -rf "$temporary" "$compiled"' EXIT
+
 cat <<BANNER
 Serving $examples. Try, from another terminal:
 
