@@ -8,6 +8,7 @@ import asyncio
 import os
 import random
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.client import wait_for_answer
@@ -22,11 +23,11 @@ EARLY_S = -0.005
 
 def run(quick: bool) -> list[Row]:
     kills = 10 if quick else 50
-    lateness: dict[str, list[float]] = {}
-    for kind in (Ours, Uwsgi, Gunicorn):
-        with kind() as server:
-            server.start()
-            lateness[server.name] = _kill(server, kills)
+    with ExitStack() as stack:
+        servers: list[Server] = [stack.enter_context(kind()) for kind in (Ours, Uwsgi, Gunicorn)]
+        ports = [_serve(server) for server in servers]
+        found = asyncio.run(_collect_all(servers, ports, kills))
+    lateness = {server.name: late for server, late in zip(servers, found, strict=True)}
     return [
         Row(
             what=f"harakiri, {LIMIT_S} s limit, {kills} kills: early",
@@ -53,19 +54,27 @@ def _row(what: str, seconds: dict[str, float]) -> Row:
     return Row(what=f"harakiri, lateness, {what}", unit="ms", values=values, digits=1)
 
 
-def _kill(server: Server, kills: int) -> list[float]:
+def _serve(server: Server) -> int:
+    """Have the application served; return its port."""
+    server.start()
+    port = free_port()
     app = Application(
         name="hang",
         module="hang",
-        http=("127.0.0.1", free_port()),
+        http=("127.0.0.1", port),
         workers=WORKERS,
         harakiri=LIMIT_S,
     )
     server.drop(app)
     wait_for_answer(app.http)
-    assert isinstance(app.http, tuple)
-    witness = server.folder / "apps" / "witness.sock"
-    return asyncio.run(_collect(witness, app.http[1], kills))
+    return port
+
+
+async def _collect_all(servers: list[Server], ports: list[int], kills: int) -> list[list[float]]:
+    """All at the same time, so that they are disturbed alike: what hangs sleeps."""
+    witnesses = [server.folder / "apps" / "witness.sock" for server in servers]
+    collecting = [_collect(w, port, kills) for w, port in zip(witnesses, ports, strict=True)]
+    return list(await asyncio.gather(*collecting))
 
 
 async def _collect(witness: Path, port: int, kills: int) -> list[float]:

@@ -16,9 +16,12 @@ def about(command: list[str]) -> dict[str, object]:
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": " ".join(command),
+        "machine": platform.node(),
         "cpu": _first_match("/proc/cpuinfo", r"model name\s*: (.*)") or platform.machine(),
         "cpus": len(os.sched_getaffinity(0)),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        # What else the machine does takes from every server, but not from all alike.
+        "load_before": os.getloadavg()[0],
         "kernel": platform.release(),
         "system": _first_match("/etc/os-release", r'PRETTY_NAME="(.*)"'),
         "python": sys.version.split()[0],

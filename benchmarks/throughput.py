@@ -22,7 +22,7 @@ Way = tuple[str, Server, Callable[[float], Load]]
 
 
 def run(quick: bool) -> list[Row]:
-    rounds, seconds = (1, 2.0) if quick else (7, 5.0)
+    rounds, seconds = (2, 1.0) if quick else (15, 2.0)
     rates: dict[str, dict[str, list[float]]] = {DIRECT: {}, NGINX: {}}
     costs: dict[str, dict[str, list[float]]] = {DIRECT: {}, NGINX: {}}
     busy: dict[str, dict[str, list[float]]] = {DIRECT: {}, NGINX: {}}

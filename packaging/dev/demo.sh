@@ -16,13 +16,18 @@ if [ "$(id -u)" = 0 ] && ! setpriv --reuid nobody --clear-groups test -r "$examp
     examples=$temporary/examples
 fi
 
+# What Python compiles beside the applications goes with the rest, if it was not there before.
+compiled=$examples/apps/__pycache__
+[ -e "$compiled" ] || trap 'rm -rf "$temporary" "$compiled"' EXIT
+
 cat <<BANNER
 Serving $examples. Try, from another terminal:
 
-    curl http://127.0.0.1:8000/               a page of the request's environment
-    curl 'http://127.0.0.1:8001/sleep?30'     killed after 2 s: watch the log here
+    curl http://127.0.0.1:8000/               hello: a page of the request's environment
+    curl 'http://127.0.0.1:8001/sleep?30'     slow: killed after 2 s; watch the log here
+    ls -l /tmp/emperor-demo-shop.sock         shop: the uwsgi protocol, for nginx
     .venv/bin/emperor status --runtime-dir $temporary/run
-    touch $examples/hello.toml
+    touch $examples/hello.toml                a new generation, without a refused connection
 
 Ctrl-C stops all of it.
 
