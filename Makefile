@@ -5,7 +5,7 @@
 SHELL = /bin/sh
 setup = packaging/dev/setup.sh
 
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test check format bench deb clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -35,6 +35,10 @@ format:  ## format the code and apply ruff's safe fixes
 bench:  ## measure beside uWSGI and gunicorn (ARGS="--quick harakiri")
 	@$(setup) product bench
 	.venv/bin/python -m benchmarks $(ARGS)
+
+deb:  ## build the Debian package in dist/
+	@$(setup) product deb
+	@packaging/deb/build.sh
 
 clean:  ## remove the virtualenvs, caches and build products
 	rm -rf .venv .venv-tenant .cache build dist *.egg-info
