@@ -157,6 +157,7 @@ for part in "$@"; do
         dev)
             need_program nginx nginx-light
             need_program curl curl
+            need_program groff groff-base
             is_made .venv dev "$product_key" && continue
             python=${python:-$(find_python)}
             need_build_tools "$python"

@@ -6,8 +6,9 @@ machine; `last` = run after all others, because it takes the emperor away.
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,8 +34,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             boots[item] = final
     if final > now:
         NEEDS_REBOOT.touch()
-    items.sort(key=lambda item: (bool(item.get_closest_marker("keep")),
-                                 bool(item.get_closest_marker("last"))))
+    items.sort(
+        key=lambda item: (
+            bool(item.get_closest_marker("keep")),
+            bool(item.get_closest_marker("last")),
+        )
+    )
     chosen = [item for item in items if boots[item] == now]
     config.hook.pytest_deselected(items=[item for item in items if boots[item] != now])
     items[:] = chosen
@@ -46,12 +51,12 @@ def boot_of(item: pytest.Item) -> int:
 
 
 @pytest.fixture
-def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    """Yield the guest with an emperor that runs and has no vassals."""
+def machine(request: pytest.FixtureRequest) -> Machine:
+    """Return the guest with an emperor that runs and has no vassals."""
     one = Machine()
     if boot_of(request.node) == 1:
         one.make_clean()
-    yield one
+    return one
 
 
 # ── telling the host ─────────────────────────────────────────────────────────────────────
@@ -68,8 +73,8 @@ def pytest_runtest_logstart(nodeid: str) -> None:
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    report = (yield).get_result()  # type: ignore[misc]
+def pytest_runtest_makereport() -> Generator[None, Any, None]:
+    report = (yield).get_result()
     if report.failed:
         machine = Machine()
         for name, look in (
@@ -100,5 +105,11 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def pytest_collectreport(report: pytest.CollectReport) -> None:
     if report.failed:
-        tell(event="finished", test=report.nodeid, outcome="failed", when="collect", seconds=0,
-             text=report.longreprtext)
+        tell(
+            event="finished",
+            test=report.nodeid,
+            outcome="failed",
+            when="collect",
+            seconds=0,
+            text=report.longreprtext,
+        )

@@ -1,4 +1,4 @@
-"""Runs the scenarios in a virtual machine: python -m tests.vm.run PACKAGE.deb [NAME…].
+"""Runs the scenarios in a virtual machine: python -m tests.vm.run [NAME…]. See `make vm`.
 
 Boots the disk that image/build.sh makes under QEMU's software emulation, gives it the scenarios
 on a second disk, reads what became of them from a serial line, and writes JUnit XML. Exits with
@@ -70,7 +70,9 @@ class Run:
 
 def main() -> int:
     arguments = parse()
-    image = make_image(arguments.release, arguments.package)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    package = make(ROOT / "packaging" / "deb" / "build.sh", arguments.release)
+    image = make(HERE / "image" / "build.sh", arguments.release, package)
     CACHE.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=CACHE))
     wanted = {
@@ -80,7 +82,7 @@ def main() -> int:
     }
     run = Run(folder, wanted)
     began = time.monotonic()
-    qemu = boot(image, run, arguments.package)
+    qemu = boot(image, run, package)
     try:
         follow(qemu, run)
     finally:
@@ -97,7 +99,6 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests.vm.run")
-    parser.add_argument("package", type=Path, help="emperord_….deb")
     parser.add_argument("names", nargs="*", help="scenarios: limits for scenario_limits.py")
     parser.add_argument("--release", default="bookworm", help="of Debian")
     parser.add_argument("--keep", action="store_true", help="leave the machine running")
@@ -114,20 +115,20 @@ def parse() -> argparse.Namespace:
 # ── the machine ──────────────────────────────────────────────────────────────────────────
 
 
-def make_image(release: str, package: Path) -> Path:
-    """Return the folder with kernel, initramfs and disk, made if it is missing."""
-    made = subprocess.run(
-        [HERE / "image" / "build.sh", release, package], stdout=subprocess.PIPE, check=False
-    )
+def make(*words: str | Path) -> Path:
+    """Return what a script has made, or kept from before: it prints the path."""
+    made = subprocess.run(words, stdout=subprocess.PIPE, check=False)
     if made.returncode:
         sys.exit(made.returncode)
-    return Path(made.stdout.decode().strip())
+    return ROOT / made.stdout.decode().strip()
 
 
 def boot(image: Path, run: Run, package: Path) -> "subprocess.Popen[bytes]":
     """Start the machine over a disk of its own, which outlives its reboots."""
     disk = run.folder / "disk.img"
-    subprocess.run(["cp", "--sparse=always", "--reflink=auto", image / "disk.img", disk], check=True)
+    subprocess.run(
+        ["cp", "--sparse=always", "--reflink=auto", image / "disk.img", disk], check=True
+    )
     luggage = run.folder / "luggage.tar"
     luggage.write_bytes(pack(run.wanted, package))
     run.line.touch()
@@ -145,6 +146,9 @@ def boot(image: Path, run: Run, package: Path) -> "subprocess.Popen[bytes]":
             *("-serial", f"unix:{run.folder / 'shell'},server=on,wait=off"),
         ],
         stdin=subprocess.DEVNULL,
+        # Not our own: whoever reads our output to its end would wait for a machine that is kept.
+        stdout=(run.folder / "qemu.log").open("wb"),
+        stderr=subprocess.STDOUT,
         # Ctrl-C is for us: a machine that is kept goes on.
         start_new_session=True,
     )
@@ -209,14 +213,14 @@ def hear(event: dict[str, Any], run: Run) -> bool:
             # A teardown that failed comes after its scenario has passed.
             if before is None or result.outcome == "failed":
                 run.results[result.test] = result
-                print(f"{result.outcome:8}{result.seconds:7.1f} s  {result.test}", flush=True)
+                print(f"{result.outcome:8}{result.seconds:7.1f} s  {result.test}")
             run.running = ""
         case "boot_done":
             # 5 = no scenario for this boot; 1 = some failed, which is known.
             if event["status"] not in (0, 1, 5):
                 run.problems.append(f"pytest ended with {event['status']}: see its output below")
             if event["reboot"]:
-                print("the machine reboots", flush=True)
+                print("the machine reboots")
             return not event["reboot"]
     return False
 
@@ -230,8 +234,10 @@ def report(run: Run, release: str, seconds: float) -> None:
         if result.outcome != "passed":
             print(f"\n=== {result.test}: {result.outcome}\n{result.text}")
     for problem in run.problems:
-        console = run.console.read_text(errors="replace")[-8000:]
-        print(f"\n=== {problem}\n{console}")
+        print(f"\n=== {problem}")
+        for path in (run.folder / "qemu.log", run.console):
+            if path.exists():
+                print(path.read_text(errors="replace")[-8000:])
     path = CACHE / f"junit-{release}.xml"
     path.write_bytes(junit(run, release, seconds))
     counts = {
@@ -241,7 +247,7 @@ def report(run: Run, release: str, seconds: float) -> None:
     print(f"\n{path.relative_to(ROOT)}; {seconds:.0f} s, the boot included")
     failed = counts["failed"] + (1 if run.problems and not counts["failed"] else 0)
     skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
-    print(f"{counts['passed']} passed, {failed} failed{skipped}", flush=True)
+    print(f"{counts['passed']} passed, {failed} failed{skipped}")
 
 
 def junit(run: Run, release: str, seconds: float) -> bytes:
@@ -257,7 +263,8 @@ def junit(run: Run, release: str, seconds: float) -> bytes:
     suite.set("tests", str(len(results)))
     suite.set("failures", str(sum(result.outcome == "failed" for result in results)))
     suite.set("skipped", str(sum(result.outcome == "skipped" for result in results)))
-    return ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
+    content: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
+    return content
 
 
 def cases(run: Run) -> Iterator[tuple[dict[str, str], Result]]:
@@ -277,9 +284,8 @@ The machine runs on. A root shell in it (leave with Ctrl-]):
 
     socat -,raw,echo=0,escape=0x1d UNIX-CONNECT:{folder}/shell
 
-Scenarios again, there:  cd /run/scenarios && SCENARIO_BOOT=1 python3 -m pytest -p no:cacheprovider \\
-    -o python_files='scenario_*.py' -c /dev/null --rootdir . tests/vm/scenario_….py
-End it:                  kill {qemu.pid}; rm -r {folder}
+One scenario again, in it:  python3 /run/scenarios/tests/vm/inside.py service -k watchdog
+End it:  kill {qemu.pid}; rm -r {folder}
 """
     )
 

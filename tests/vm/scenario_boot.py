@@ -1,5 +1,6 @@
 """The service as systemd sees it, and what a provider does: enable, drop a file."""
 
+import json
 import re
 
 from tests.vm.guest import RUNTIME_DIR, Machine, get, processes, run
@@ -57,6 +58,7 @@ def test_commands_that_the_package_installs_work(machine: Machine) -> None:
     machine.drop("blog")
     machine.wait_state("blog", "ready")
     assert "blog" in machine.emperor("status")
+    assert json.loads(machine.emperor("status", "--json"))["vassals"][0]["name"] == "blog"
     assert "emperor " in machine.emperor("version")
     completed = run(
         "bash",

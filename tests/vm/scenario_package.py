@@ -32,7 +32,7 @@ def test_upgrade_makes_a_new_brain_and_stops_no_vassal(machine: Machine) -> None
     brain = machine.brain_pid()
     with machine.load("blog") as load:
         dpkg("--install", PACKAGE)
-        wait_until(lambda: machine.brain_pid() not in (0, brain), what="a new brain", every=0.3)
+        wait_until(lambda: machine.brain_pid() not in (0, brain), what="a new brain")
         after = machine.wait_state("blog", "ready")
     assert (after["pid"], after["generation"]) == (before["pid"], before["generation"])
     assert load.failures == []

@@ -16,7 +16,7 @@ def test_before_the_reboot_the_unit_is_enabled_and_vassals_are_dropped(machine: 
 
 @pytest.mark.boot(2)
 def test_after_the_reboot_all_vassals_serve_again(machine: Machine) -> None:
-    wait_until(machine.is_active, what="the unit is active", every=0.5)
+    wait_until(machine.is_active, what="the unit is active")
     for tenant in TENANTS:
         machine.wait_served(f"of-{tenant}")
     assert machine.show("StatusText") == f"{len(TENANTS)} ready"

@@ -5,7 +5,7 @@ import signal
 from tests.vm.guest import TENANTS, Machine, get, processes, run, wait_until
 
 
-def drop_three(machine: Machine) -> None:
+def drop_for_each_tenant(machine: Machine) -> None:
     for tenant in TENANTS:
         machine.drop(f"of-{tenant}", user=tenant)
     for tenant in TENANTS:
@@ -24,12 +24,12 @@ def tenants_processes() -> list[str]:
 def test_reload_makes_a_new_brain_over_the_same_masters_and_refuses_nobody(
     machine: Machine,
 ) -> None:
-    drop_three(machine)
+    drop_for_each_tenant(machine)
     brain, before = machine.brain_pid(), masters(machine)
     with machine.load("of-alice") as load:
         wait_until(lambda: load.answers, what="a first answer")
         machine.systemctl("reload", "emperor")
-        wait_until(lambda: machine.brain_pid() not in (0, brain), what="a new brain", every=0.3)
+        wait_until(lambda: machine.brain_pid() not in (0, brain), what="a new brain")
         wait_until(lambda: machine.show("StatusText") == "3 ready", what="the new brain's count")
     assert masters(machine) == before
     assert load.failures == []
@@ -38,12 +38,12 @@ def test_reload_makes_a_new_brain_over_the_same_masters_and_refuses_nobody(
 
 
 def test_killed_brain_is_replaced_and_no_request_notices(machine: Machine) -> None:
-    drop_three(machine)
+    drop_for_each_tenant(machine)
     brain, spawner, before = machine.brain_pid(), machine.spawner_pid(), masters(machine)
     with machine.load("of-bob") as load:
         wait_until(lambda: load.answers, what="a first answer")
         machine.kill(brain)
-        wait_until(lambda: machine.brain_pid() not in (0, brain), what="a new brain", every=0.3)
+        wait_until(lambda: machine.brain_pid() not in (0, brain), what="a new brain")
     assert masters(machine) == before
     assert load.failures == []
     assert machine.spawner_pid() == spawner
@@ -51,11 +51,11 @@ def test_killed_brain_is_replaced_and_no_request_notices(machine: Machine) -> No
 
 
 def test_killed_spawner_is_restarted_by_systemd_and_sites_serve_again(machine: Machine) -> None:
-    drop_three(machine)
+    drop_for_each_tenant(machine)
     spawner, before = machine.spawner_pid(), masters(machine)
     restarts = int(machine.show("NRestarts"))
     machine.kill(spawner)
-    wait_until(lambda: machine.spawner_pid() not in (0, spawner), what="a new spawner", every=0.3)
+    wait_until(lambda: machine.spawner_pid() not in (0, spawner), what="a new spawner")
     for tenant in TENANTS:
         machine.wait_state(f"of-{tenant}", "ready")
         machine.wait_served(f"of-{tenant}")
@@ -65,7 +65,7 @@ def test_killed_spawner_is_restarted_by_systemd_and_sites_serve_again(machine: M
 
 
 def test_restart_stops_everything_and_brings_everything_back(machine: Machine) -> None:
-    drop_three(machine)
+    drop_for_each_tenant(machine)
     spawner, before = machine.spawner_pid(), masters(machine)
     machine.systemctl("restart", "emperor")
     # READY comes when the vassals have settled.
@@ -75,7 +75,7 @@ def test_restart_stops_everything_and_brings_everything_back(machine: Machine) -
 
 
 def test_stop_leaves_no_process_and_no_file(machine: Machine) -> None:
-    drop_three(machine)
+    drop_for_each_tenant(machine)
     machine.systemctl("stop", "emperor")
     assert machine.show("Result") == "success"
     assert tenants_processes() == []
