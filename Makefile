@@ -37,9 +37,9 @@ bench:  ## measure beside uWSGI and gunicorn (ARGS="--quick harakiri")
 	@$(setup) product bench
 	.venv/bin/python -m benchmarks $(ARGS)
 
-deb:  ## build the Debian package in dist/
-	@$(setup) product deb
-	@packaging/deb/build.sh
+deb:  ## build the Debian package in dist/ (RELEASE=trixie: for another Debian)
+	@$(setup) product deb $(if $(RELEASE),vm)
+	@packaging/deb/build.sh $(RELEASE)
 
 vm:  ## run tests/vm in a virtual machine (SCENARIO=service KEEP=1)
 	@$(setup) product deb vm

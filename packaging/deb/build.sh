@@ -1,6 +1,11 @@
 #!/bin/sh
-# Builds dist/emperord_VERSION_ARCHITECTURE.deb: a virtualenv in /opt/emperord and what the system
-# needs beside it. The target gets no compiler and no pip. Run by `make deb`, which makes .venv first.
+# Builds dist/emperord_VERSION+debRELEASE_ARCHITECTURE.deb: a virtualenv in /opt/emperord and what
+# the system needs beside it. The target gets no compiler and no pip.
+#
+#   build.sh [RELEASE]      prints the path; run by `make deb`, which makes .venv first
+#
+# A package is for the release of Debian whose Python it was built with. Another one than ours is
+# built in a system of its own (build_elsewhere.sh).
 #
 # Built again only when an input has changed. The same inputs give the same files; wheels of other
 # projects are kept in .cache/deb.
@@ -12,6 +17,12 @@ umask 022
 export LC_ALL=C PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
 export SOURCE_DATE_EPOCH=1700000000
 
+# shellcheck disable=SC1091
+. /etc/os-release
+if [ "${1:-$VERSION_CODENAME}" != "$VERSION_CODENAME" ]; then
+    exec packaging/deb/build_elsewhere.sh "$1"
+fi
+
 # The target has Debian's interpreter and no other: its path and version are built in.
 python=/usr/bin/python3
 prefix=/opt/emperord
@@ -19,9 +30,9 @@ here=packaging/deb
 minor=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 next=$("$python" -c 'import sys; print("%d.%d" % (sys.version_info[0], sys.version_info[1] + 1))')
 architecture=$(dpkg --print-architecture)
-# As Debian sorts it: 0.1.0.dev0 comes before 0.1.0.
+# As Debian sorts it: 0.1.0.dev0 comes before 0.1.0, and an upgrade of Debian takes the newer's.
 version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' emperor/__init__.py |
-    sed 's/\.\{0,1\}\(dev\|rc\|a\|b\)\([0-9]\)/~\1\2/')
+    sed 's/\.\{0,1\}\(dev\|rc\|a\|b\)\([0-9]\)/~\1\2/')+deb$VERSION_ID
 
 sum() { sha256sum "$@" | sha256sum | cut -c1-16; }
 
@@ -50,7 +61,7 @@ quietly() { "$@" >"$log" 2>&1 || { cat "$log" >&2; echo "build.sh: failed: $*" >
 # --- the virtualenv ----------------------------------------------------------------------
 
 "$python" -m venv --without-pip "$stage$prefix"
-pip() { quietly .venv/bin/python -m pip --python "$stage$prefix/bin/python" "$@"; }
+pip() { quietly "${BUILD_PYTHON:-.venv/bin/python}" -m pip --python "$stage$prefix/bin/python" "$@"; }
 
 # Requirements change seldom, and python-prctl has to be compiled.
 wheels=.cache/deb/wheels-$minor-$(sum pyproject.toml)
@@ -146,7 +157,7 @@ echo /etc/emperor/emperor.toml >"$stage/DEBIAN/conffiles"
     xargs -0 md5sum) >"$stage/DEBIAN/md5sums"
 # One time for all files, or no two builds are alike.
 find "$stage" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
-rm -f dist/emperord_*_"$architecture".deb
+rm -f dist/emperord_*"+deb${VERSION_ID}_$architecture.deb"
 quietly dpkg-deb --root-owner-group -Zxz -z6 --build "$stage" "$work/emperord.deb"
 mv "$work/emperord.deb" "$deb"
 echo "$deb $hash $(sum "$deb")" >"$made"

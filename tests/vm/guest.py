@@ -30,7 +30,7 @@ UNIT = "emperor.service"
 TENANTS = ("alice", "bob", "carol")
 """Users of the guest, for vassals to run as. Their homes are /srv/NAME."""
 
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 
 HELLO = """\
 import os

@@ -46,8 +46,9 @@ def run_pytest(boot: int, words: list[str]) -> int:
     return subprocess.run(
         [
             *(sys.executable, "-B", "-m", "pytest", "-p", "no:cacheprovider", "-q"),
+            *("-p", "tests.vm.plugin"),
             *("--strict-markers", "--rootdir", str(HERE), "-c", "/dev/null"),
-            *("-o", "python_files=scenario_*.py", "--timeout=180", "--timeout-method=signal"),
+            *("-o", "python_files=scenario_*.py", "--timeout=240", "--timeout-method=signal"),
             *words,
         ],
         cwd=HERE,

@@ -24,8 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests" / "vm"
 CACHE = ROOT / ".cache" / "vm"
 
-SILENCE_MAX_S = 300.0
-"""A guest that says nothing for this long has hung: a scenario may take 180 s."""
+SILENCE_MAX_S = 360.0
+"""A guest that says nothing for this long has hung: a scenario may take 240 s, a boot 60."""
 MEMORY_MIB = 2048
 SECTOR = 512
 

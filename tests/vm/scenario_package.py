@@ -7,7 +7,7 @@ import pytest
 from tests.vm.guest import VASSALS, Machine, processes, run, wait_until
 
 PACKAGE = "/run/scenarios/emperord.deb"
-pytestmark = [pytest.mark.last, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.last, pytest.mark.timeout(360)]
 
 OURS = (
     "/opt/emperord",

@@ -1,4 +1,6 @@
-"""What scenarios are given, and how they are told to the host. Runs in the guest only.
+"""What scenarios are given, and how they are told to the host: pytest's plugin in the guest.
+
+No conftest.py: the host's pytest would load that with the other tests.
 
 A scenario is a test in tests/vm/scenario_*.py. Marks: `boot(2)` = run after a reboot of the
 machine; `last` = run after all others, because it takes the emperor away.
