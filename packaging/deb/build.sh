@@ -64,15 +64,15 @@ quietly() { "$@" >"$log" 2>&1 || { cat "$log" >&2; echo "build.sh: failed: $*" >
 pip() { quietly "${BUILD_PYTHON:-.venv/bin/python}" -m pip --python "$stage$prefix/bin/python" "$@"; }
 
 # Requirements change seldom, and python-prctl has to be compiled.
-wheels=.cache/deb/wheels-$minor-$(sum pyproject.toml)
-if [ ! -d "$wheels" ]; then
-    "$python" - >"$work/requirements" <<'PY'
+"$python" - >"$work/requirements" <<'PY'
 import pathlib, tomllib
 print(*tomllib.loads(pathlib.Path("pyproject.toml").read_text())["project"]["dependencies"], sep="\n")
 PY
-    rm -rf "$wheels.new"
-    pip wheel --wheel-dir "$wheels.new" --requirement "$work/requirements"
-    mv "$wheels.new" "$wheels"
+wheels=.cache/deb/wheels-$minor-$(sum "$work/requirements")
+if [ ! -d "$wheels" ]; then
+    pip wheel --wheel-dir "$work/wheels" --requirement "$work/requirements"
+    rm -rf ".cache/deb/wheels-$minor"-*
+    mv "$work/wheels" "$wheels"
 fi
 # From a copy: setuptools would leave, and later find, its build/ in the tree.
 mkdir "$work/source"

@@ -9,6 +9,7 @@ import argparse
 import io
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -70,6 +71,8 @@ class Run:
 
 def main() -> int:
     arguments = parse()
+    # Ended from outside, we end the machine too.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     package = make(ROOT / "packaging" / "deb" / "build.sh", arguments.release)
     image = make(HERE / "image" / "build.sh", arguments.release, package)
@@ -85,15 +88,14 @@ def main() -> int:
     qemu = boot(image, run, package)
     try:
         follow(qemu, run)
+        report(run, arguments.release, time.monotonic() - began)
     finally:
         if arguments.keep and qemu.poll() is None:
             explain_how_to_get_in(qemu, run)
         else:
             qemu.kill()
             qemu.wait()
-    report(run, arguments.release, time.monotonic() - began)
-    if not arguments.keep:
-        shutil.rmtree(folder)
+            shutil.rmtree(folder)
     return 0 if run.has_passed else 1
 
 
