@@ -68,7 +68,7 @@ pip() { quietly "${BUILD_PYTHON:-.venv/bin/python}" -m pip --python "$stage$pref
 import pathlib, tomllib
 print(*tomllib.loads(pathlib.Path("pyproject.toml").read_text())["project"]["dependencies"], sep="\n")
 PY
-wheels=.cache/deb/wheels-$minor-$(sum "$work/requirements")
+wheels=.cache/deb/wheels-$minor-$(sum <"$work/requirements")
 if [ ! -d "$wheels" ]; then
     pip wheel --wheel-dir "$work/wheels" --requirement "$work/requirements"
     rm -rf ".cache/deb/wheels-$minor"-*
