@@ -1,11 +1,12 @@
 # Every target does its own set-up; see packaging/dev/setup.sh for what that is.
 # PYTHON=…  chooses the interpreter of the virtualenvs (3.11 or later).
 # ARGS=…    goes to pytest, or to the benchmarks.
+# SCENARIO=… chooses scenarios of tests/vm; KEEP=1 leaves the machine running; RELEASE=trixie.
 
 SHELL = /bin/sh
 setup = packaging/dev/setup.sh
 
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test check format bench deb vm clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -35,6 +36,15 @@ format:  ## format the code and apply ruff's safe fixes
 bench:  ## measure beside uWSGI and gunicorn (ARGS="--quick harakiri")
 	@$(setup) product bench
 	.venv/bin/python -m benchmarks $(ARGS)
+
+deb:  ## build the Debian package in dist/ (RELEASE=trixie: for another Debian)
+	@$(setup) product deb $(if $(RELEASE),vm)
+	@packaging/deb/build.sh $(RELEASE)
+
+vm:  ## run tests/vm in a virtual machine (SCENARIO=service KEEP=1)
+	@$(setup) product deb vm
+	@.venv/bin/python -m tests.vm.run $(if $(KEEP),--keep) --release $(or $(RELEASE),bookworm) \
+		$(ARGS:%=--pytest=%) $(SCENARIO)
 
 clean:  ## remove the virtualenvs, caches and build products
 	rm -rf .venv .venv-tenant .cache build dist *.egg-info

@@ -1,12 +1,14 @@
 #!/bin/sh
 # Makes what a make target needs: system packages and virtualenvs. Repeated, it does nothing.
 #
-#   setup.sh [product] [dev] [tenant] [bench]
+#   setup.sh [product] [dev] [tenant] [bench] [deb] [vm]
 #
 #   product  .venv with emperord in it, editable
 #   dev      the same, with the development tools; and the programs that tests start
 #   tenant   .venv-tenant: the applications that tests serve
 #   bench    .cache/bench-venv: uWSGI and gunicorn; and wrk and nginx
+#   deb      what builds the Debian package, for Debian's own Python
+#   vm       what makes and runs the virtual machine of tests/vm
 set -eu
 
 root=$(cd "$(dirname "$0")/../.." && pwd -P)
@@ -155,6 +157,7 @@ for part in "$@"; do
         dev)
             need_program nginx nginx-light
             need_program curl curl
+            need_program groff groff-base
             is_made .venv dev "$product_key" && continue
             python=${python:-$(find_python)}
             need_build_tools "$python"
@@ -172,7 +175,25 @@ for part in "$@"; do
             python=${python:-$(find_python)}
             need_build_tools "$python"
             ;;
-        *) die "$part: not a part; write product, dev, tenant or bench" ;;
+        deb)
+            is_recent /usr/bin/python3 ||
+                die "the package is for Debian's own Python, /usr/bin/python3, 3.11 or later"
+            need_build_tools /usr/bin/python3
+            need_file /usr/include/sys/capability.h libcap-dev
+            need_program dpkg-shlibdeps dpkg-dev
+            ;;
+        vm)
+            need_program qemu-system-x86_64 qemu-system-x86
+            need_program mmdebstrap mmdebstrap
+            need_program cpio cpio
+            need_program mke2fs e2fsprogs
+            need_program xz xz-utils
+            need_program socat socat
+            need_file /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
+            # Not any busybox: one that needs no library in the initramfs.
+            need_file /usr/share/doc/busybox-static busybox-static
+            ;;
+        *) die "$part: not a part; write product, dev, tenant, bench, deb or vm" ;;
     esac
 done
 install_missing
