@@ -346,7 +346,11 @@ class Response:
         return LINGER if outcome is not CLOSE or self.body is not EMPTY else CLOSE
 
     def _abort(self) -> None:
-        """See to it that nobody takes the part that was sent for the whole."""
+        """See to it that nobody takes the part that was sent for the whole.
+
+        Over a unix socket uwsgi and SCGI cannot tell: there is no reset of ours there, and
+        no framing. A Content-Length of the application's, FastCGI or HTTP can.
+        """
         framed = self.chunked or (self.head is not None and self.head.length is not None)
         if not framed or self._request.stream_id:
             self._connection.reset()
