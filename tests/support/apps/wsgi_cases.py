@@ -12,7 +12,7 @@ from wsgiref.validate import validator
 HTML = [("Content-Type", "text/plain")]
 closed: list[str] = []
 meeting = threading.Barrier(2)
-big = tempfile.TemporaryFile()
+big = tempfile.TemporaryFile()  # noqa: SIM115 as long as the process
 big.write(b"0123456789abcdef" * (3 * 1024 * 1024 // 16))
 big.flush()
 
@@ -61,7 +61,7 @@ def do_environ(environ, start_response):
 def do_mark(environ, start_response):
     """Forget what was closed; write a line by which the log can be cut."""
     closed.clear()
-    print("mark %s;" % environ["QUERY_STRING"], file=environ["wsgi.errors"], flush=True)
+    print(f"mark {environ['QUERY_STRING']};", file=environ["wsgi.errors"], flush=True)
     return do_hello(environ, start_response)
 
 

@@ -198,6 +198,11 @@ class StdinDecoder:
         self._total = 0
         self._data = b""
 
+    def take_undecoded(self) -> bytes:
+        """Return, and forget, the bytes of a record that has not arrived whole."""
+        data, self._data = self._data, b""
+        return data
+
     def feed(self, data: bytes) -> bytes:
         """Return the body bytes in `data`; raise ProtocolError, also when it was aborted."""
         data = self._data + data
