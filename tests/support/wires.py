@@ -3,23 +3,26 @@
 import socket
 import struct
 
+Address = str | tuple[str, int]
+"""A unix socket's path, or host and port."""
 
-def ask_uwsgi(path: str, uri: str) -> tuple[int, bytes]:
-    """Return (status, body) of a GET over the unix socket at `path`."""
+
+def ask_uwsgi(path: Address, uri: str) -> tuple[int, bytes]:
+    """Return (status, body) of a GET over the socket at `path`."""
     variables = b"".join(_uwsgi_text(k) + _uwsgi_text(v) for k, v in _variables(uri).items())
     packet = struct.pack("<BHB", 0, len(variables), 0) + variables
     return _parsed(_exchange(path, packet))
 
 
-def ask_scgi(path: str, uri: str) -> tuple[int, bytes]:
-    """Return (status, body) of a GET over the unix socket at `path`."""
+def ask_scgi(path: Address, uri: str) -> tuple[int, bytes]:
+    """Return (status, body) of a GET over the socket at `path`."""
     variables = {"CONTENT_LENGTH": "0", "SCGI": "1"} | _variables(uri)
     text = "".join(f"{key}\0{value}\0" for key, value in variables.items()).encode()
     return _parsed(_exchange(path, b"%d:%b," % (len(text), text)))
 
 
-def ask_fastcgi(path: str, uri: str) -> tuple[int, bytes]:
-    """Return (status, body) of a GET over the unix socket at `path`; the stream's id is 7."""
+def ask_fastcgi(path: Address, uri: str) -> tuple[int, bytes]:
+    """Return (status, body) of a GET over the socket at `path`; the stream's id is 7."""
     params = b"".join(
         bytes((len(key), len(value))) + key.encode() + value.encode()
         for key, value in _variables(uri).items()
@@ -61,8 +64,9 @@ def _fastcgi(kind: int, content: bytes) -> bytes:
     return struct.pack(">BBHHBx", 1, kind, 7, len(content), 0) + content
 
 
-def _exchange(path: str, request: bytes) -> bytes:
-    with socket.socket(socket.AF_UNIX) as client:
+def _exchange(path: Address, request: bytes) -> bytes:
+    family = socket.AF_UNIX if isinstance(path, str) else socket.AF_INET
+    with socket.socket(family) as client:
         client.settimeout(10)
         client.connect(path)
         client.sendall(request)

@@ -91,6 +91,14 @@ def test_retiring_worker_goes_only_when_its_successor_is_ready() -> None:
     assert orders(crew(), retiring, worker(2), worker(3)) == [Order(Verb.STOP_WORKER, 1, 1)]
 
 
+def test_retiring_workers_that_are_too_many_go_though_no_successor_is_ready() -> None:
+    # Successors that retired before the last of them was ready took every number.
+    crowd = [worker(number, W.RETIRING) for number in range(1, 5)]
+    found = orders(crew(), *crowd)
+    assert found.count(Order(Verb.FORK, 1)) == 2
+    assert [order.worker for order in found if order.verb is Verb.STOP_WORKER] == [1, 2]
+
+
 def test_worker_past_its_deadline_is_killed() -> None:
     late = worker(2, W.STOPPING, deadline=100.0)
     assert Order(Verb.KILL_WORKER, 1, 2) in orders(crew(), worker(1), late)

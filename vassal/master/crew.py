@@ -186,12 +186,11 @@ def _strength_orders(crew: Crew, own: list[Worker], now: float) -> list[Order]:
     if crew.mold is MoldState.LOADED and now >= crew.fork_at:
         missing = crew.wanted - ready - coming
         orders += [Order(Verb.FORK, crew.number)] * max(0, missing)
-    if ready >= crew.wanted:
-        if crew.role is Role.BUILDING:
-            orders.append(Order(Verb.PROMOTE, crew.number))
-        orders += [
-            Order(Verb.STOP_WORKER, crew.number, worker.number)
-            for worker in own
-            if worker.state is WorkerState.RETIRING
-        ]
+    if ready >= crew.wanted and crew.role is Role.BUILDING:
+        orders.append(Order(Verb.PROMOTE, crew.number))
+    # As many as are too many. All only when their successors are ready would be too late
+    # when those retire meanwhile: every number would be taken by one that wants to go.
+    retiring = [worker for worker in own if worker.state is WorkerState.RETIRING]
+    surplus = max(0, ready + len(retiring) - crew.wanted)
+    orders += [Order(Verb.STOP_WORKER, crew.number, worker.number) for worker in retiring[:surplus]]
     return orders

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Iterator
 
     from .connection import Connection
+    from .wire.fastcgi import StdinDecoder
     from .wire.request import Decoder
 
 RAW_BYTES = 256 * 1024
@@ -179,6 +180,15 @@ class DecodedBody(Body):
             self._connection.send(reply)
         if decoder.done:
             self._connection.buffer = decoder.rest
+            self.ended = True
+
+    def leave(self, decoder: StdinDecoder) -> None:
+        """Read no more of a FastCGI body: its rest is dropped before the next request.
+
+        What the decoder holds is the beginning of a record, and goes back to the buffer.
+        """
+        if not self.ended:
+            self._connection.buffer = decoder.take_undecoded() + self._connection.buffer
             self.ended = True
 
 

@@ -73,7 +73,10 @@ def decode_list(value: str) -> List[str]:
     items: List[str] = []
     while value:
         head, colon, rest = value.partition(":")
-        if not colon or not head.isdigit() or int(head) > len(rest):
+        # isdigit() alone lets "²" pass; 7 digits are more than a frame holds.
+        if not (colon and head.isascii() and head.isdigit() and len(head) < 8):
+            raise FrameError("not a list: %r" % value[:40])
+        if int(head) > len(rest):
             raise FrameError("not a list: %r" % value[:40])
         items.append(rest[: int(head)])
         value = rest[int(head) :]

@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 
 Module = type(sys)
 
+_TOKEN = rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+"
+_QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
+# What llhttp takes: RFC 9112, 7.1, without the blanks that it calls bad.
+_CHUNK_HEADER = (
+    rb"(?P<chunk_size>0*[0-9A-Fa-f]{1,16})"
+    rb"(?P<chunk_ext>(?:;" + _TOKEN + rb"(?:=(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?)*)\r\n"
+)
+_LINE_BYTES = bytes(byte for byte in range(256) if byte in b"\t\r\n" or 0x20 <= byte != 0x7F)
+
 HTTPTOOLS = "_emperord_httptools"
 H11 = "_emperord_h11"
 
@@ -126,11 +135,11 @@ def load_h11(sources: Mapping[str, bytes]) -> ModuleType:
         raise
     finally:
         sys.meta_path.remove(finder)
-    # h11 lets blanks stand behind a chunk size and anything behind a semicolon. Two
-    # readers of one stream who disagree about a chunk's end are how requests are smuggled.
-    readers.chunk_header_re = readers.re.compile(
-        rb"(?P<chunk_size>[0-9A-Fa-f]{1,16})(?P<chunk_ext>;[\t\x20-\x7e]*)?\r\n"
-    )
+    # h11 lets blanks stand behind a chunk size and anything behind a semicolon, and reads
+    # trailers with LF for a line end. Two readers of one stream who disagree about where a
+    # body ends are how requests are smuggled.
+    readers.chunk_header_re = readers.re.compile(_CHUNK_HEADER)
+    _read_strict_lines(sys.modules[H11 + "._receivebuffer"].ReceiveBuffer, connection)
     package.Connection = connection.Connection  # type: ignore[attr-defined]
     package.Request = events.Request  # type: ignore[attr-defined]
     package.Data = events.Data  # type: ignore[attr-defined]
@@ -139,6 +148,29 @@ def load_h11(sources: Mapping[str, bytes]) -> ModuleType:
     package.NEED_DATA = connection.NEED_DATA  # type: ignore[attr-defined]
     package.RemoteProtocolError = connection.RemoteProtocolError  # type: ignore[attr-defined]
     return package
+
+
+def _read_strict_lines(buffer_class: Any, connection: Any) -> None:
+    """Make h11 refuse, in heads and trailers, lines that llhttp refuses."""
+    lenient = buffer_class.maybe_extract_lines
+
+    def maybe_extract_lines(self: Any) -> Any:
+        before = bytes(self)
+        lines = lenient(self)
+        if lines is not None:
+            raw = before[: len(before) - len(self)]
+            ends = raw.count(b"\r\n")
+            if (
+                raw.count(b"\n") != ends
+                or raw.count(b"\r") != ends
+                or b"\r\n " in raw
+                or b"\r\n\t" in raw
+                or raw.translate(None, _LINE_BYTES)
+            ):
+                raise connection.RemoteProtocolError("illegal line")
+        return lines
+
+    buffer_class.maybe_extract_lines = maybe_extract_lines
 
 
 def _import(name: str) -> Any:

@@ -21,7 +21,7 @@ LINGER_BYTES_MAX = 4 * 1024 * 1024
 """A client that goes on sending after its answer is cut off then (nginx: 5 s, 30 s in all)."""
 
 UNUSED_S = 0.5
-"""After STOP, how long a connection that never sent a byte may still begin to."""
+"""After STOP, how long a connection without a request may still begin one."""
 
 
 class WaitingRoom:
@@ -141,10 +141,6 @@ class WaitingRoom:
         for fd in fds:
             self.close(self.connections[fd])
         return len(fds)
-
-    def idle_connections(self) -> list[Connection]:
-        """Return the connections between two requests."""
-        return [self.connections[fd] for fd in self._idle.oldest(len(self._idle))]
 
     def hurry(self, now: float) -> None:
         """The worker stops: bound the waits that no request has begun in."""

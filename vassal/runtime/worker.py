@@ -92,6 +92,7 @@ class Worker:
         self._accepting = False
         self._accept_again_at: float | None = None
         self._stopping = False
+        self._leaving = False  # retiring or stopping: HTTP clients are told to go elsewhere
         self._term = False
         self._recycling = Recycling(settings, time.monotonic(), random_fraction(), memory)
         self._requests = 0
@@ -217,9 +218,11 @@ class Worker:
     def _accept(self, listener: Listener) -> None:
         """Accept and serve until there is nobody left, or others should have their turn."""
         family = listener.family
-        for _ in range(ACCEPTS_MAX):
-            if not self._accepting:
-                return  # every thread is busy, or this worker stops
+        for taken in range(ACCEPTS_MAX):
+            # Every thread is busy, or this worker stops. Even then one is taken for an event
+            # from before the stop: it woke this worker alone, and no other would come.
+            if not self._accepting and (taken or not self._stopping):
+                return
             try:
                 fd, address = listener.accept()
             except BlockingIOError:
@@ -301,7 +304,9 @@ class Worker:
         if listener.is_http:
             environ = found.environ
             environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = remote_address(connection.address)
-        if self._stopping:
+            if self._leaving:
+                found.keep_alive = False
+        elif self._stopping:
             found.keep_alive = False
         if connection.registered:
             self._room.take(connection)
@@ -323,8 +328,6 @@ class Worker:
             self._room.linger(connection, time.monotonic())
         elif connection.buffer:
             self._pipelined.append(connection)
-        elif self._stopping:
-            self._last_look(connection)
         else:
             self._room.idle(connection, time.monotonic())
 
@@ -362,30 +365,20 @@ class Worker:
         self._recycling.forget()
         if self._control is None:
             return  # nobody could start a successor
+        self._leaving = True
         self._control.send(frames.RETIRING, {"reason": reason})
         self._stop_at = time.monotonic() + ANSWER_S
 
     def _stop(self) -> None:
-        """Accept no more; what has arrived is served, what idles is closed."""
+        """Accept no more; what has begun is served, what idles is closed in a moment.
+
+        Not at once: the next request may be under way, and its client would see it lost.
+        """
         if self._stopping:
             return
-        self._stopping = True
+        self._stopping = self._leaving = True
         self._stop_at = None
         self._accept_again_at = None
         self._recycling.forget()
         self._accept_off()
-        for connection in self._room.idle_connections():
-            self._last_look(connection)
         self._room.hurry(time.monotonic())
-
-    def _last_look(self, connection: Connection) -> None:
-        """Serve what has arrived on an idle connection; close it if nothing has."""
-        try:
-            data = connection.socket.recv(_FIRST_BYTES, _DONTWAIT)
-        except OSError:
-            data = b""
-        if data:
-            connection.buffer = data
-            self._progress(connection)
-        else:
-            self._room.close(connection)

@@ -195,7 +195,13 @@ class Response:
         if self.chunked:
             data = (b"%x\r\n%b\r\n" % (len(data), data) if data else b"") + b"0\r\n\r\n"
         request = self._request
-        if self.cut:
+        if request.stream_id:
+            # A web server that asked for the connection takes it back with END_REQUEST, and
+            # may have sent its next request before it sees it closed.
+            if request.keep_alive and not self.keep and self._connection.failure is None:
+                self.body.leave(request.decoder)  # type: ignore[attr-defined]
+                self.keep = True
+        elif self.cut:
             self.keep = False
         flags = 0
         outcome = KEEP
@@ -338,15 +344,22 @@ class Response:
             code, reason = 408, "Request Timeout"
         elif isinstance(error, HarakiriSoftTimeout):
             code, reason = 503, "The request took too long"
-        self._request.keep_alive = False
+        if gone is not None or not self._request.stream_id:
+            self._request.keep_alive = False
         try:
             outcome = self.refuse(code, reason)
         except OSError:
             return CLOSE
+        if outcome is KEEP:  # FastCGI, see _end()
+            return KEEP
         return LINGER if outcome is not CLOSE or self.body is not EMPTY else CLOSE
 
     def _abort(self) -> None:
-        """See to it that nobody takes the part that was sent for the whole."""
+        """See to it that nobody takes the part that was sent for the whole.
+
+        Over a unix socket uwsgi and SCGI cannot tell: there is no reset of ours there, and
+        no framing. A Content-Length of the application's, FastCGI or HTTP can.
+        """
         framed = self.chunked or (self.head is not None and self.head.length is not None)
         if not framed or self._request.stream_id:
             self._connection.reset()

@@ -140,10 +140,11 @@ class Fastcgi:
         params_bytes = 0
         while True:
             found = read_record(data, at)
+            # Records of others do not stay in the buffer: all before `at` is head. The same
+            # bound for what is complete, or the verdict would hang on how the bytes came.
+            if (len(data) if found is None else found[4]) > self._head_bytes_max + 65536:
+                raise ProtocolError(431, "Request head too large", stream_id)
             if found is None:
-                # Records of others do not stay in the buffer: all before `at` is head.
-                if len(data) > self._head_bytes_max + 65536:
-                    raise ProtocolError(431, "Request head too large", stream_id)
                 return None
             kind, record_id, begin, end, after = found
             if record_id == 0:
@@ -152,6 +153,9 @@ class Fastcgi:
                 if end - begin != _BEGIN.size:
                     raise ProtocolError(400, "Malformed FastCGI record")
                 role, begin_flags = _BEGIN.unpack_from(data, begin)
+                if record_id == stream_id:
+                    # Refusing it with END_REQUEST would end the one that is being read.
+                    raise ProtocolError(400, "Request begun twice", stream_id)
                 if stream_id:
                     return Reply(end_request(record_id, CANT_MPX_CONN), at, after, close=False)
                 if role != RESPONDER:
@@ -193,6 +197,11 @@ class StdinDecoder:
         self._limit = limit
         self._total = 0
         self._data = b""
+
+    def take_undecoded(self) -> bytes:
+        """Return, and forget, the bytes of a record that has not arrived whole."""
+        data, self._data = self._data, b""
+        return data
 
     def feed(self, data: bytes) -> bytes:
         """Return the body bytes in `data`; raise ProtocolError, also when it was aborted."""

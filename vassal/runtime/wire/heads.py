@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 BAD_REQUEST = "Malformed request"
 _FIELD_BYTES = bytes(byte for byte in range(256) if byte in b"\t\r\n" or 0x20 <= byte != 0x7F)
 CHUNKED_HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+# llhttp refuses them; RFC 9110, 6.5.1: a trailer must not tell how its message is framed.
+_NO_TRAILERS = frozenset({b"content-length", b"transfer-encoding"})
 TRAILER_BYTES_MAX = 16 * 1024
 """Chunk sizes, their extensions and trailers: what may come in a row without any body."""
 
@@ -227,6 +229,8 @@ class H11Chunked:
                     parts.append(bytes(event.data))
                     self._total += len(event.data)
                 elif type(event) is module.EndOfMessage:
+                    if any(name in _NO_TRAILERS for name, _ in event.headers):
+                        raise ProtocolError(400, "Malformed chunked body")
                     self.done = True
                     self.rest = bytes(self._connection.trailing_data[0])
                     break

@@ -70,6 +70,9 @@ _KEYS: dict[bytes, str] = {}
 
 DROPPED = ""
 
+_EMPTY_LINES_MAX = 4
+"""Before a request. Without a bound they would fill the buffer, read again with each byte."""
+
 
 def environ_key(name: bytes) -> str:
     """Return the environ key of a field name; DROPPED for those that no app shall see.
@@ -106,6 +109,8 @@ class Http:
         start = 0
         while data.startswith(b"\r\n", start):  # RFC 9112, 2.2: ignore empty lines before
             start += 2
+            if start > _EMPTY_LINES_MAX * 2:
+                raise ProtocolError(400, BAD_REQUEST)
         end = data.find(b"\r\n\r\n", start)
         if end < 0 or end - start > self._head_bytes_max:
             self._check_unfinished(data[start:] if start else data)
@@ -137,7 +142,8 @@ class Http:
 
     def _check_unfinished(self, data: bytes) -> None:
         """Refuse a head that is too large, or that cannot become one."""
-        if len(data) > self._head_bytes_max:
+        # 3: the beginning of the end, an empty line, may be among them.
+        if len(data) > self._head_bytes_max + 3:
             if data.find(b"\r\n", 0, self._head_bytes_max) < 0:
                 raise ProtocolError(414, "Request line too long")
             raise ProtocolError(431, "Request head too large")
