@@ -1,4 +1,4 @@
-"""The Debian package on a running system: upgrade, removal, purge, installation."""
+"""The Debian package on a running system: upgrade, removal, purge, in this order."""
 
 from pathlib import Path
 
@@ -51,6 +51,7 @@ def test_removal_stops_everything_and_keeps_what_people_wrote(machine: Machine) 
     machine.wait_served("blog")
 
 
+# The end of this machine's emperor: no scenario may follow.
 def test_purge_leaves_nothing(machine: Machine) -> None:
     machine.systemctl("enable", "--now", "emperor")
     machine.drop("blog")
@@ -64,5 +65,3 @@ def test_purge_leaves_nothing(machine: Machine) -> None:
     found = run("find", "/etc", "/usr", "/var", "/run", "-xdev", "-iname", "*emperor*")
     kept = ("/run/scenarios/", "/etc/nginx/conf.d/emperor-hosts.conf", "/var/lib/emperor-scenarios")
     assert [line for line in found.splitlines() if not line.startswith(kept)] == []
-    dpkg("--install", PACKAGE)
-    machine.systemctl("enable", "--now", "emperor")
