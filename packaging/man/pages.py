@@ -50,7 +50,7 @@ def entry(key: Key, name: str) -> Iterator[str]:
     """Yield one key with its help, default and example."""
     yield ".TP"
     yield rf"\fB{literal(name)}\fR"
-    yield text(key.help) + ("" if key.applied else " Checked, but not applied yet.")
+    yield text(key.help)
     if key.name in REQUIRED:
         yield "Required."
     if key.default:
