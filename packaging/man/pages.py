@@ -8,13 +8,15 @@ The line `.\\" TABLE: NAME` stands in the roff where the table NAME goes.
 import argparse
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from emperor import __version__
 from emperor.cli.main import build_parser
 from emperor.config.emperor_file import EMPEROR_KEYS
-from emperor.config.keys import NOT_IN_DEFAULTS, REQUIRED, VASSAL_KEYS, Key
+from emperor.config.emperor_tables import CUSTOMER_KEYS, OWNER_KEYS
+from emperor.config.key import Key
+from emperor.config.keys import NOT_IN_DEFAULTS, PLAN_KEYS, REQUIRED, VASSAL_KEYS, is_directive
 
 HERE = Path(__file__).parent
 PAGES = ("emperor.1", "emperor.toml.5", "emperor-vassal.5")
@@ -59,7 +61,14 @@ def entry(key: Key, name: str) -> Iterator[str]:
         yield rf"Example: \fB{literal(key.example)}\fR"
 
 
-def names(keys: tuple[str, ...]) -> Iterator[str]:
+def owner_keys() -> Iterator[str]:
+    """Yield an entry for every key of [owner.ACCOUNT] that is not in [limits] or [sandbox]."""
+    for name, key in OWNER_KEYS.items():
+        if not is_directive(name):
+            yield from entry(key, name)
+
+
+def names(keys: Iterable[str]) -> Iterator[str]:
     """Yield one line that lists the keys."""
     *most, last = (rf"\fB{literal(key)}\fR" for key in keys)
     yield f"{', '.join(most)} and {last}"
@@ -131,6 +140,9 @@ def sentence(help_text: str) -> str:
 TABLES = {
     "commands": commands,
     "emperor keys": emperor_keys,
+    "owner keys": owner_keys,
+    "customer keys": lambda: names(name.removeprefix("limits.") for name in CUSTOMER_KEYS),
+    "plan keys": lambda: names(name for name in PLAN_KEYS if not is_directive(name)),
     "required": lambda: names(REQUIRED),
     "not in defaults": lambda: names(NOT_IN_DEFAULTS),
     "vassal keys": lambda: vassal_keys(""),

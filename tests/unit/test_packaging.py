@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from emperor.config.emperor_file import EMPEROR_KEYS
-from emperor.config.keys import VASSAL_KEYS
+from emperor.config.emperor_tables import CUSTOMER_KEYS, OWNER_KEYS
+from emperor.config.keys import VASSAL_KEYS, is_directive
 from tests.support.need import need_program
 
 PACKAGING = Path(__file__).parents[2] / "packaging"
@@ -56,7 +57,14 @@ def test_every_key_of_a_vassal_file_is_in_its_man_page(page: Callable[[str], str
 
 
 def test_every_key_of_the_emperors_file_is_in_its_man_page(page: Callable[[str], str]) -> None:
-    assert shown(page("emperor.toml.5")) == list(EMPEROR_KEYS)
+    owners = [name for name in OWNER_KEYS if not is_directive(name)]
+    assert shown(page("emperor.toml.5")) == [*EMPEROR_KEYS, *owners]
+
+
+def test_every_key_of_a_budget_is_in_the_man_page(page: Callable[[str], str]) -> None:
+    text = page("emperor.toml.5")
+    for name in CUSTOMER_KEYS:
+        assert rf"\fB{name.removeprefix('limits.')}\fR" in text
 
 
 def test_every_command_is_in_the_man_page(
