@@ -238,7 +238,7 @@ def _opened(hide: Hide, made: list[AnyMount]) -> Cover:
     opened = _empty(hide.path, hide.key, mode=0o755)
     outer = _around(hide, made)
     if isinstance(outer, Cover | Scratch):
-        return msgspec.structs.replace(opened, below=outer.path)
+        return msgspec.structs.replace(opened, below=outer.path, optional=False)
     return msgspec.structs.replace(opened, optional=hide.optional)
 
 
