@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import gc
 import os
+import resource
 import socket
 import sys
 import time
@@ -75,6 +76,9 @@ def main() -> int:
     arguments = _parse()
     prctl.set_name("emperor")
     prctl.set_proctitle("emperor: brain")
+    # Started by a spawner that had run out of descriptors, it must not run out as well.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     channel = socket.socket(fileno=SPAWNER_FD)
     os.set_inheritable(SPAWNER_FD, False)
     log = Log()

@@ -12,6 +12,7 @@ from limits.seccomp.numbers import AUDIT_ARCHES, NUMBERS
 from limits.seccomp.rules import ALLOW, ENOSYS, EPERM, KILL_PROCESS, Rule, Rules, Test, rules_of
 
 X32_BIT = 0x40000000
+SKIPPED = 0xFFFFFFFF
 
 _EVERYTHING: Rules = (Rule((), ALLOW),)
 _DENIED: Rules = (Rule((), EPERM),)
@@ -33,7 +34,9 @@ def compile_filter(sandbox: Sandbox, machine: str) -> bytes | None:
     start = _tree(program, _ranges(by_number, beyond=_beyond(sandbox)))
     if machine == "x86_64":
         kill = program.give(KILL_PROCESS)
-        start = program.branch(bpf.JUMP_GREATER_EQUAL, X32_BIT, kill, start)
+        # A tracer that keeps a call from being made gives it the number -1.
+        foreign = program.branch(bpf.JUMP_EQUAL, SKIPPED, program.give(ENOSYS), kill)
+        start = program.branch(bpf.JUMP_GREATER_EQUAL, X32_BIT, foreign, start)
     start = program.do(bpf.LOAD, bpf.NUMBER_OFFSET, start)
     start = program.branch(bpf.JUMP_EQUAL, AUDIT_ARCHES[machine], start, program.give(KILL_PROCESS))
     program.do(bpf.LOAD, bpf.ARCH_OFFSET, start)

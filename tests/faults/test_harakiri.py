@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.emperor import Emperor, get
+from tests.support.emperor import UNCONFINED, Emperor, get
 from tests.support.fuse import HangingFilesystem
 from tests.support.need import need_root
 from tests.support.wait import wait_until
@@ -440,7 +440,7 @@ def test_worker_in_uninterruptible_sleep_is_reported_and_others_serve_on(
 ) -> None:
     need_root()
     with HangingFilesystem() as filesystem:
-        port = hangs(emperor, workers=2)
+        port = hangs(emperor, workers=2, text=UNCONFINED)
         # The answer goes out before the kill, so that the client does not hang with it.
         assert get(port, f"/stat{filesystem.path}/file")[0] == 504
         wait_until(

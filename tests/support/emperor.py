@@ -36,6 +36,16 @@ VERSION = "one"
 """
 
 
+UNCONFINED = """[sandbox]
+private_tmp = false
+private_devices = false
+protect_system = "no"
+protect_home = "no"
+landlock = false
+"""
+"""For applications that the test lets see a place of the host."""
+
+
 class Emperor:
     """One emperor: its folders, its process, and what a client sees of it."""
 

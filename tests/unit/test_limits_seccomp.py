@@ -129,9 +129,14 @@ def test_call_of_another_architecture_kills(machine, sandbox):
 def test_x32_call_kills_whatever_its_number():
     built = machine_for(HOSTING)
 
-    for number in (*range(1024), 0x3FFFFFFF, 0xBFFFFFFF):
+    for number in (*range(1024), 0x3FFFFFFF, 0xBFFFFFFE):
         assert built.run(ARCHES["x86_64"], 0x40000000 + number) == KILL
     assert built.run(ARCHES["x86_64"], 0x3FFFFFFF) == ENOSYS
+
+
+def test_call_that_a_tracer_skips_is_unknown():
+    for machine in MACHINES:
+        assert machine_for(HOSTING, machine).run(ARCHES[machine], 0xFFFFFFFF) == ENOSYS
 
 
 def test_high_number_of_a_machine_without_x32_is_unknown():
