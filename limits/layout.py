@@ -12,9 +12,10 @@ import msgspec
 from limits.confinement import Confinement
 from limits.directives import OOM_SCORE_MAX, WORKER_OOM_SCORE, Limits, Sandbox, Subject
 from limits.facts import Capability, HostFacts
+from limits.landlock import ABI_MIN
 from limits.landlock_rules import landlock_rules
 from limits.namespaces import namespaces_for
-from limits.plan import Plan, Unsupported, plan
+from limits.plan import Plan, plan
 from limits.rlimits import exceeds
 from limits.root import private_root
 
@@ -81,16 +82,27 @@ def plans(layout: Layout, facts: HostFacts) -> tuple[Plan, Plan]:
     return plan(layout.birth, facts), plan(layout.workload, _after_birth(facts))
 
 
-def outcomes(
-    limits: Limits, sandbox: Sandbox, unsupported: tuple[Unsupported, ...]
-) -> dict[str, tuple[str, str]]:
-    """Return for every directive ("applied" | "degraded" | "unsupported", reason)."""
-    reasons = {item.key: item.reason for item in unsupported}
-    found = {}
-    for name in (*limits.__struct_fields__, *sandbox.__struct_fields__):
-        reason = reasons.get(name, "")
-        found[name] = ("unsupported" if reason else "applied", reason)
-    return found
+_LANDLOCKS_OWN = frozenset(
+    {
+        "protect_system",
+        "protect_home",
+        "read_only_paths",
+        "read_write_paths",
+        "inaccessible_paths",
+        "no_exec_paths",
+    }
+)
+
+
+def done_by_landlock(layout: Layout, facts: HostFacts) -> frozenset[str]:
+    """Return the directives that Landlock stands in for where no mount namespace is possible.
+
+    They are degraded, not missing: files are protected, but not replaced by empty places.
+    """
+    possible = facts.has(Capability.SYS_ADMIN) and facts.mount_api
+    if possible or layout.workload.landlock is None or facts.landlock_abi < ABI_MIN:
+        return frozenset()
+    return _LANDLOCKS_OWN
 
 
 def _raised(rlimits: dict[str, tuple[int, int]], facts: HostFacts) -> dict[str, tuple[int, int]]:

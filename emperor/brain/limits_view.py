@@ -9,7 +9,7 @@ from emperor.status import AppliedLimit, Unsupported, Usage
 from limits.cgroups import counters
 from limits.cgroups.writes import CgroupPlan
 from limits.facts import HostFacts
-from limits.layout import Layout, plans
+from limits.layout import Layout, done_by_landlock, plans
 from limits.rlimits import INFINITY
 
 REASON_CHARS_MAX = 500
@@ -69,7 +69,7 @@ def _outcome(key: str, reasons: dict[str, str], in_part: frozenset[str]) -> str:
 
 
 def _in_part(spec: Spec, facts: HostFacts) -> frozenset[str]:
-    found = set()
+    found = set(map(key_of, done_by_landlock(_layout(spec), facts)))
     for one in plans(_layout(spec), facts):
         found |= {key_of(key) or key for key in one.degraded_keys()}
     return frozenset(found)

@@ -20,7 +20,7 @@ from emperor.config.settings import EmperorSettings, VassalSettings
 from emperor.config.unsupported import refusals_of_unsupported
 from limits.directives import Sandbox, Subject
 from limits.facts import HostFacts
-from limits.layout import lay_out, plans
+from limits.layout import done_by_landlock, lay_out, plans
 from limits.seccomp.compile import compile_filter
 
 
@@ -74,9 +74,13 @@ class SpecMaker:
         layout = lay_out(settings.limits, settings.sandbox, subject, self._facts, program)
         birth, workload = plans(layout, self._facts)
         cgroup = self._cgroups.plan(settings.limits)
-        problems = refusals_of_unsupported(
-            settings, (*birth.missing(), *workload.missing(), *cgroup.unsupported), path
-        )
+        instead = done_by_landlock(layout, self._facts)
+        lacking = [
+            item
+            for item in (*birth.missing(), *workload.missing(), *cgroup.unsupported)
+            if item.key not in instead
+        ]
+        problems = refusals_of_unsupported(settings, lacking, path)
         if problems:
             raise ConfigError(problems)
         lang = os.environ.get("LANG", "C.UTF-8")

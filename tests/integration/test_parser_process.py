@@ -10,10 +10,11 @@ import pytest
 
 from emperor.config.parser_process import ParserProcess
 from emperor.config.problems import ConfigError
-from emperor.config.settings import EmperorSettings, VassalSettings
+from emperor.config.settings import EmperorSettings, Owner, VassalSettings
 from tests.support.need import need_root
 from tests.support.wait import wait_until
 
+TENANT = Owner(name="blog", tenant=True)
 GOOD = 'app = "a:b"\nlisten = "http+unix:///run/a"\n'
 # tomllib compares every part of such a key with every other.
 BURNS_CPU = "a." * 30_000 + "a = 1\n"
@@ -33,7 +34,7 @@ def parsing(scenario, settings=EmperorSettings(), **options):  # noqa: B008
 
 
 async def parse(parser, text=GOOD, name="blog"):
-    return await parser.parse(name, text, f"{name}.toml", "/srv/vassals")
+    return await parser.parse(name, text, f"{name}.toml", "/srv/vassals", TENANT)
 
 
 def status(pid, field):

@@ -10,6 +10,7 @@ from tests.support.wait import wait_until
 POLICY = """
 [plan.small]
 workers = 2
+on_unsupported = "warn"
 [plan.small.limits]
 memory_max = "256M"
 [owner.games]
@@ -39,7 +40,11 @@ def test_tenant_that_asks_for_more_than_its_plan_is_refused_and_the_old_version_
     port = drop_as(emperor, "games", "blog")
     status = emperor.wait_state("blog", "ready")
     assert len(status["workers"]) == 2
-    assert {"limits.memory_max", "limits.slice"} <= {item["key"] for item in status["unsupported"]}
+    limits = {
+        row["key"]: row for row in emperor.ask("GET", "/v1/vassals/blog/explain")[1]["limits"]
+    }
+    assert limits["limits.memory_max"]["value"] == '"256M"'
+    assert limits["limits.slice"]["value"] == '"acme"'
     drop_as(emperor, "games", "blog", port=port, workers=3)
     wait_until(
         lambda: refused(

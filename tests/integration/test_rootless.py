@@ -69,8 +69,8 @@ def test_dropped_file_is_served_and_what_is_missing_is_listed(rootless: Rootless
     status = rootless.wait_state("blog", "ready")
     assert get(port)[0] == 200
     missing = {item["key"]: item["reason"] for item in status["unsupported"]}
-    assert "CAP_SYS_ADMIN" in missing["pid_namespace"]
-    assert "drop_capabilities" in missing
+    assert "CAP_SYS_ADMIN" in missing["sandbox.private_pids"]
+    assert "sandbox.capability_bounding_set" in missing
     assert rootless.status()["emperor"]["mode"] == "rootless"
 
 

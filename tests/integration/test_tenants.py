@@ -161,7 +161,7 @@ def test_processes_have_only_the_descriptors_on_the_list(emperor: Emperor) -> No
 def test_rlimits_are_the_workers_and_not_the_masters(emperor: Emperor) -> None:
     emperor.app("hello")
     limits = '[limits]\nlimit_nofile = "64:128"\nlimit_core = "0"\nmemory_max = "256M"\n'
-    emperor.drop("blog", text=limits)
+    emperor.drop("blog", text=limits, on_unsupported="warn")
     emperor.start()
     status = emperor.wait_state("blog", "ready")
 
@@ -171,7 +171,11 @@ def test_rlimits_are_the_workers_and_not_the_masters(emperor: Emperor) -> None:
 
     assert nofile(status["workers"][0]["pid"]) == ["64", "128"]
     assert nofile(status["pid"])[0] != "64"
-    assert {item["key"] for item in status["unsupported"]} == {"limits.memory_max"}
+    explained = emperor.ask("GET", "/v1/vassals/blog/explain")[1]["limits"]
+    rows = {row["key"]: (row["value"], row["outcome"]) for row in explained}
+    assert rows["limits.limit_nofile"] == ('"64:128"', "applied")
+    lacking = {item["key"] for item in status["unsupported"]}
+    assert (rows["limits.memory_max"][1] == "unsupported") == ("limits.memory_max" in lacking)
 
 
 def test_other_users_see_and_steer_only_their_own(emperor: Emperor) -> None:
