@@ -163,6 +163,8 @@ class Facts:
         return True
 
     def _on_master_exited(self, message: MasterExited) -> None:
+        # Its own account of its end may be in its channel still, behind the spawner's.
+        self._masters.hear_out(message.token)
         vassal = self._roll.by_token(message.token)
         succeeding = self._roll.by_successor(message.token)
         self._masters.drop(message.token)

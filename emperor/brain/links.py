@@ -60,6 +60,10 @@ class Link(Generic[M]):
         self._unsent.append((data, [os.dup(fd) for fd in fds or []]))
         self._write()
 
+    def hear_out(self) -> None:
+        """Take in now what a peer that has ended still had to say."""
+        self._read()
+
     def close(self) -> None:
         """Close the channel; nothing is called any more."""
         if self._channel.fileno() >= 0:

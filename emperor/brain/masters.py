@@ -63,6 +63,11 @@ class Masters:
         except TimeoutError:
             return None
 
+    def hear_out(self, token: str) -> None:
+        """Take in the last words of a master that has ended."""
+        if token in self._links:
+            self._links[token].hear_out()
+
     def drop(self, token: str) -> None:
         """The master is gone: close its channel; who waits for its word gets None."""
         link = self._links.pop(token, None)

@@ -6,6 +6,7 @@ Looks at the file system, and changes nothing. What it returns goes into `limits
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from emperor.config.identity import Identity
 from emperor.config.settings import EmperorSettings, VassalSettings
@@ -14,27 +15,57 @@ Home = tuple[str, bool]
 """A path without symlinks, and whether the vassal may write there."""
 
 
-def homes(
-    settings: VassalSettings, identity: Identity, python: str, log_target: str
-) -> tuple[Home, ...]:
-    """Return what stays visible of places that are hidden or read-only otherwise."""
-    found: list[Home] = [(own_folder(settings.directory, identity.uid), True)]
-    if identity.uid != 0 and _owner(identity.home) == identity.uid:
-        found.append((os.path.realpath(identity.home), True))
+class Places(NamedTuple):
+    """`homes` stay visible whatever is hidden around them; `hidden` are the emperor's own."""
+
+    homes: tuple[Home, ...]
+    hidden: tuple[str, ...]
+
+
+def find_places(
+    emperor: EmperorSettings,
+    settings: VassalSettings,
+    identity: Identity,
+    python: str,
+    log_target: str,
+) -> Places:
+    """Return the places of a vassal that runs as `identity`."""
+    must_see: list[Home] = [(os.path.realpath(settings.directory), True)]
     if log_target.startswith("/"):
-        found.append((os.path.realpath(os.path.dirname(log_target)), True))
-    found += [(path, False) for path in _interpreter_folders(python)]
-    found += [(os.path.realpath(path), False) for path in settings.pythonpath]
-    return tuple(_needed(found))
+        must_see.append((os.path.realpath(os.path.dirname(log_target)), True))
+    must_see += [(path, False) for path in _interpreter_folders(python)]
+    must_see += [(os.path.realpath(path), False) for path in settings.pythonpath]
+    own: list[Home] = [(own_folder(settings.directory, identity.uid), True)]
+    if identity.uid != 0 and _owner(identity.home) == identity.uid:
+        own.append((os.path.realpath(identity.home), True))
+    homes = tuple(_needed([*own, *must_see]))
+    hidden = tuple(
+        path for path in _emperors_own(emperor) if not _is_in_the_way(path, must_see, homes)
+    )
+    return Places(homes, hidden)
 
 
-def hidden(emperor: EmperorSettings, seen: Iterable[Home]) -> tuple[str, ...]:
-    """Return the emperor's own places; what a vassal lives in is never among them."""
+def _emperors_own(emperor: EmperorSettings) -> list[str]:
     folders = {emperor.runtime_dir, emperor.log_dir, *emperor.directories}
     if os.path.isabs(emperor.file):
         folders.add(os.path.dirname(emperor.file))
-    visible = {path for path, _ in seen}
-    return tuple(sorted({os.path.realpath(path) for path in folders} - visible - {"/"}))
+    return sorted({os.path.realpath(path) for path in folders} - {"/"})
+
+
+def _is_in_the_way(path: str, must_see: Iterable[Home], homes: Iterable[Home]) -> bool:
+    """Return whether hiding `path` would hide what the vassal lives by.
+
+    A home below a hidden place is shown again. One that is only a part of a larger home,
+    which the place is in too, would not be.
+    """
+    below = [seen for seen, _ in must_see if _is_at_or_below(seen, path)]
+    if path in below:
+        return True
+    return bool(below) and any(_is_at_or_below(path, home) for home, _ in homes)
+
+
+def _is_at_or_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
 def own_folder(directory: str, uid: int) -> str:

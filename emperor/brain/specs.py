@@ -9,9 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from emperor.brain import interpreter, places
+from emperor.brain import interpreter
 from emperor.brain.birth import Spec, build
 from emperor.brain.cgroups import Cgroups
+from emperor.brain.places import find_places
 from emperor.brain.tenancy import refusals
 from emperor.config.identity import Identity, decide, look_up, owner_of
 from emperor.config.policy import Holder, choose, shared_uid, too_many
@@ -59,15 +60,15 @@ class SpecMaker:
             raise ConfigError(problems)
         python = interpreter.choose(settings.python, identity)
         log_target = self._log_target(settings, identity)
-        homes = places.homes(settings, identity, python, log_target)
+        seen = find_places(self._settings, settings, identity, python, log_target)
         subject = Subject(
             vassal=settings.name,
             customer=settings.limits.slice or identity.user,
             uid=identity.uid,
             gid=identity.gid,
             groups=identity.groups,
-            homes=homes,
-            hidden=places.hidden(self._settings, homes),
+            homes=seen.homes,
+            hidden=seen.hidden,
             written=settings.written,
         )
         program = self._filter(settings.sandbox)

@@ -1,0 +1,74 @@
+"""Which of the host's places a vassal sees, and which it does not."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from emperor.brain.places import find_places, own_folder
+from emperor.config.identity import Identity
+from emperor.config.settings import EmperorSettings, VassalSettings
+
+ME = Identity(
+    uid=os.geteuid(), gid=os.getegid(), groups=(), user="me", home="/nonexistent", shell="/bin/sh"
+)
+STRANGER = Identity(
+    uid=54321, gid=54321, groups=(), user="blog", home="/nonexistent", shell="/bin/sh"
+)
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    for name in ("vassals", "apps", "run/log/blog"):
+        (tmp_path / name).mkdir(parents=True)
+    return tmp_path.resolve()
+
+
+def places(base: Path, directory: Path, identity: Identity, log: str = "") -> tuple[set, set]:
+    emperor = EmperorSettings(
+        directories=(str(base / "vassals"),),
+        runtime_dir=str(base / "run"),
+        log_dir=str(base / "run/log"),
+        file=str(base / "vassals" / "emperor.toml"),
+    )
+    settings = VassalSettings(name="blog", app="a:b", directory=str(directory), listen=())
+    found = find_places(emperor, settings, identity, "/usr/bin/python3", log or "inherit")
+    return dict(found.homes), set(found.hidden)
+
+
+def test_folders_of_the_emperor_are_hidden_and_the_own_log_is_shown(base: Path) -> None:
+    log = str(base / "run/log/blog/blog.log")
+    homes, hidden = places(base, base / "apps", STRANGER, log)
+    assert homes[str(base / "apps")] is True
+    assert homes[str(base / "run/log/blog")] is True
+    assert hidden == {str(base / "run"), str(base / "run/log"), str(base / "vassals")}
+
+
+def test_application_beside_its_vassal_file_is_seen(base: Path) -> None:
+    _, hidden = places(base, base / "vassals", STRANGER)
+    assert str(base / "vassals") not in hidden
+
+
+def test_application_in_a_home_that_holds_the_emperors_folders_too_is_seen(base: Path) -> None:
+    if os.geteuid() == 0:
+        os.chown(base, STRANGER.uid, 0)
+        os.chown(base / "vassals", STRANGER.uid, 0)
+    one = STRANGER if os.geteuid() == 0 else ME
+    (base / "vassals" / "app").mkdir()
+    os.chown(base / "vassals" / "app", one.uid, -1)
+    homes, hidden = places(base, base / "vassals" / "app", one)
+    assert any(str(base).startswith(home) for home in homes)
+    assert str(base / "vassals") not in hidden
+    assert str(base / "run") in hidden
+
+
+def test_own_folder_is_the_highest_that_the_user_owns(base: Path) -> None:
+    releases = base / "apps" / "releases" / "42"
+    releases.mkdir(parents=True)
+    current = base / "apps" / "current"
+    current.symlink_to("releases/42")
+    if os.geteuid() == 0:
+        for path in (base / "apps", releases.parent, releases):
+            os.chown(path, STRANGER.uid, 0)
+        assert own_folder(str(current), STRANGER.uid) == str(base / "apps")
+    assert own_folder(str(current), 54322) == str(releases)
