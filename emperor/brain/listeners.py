@@ -13,6 +13,10 @@ from pathlib import Path
 from emperor.config.identity import Identity
 from emperor.config.settings import ListenAddress, VassalSettings
 
+DEFER_ACCEPT_S = 1
+"""A connection is accepted when its first bytes are there, or after this long without: a
+worker that took it earlier could begin another request, and keep this one waiting."""
+
 
 class ListenError(Exception):
     """A socket could not be bound; str() names the URL, the reason and what to do."""
@@ -106,6 +110,7 @@ def _bind_tcp(host: str, port: int, backlog: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, DEFER_ACCEPT_S)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dual else 1)
         listener.bind(("::" if dual else "0.0.0.0" if every else host, port))

@@ -22,6 +22,11 @@ _LINGER_OFF = struct.pack("@ii", 1, 0)
 
 RECEIVE_BYTES = 64 * 1024
 
+HEAD_PATIENCE_MS = 10
+"""Over a unix socket the web server sends its request right after connect(): wait for it that
+long before another connection is taken, whose request could run while this one waits. Over
+TCP the kernel does that itself: TCP_DEFER_ACCEPT."""
+
 
 class ClientGone(ConnectionError):
     """The client closed or reset the connection."""
@@ -131,3 +136,22 @@ class Connection:
             self.socket.close()
         except OSError:
             pass
+
+
+def first_bytes(socket: _socket.socket, fd: int, size: int) -> bytes | None:
+    """Return up to `size` bytes that a new client sent; None = nothing yet, empty = it is gone."""
+    try:
+        return socket.recv(size, _DONTWAIT)
+    except BlockingIOError:
+        if socket.family != _socket.AF_UNIX:
+            return None
+    except OSError:
+        return b""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    if not poll.poll(HEAD_PATIENCE_MS):
+        return None
+    try:
+        return socket.recv(size, _DONTWAIT)
+    except OSError:
+        return b""

@@ -14,7 +14,7 @@ import select
 import time
 
 from . import frames
-from .connection import Connection
+from .connection import Connection, first_bytes
 from .control import Control
 from .listeners import Listener, remote_address
 from .recycling import ANSWER_S, Recycling, random_fraction
@@ -234,14 +234,10 @@ class Worker:
                 continue  # ECONNABORTED and the network's errors: this client is gone
             socket = _socket.socket(family, _socket.SOCK_STREAM, 0, fd)
             connection = Connection(socket, fd, listener, address)
-            try:
-                data = socket.recv(_FIRST_BYTES, _DONTWAIT)
-            except BlockingIOError:
+            data = first_bytes(socket, fd, _FIRST_BYTES)
+            if data is None:
                 self._room.wait_for_head(connection, time.monotonic())
-                continue
-            except OSError:
-                data = b""
-            if data:
+            elif data:
                 connection.buffer = data
                 self._progress(connection)
             else:
