@@ -168,6 +168,18 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
     port: int
 
 
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that the first worker of a new generation must answer before it serves.
+
+    `expect` are ranges of statuses, both ends among them.
+    """
+
+    path: str
+    host: str = "localhost"
+    expect: tuple[tuple[int, int], ...] = ((200, 399),)
+    timeout_s: float = 5.0
+
+
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
     """All a master needs to run one generation of its application. Seconds and bytes.
 
@@ -199,6 +211,9 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     reload_on_rss_bytes: int = 0
     head_bytes_max: int = 32 * 1024
     body_bytes_max: int = 0
+    max_unavailable: int = 0
+    settle_s: float = 0.0
+    health: Health | None = None
     confinement: Confinement = Confinement()
     memory_max_bytes: int = 0
     log: LogSettings = LogSettings()
@@ -265,6 +280,7 @@ FAILURE_KINDS = {
     "exec": "the interpreter could not be started",
     "load": "the application could not be loaded",
     "spawn-timeout": "loading took longer than spawn_timeout",
+    "health": "the health probe was not answered as expected",
     "crash": "a process died that was not told to",
     "harakiri": "a request ran longer than harakiri",
     "memory": "the kernel killed a worker because memory_max was reached",

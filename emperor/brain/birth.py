@@ -12,7 +12,7 @@ from emperor.config.settings import ListenAddress, VassalSettings
 from limits.confinement import Confinement
 from limits.directives import Subject
 from limits.layout import Layout
-from vassal.messages import Generation, Listener, LogSettings
+from vassal.messages import Generation, Health, Listener, LogSettings
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -96,6 +96,9 @@ def _generation(
         reload_on_rss_bytes=settings.reload_on_rss,
         head_bytes_max=settings.max_head,
         body_bytes_max=settings.max_body,
+        max_unavailable=settings.max_unavailable,
+        settle_s=settings.health.settle,
+        health=_health(settings),
         confinement=confinement,
         memory_max_bytes=max(0, settings.limits.memory_max or 0),
         log=LogSettings(
@@ -105,6 +108,14 @@ def _generation(
             lines_per_second=settings.log.lines_per_second,
         ),
     )
+
+
+def _health(settings: VassalSettings) -> Health | None:
+    health = settings.health
+    if health.path is None:
+        return None
+    host = health.host or next(iter(settings.hosts), "localhost")
+    return Health(path=health.path, host=host, expect=health.expect, timeout_s=health.timeout)
 
 
 def environment(

@@ -10,6 +10,7 @@ from functools import partial
 from emperor.config import directives, values
 from emperor.config import tightness as tight
 from emperor.config.application import application
+from emperor.config.health_keys import HEALTH_KEYS
 from emperor.config.key import Key, Parser
 from emperor.config.limits_keys import LIMITS_KEYS
 from emperor.config.network import host_names, listen_addresses
@@ -257,6 +258,14 @@ _WORKERS = (
         rule=tight.AT_MOST,
     ),
     Key(
+        "max_unavailable",
+        _count(0, WORKERS_MAX),
+        integer(0, WORKERS_MAX),
+        "So many workers may be missing while new ones take over; more need less memory.",
+        "0",
+        "1",
+    ),
+    Key(
         "max_requests",
         _count(0, 2**31 - 1),
         integer(0, 2**31 - 1),
@@ -359,6 +368,7 @@ VASSAL_KEYS: Mapping[str, Key] = {
         *_NETWORK,
         *_WORKERS,
         *_LOG,
+        *HEALTH_KEYS,
         *LIMITS_KEYS,
         *SANDBOX_KEYS,
     )

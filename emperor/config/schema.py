@@ -13,6 +13,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _SECTIONS = {
     "policy": "What vassal files may ask for.",
+    "health": "What new code must answer before it takes over.",
     "socket": "Owner, group and mode of the unix sockets.",
     "log": "Where standard output and standard error go.",
     "limits": "What the processes may use.",

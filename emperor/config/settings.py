@@ -54,6 +54,19 @@ class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
     lines_per_second: float = 1000.0
 
 
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """What new code must answer before it takes over; no `path` = only be loaded.
+
+    `expect` are ranges of statuses. `settle` is how long the old code stands by.
+    """
+
+    path: str | None = None
+    expect: tuple[tuple[int, int], ...] = ((200, 399),)
+    host: str | None = None  # None = the first of `hosts`
+    timeout: float = 5.0
+    settle: float = 3.0
+
+
 class VassalSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One vassal file, complete."""
 
@@ -85,6 +98,8 @@ class VassalSettings(msgspec.Struct, frozen=True, kw_only=True):
     socket: SocketMode = SocketMode()
     hosts: tuple[str, ...] = ()
     log: LogConfig = LogConfig()
+    max_unavailable: int = 0
+    health: Health = Health()
     touch_reload: tuple[str, ...] = ()
     plan: str | None = None  # the plan that is merged under it
     on_unsupported: str | None = None  # "fail", "warn"; None = fail for `written`, else warn

@@ -110,13 +110,13 @@ def remedy_for(
     for name in here:
         if _plain(name) == plain:
             return "unknown key", f"write {name}"
-    for name in names:
-        if _plain(name.rpartition(".")[2]) == plain:
-            return "unknown key here", _elsewhere(name)
     if not section and plain in _NEEDLESS:
         return "unknown key", "remove the line: it is not needed here"
     if not section and plain in _HINTS and _is_known(_HINTS[plain], names):
         return "unknown key", f"write {_HINTS[plain]}"
+    for name in names:
+        if _plain(name.rpartition(".")[2]) == plain:
+            return "unknown key here", _elsewhere(name)
     if compare and len(unknown) <= _COMPARED_MAX:
         close = get_close_matches(unknown.lower(), here, n=1, cutoff=0.7)
         if close:

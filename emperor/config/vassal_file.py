@@ -7,6 +7,7 @@ from typing import Any
 from emperor.config.contradictions import check_directives, resolve_shares
 from emperor.config.document import Document, read_document
 from emperor.config.fields import LOG_FIELDS, limits_of, sandbox_of, written_directives
+from emperor.config.health_keys import health_of, written_health
 from emperor.config.key import Key
 from emperor.config.keys import LOG_WORDS, NOT_IN_DEFAULTS, REQUIRED, VASSAL_KEYS
 from emperor.config.policy import (
@@ -279,6 +280,7 @@ def _settings(
         name=name,
         socket=SocketMode(**socket),
         log=LogConfig(**log),
+        health=health_of(values),
         limits=limits_of(values),
         sandbox=sandbox_of(values),
         written=written_keys,
@@ -311,5 +313,6 @@ def written(settings: VassalSettings) -> dict[str, object]:
     named = {key: value for key, value in socket.items() if value is not None}
     values["socket"] = {**named, "mode": f"{settings.socket.mode:03o}"}
     values["log"] = {key: getattr(settings.log, field) for key, field in LOG_FIELDS.items()}
+    values["health"] = written_health(settings.health)
     values |= written_directives(settings)
     return {key: value for key, value in values.items() if value is not None}

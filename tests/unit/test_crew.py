@@ -38,7 +38,7 @@ def worker(number: int, state: WorkerState = W.READY, deadline: float | None = N
 
 
 def orders(one: Crew, *workers: Worker, now: float = 100.0) -> list[Order]:
-    return next_orders({one.number: one}, {w.number: w for w in workers}, now)
+    return next_orders({one.number: one}, workers, now)
 
 
 def verbs(one: Crew, *workers: Worker, now: float = 100.0) -> list[Verb]:
@@ -115,7 +115,7 @@ def test_draining_generation_stops_everybody_and_closes_when_empty() -> None:
 
 def test_older_generation_comes_first() -> None:
     crews = {2: crew(number=2, role=Role.BUILDING), 1: crew(role=Role.DRAINING)}
-    assert next_orders(crews, {}, 100.0)[0] == Order(Verb.CLOSE, 1)
+    assert next_orders(crews, (), 100.0)[0] == Order(Verb.CLOSE, 1)
 
 
 def test_workers_that_die_young_hold_the_next_fork_back_more_and_more() -> None:

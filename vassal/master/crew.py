@@ -16,7 +16,8 @@ class Role(Enum):
 
     BUILDING = "building"  # on its way to serve
     SERVING = "serving"
-    DRAINING = "draining"  # replaced or stopping; finishes what it has
+    STANDBY = "standby"  # replaced; its mold is kept for as long as the next one settles
+    DRAINING = "draining"  # given up or stopping; finishes what it has
 
 
 class MoldState(Enum):
@@ -51,8 +52,11 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
 class Crew(msgspec.Struct, frozen=True, kw_only=True):
     """One generation: what it shall be and how far it is.
 
+    While it replaces another, at most `max_unavailable` of its `wanted` workers may be
+    missing. Until `settled_at` the one before stands by; None = it has settled.
     `fork_at` holds new forks back after workers died young; `deaths` counts the waves of
-    such deaths, the last of which began at `wave_at`.
+    such deaths, the last of which began at `wave_at`. `crashes` counts unplanned deaths
+    before it had settled.
     """
 
     number: int
@@ -60,6 +64,10 @@ class Crew(msgspec.Struct, frozen=True, kw_only=True):
     wanted: int
     spawn_timeout_s: float
     stop_timeout_s: float
+    max_unavailable: int = 0
+    settle_s: float = 0.0
+    settled_at: float | None = None
+    crashes: int = 0
     mold: MoldState = MoldState.ABSENT
     mold_at: float = 0.0
     fork_at: float = 0.0
@@ -77,7 +85,8 @@ class Verb(Enum):
     FORK = "fork a worker"
     STOP_WORKER = "tell a worker to stop"
     KILL_WORKER = "kill a worker"
-    PROMOTE = "let the generation serve and drain the one before"
+    PROMOTE = "let the generation serve and the one before stand by"
+    SETTLE = "drain the generation that stood by"
     CLOSE = "close a drained generation"
 
 
@@ -98,22 +107,72 @@ YOUNG_S = 5.0
 WAVE_S = 0.1
 """Workers that die within this time of one another died of one thing."""
 
+FORKS_REFUSED_MAX = 5
+"""A generation whose mold could not fork so often, some 12 s long, is not to be built now."""
 
-def next_orders(
-    crews: Mapping[int, Crew], workers: Mapping[int, Worker], now: float
-) -> list[Order]:
+CRASHES_MAX = 2
+"""So many crashes before it has settled, and a generation is given up: one may be due to one
+request."""
+
+
+def next_orders(crews: Mapping[int, Crew], workers: Iterable[Worker], now: float) -> list[Order]:
     """Return what to do at `now`: molds first, then workers, oldest generation first."""
     orders: list[Order] = []
+    everybody = list(workers)
+    targets = strength(crews, everybody)
     for number in sorted(crews):
         crew = crews[number]
-        own = [worker for worker in workers.values() if worker.generation == number]
+        own = [worker for worker in everybody if worker.generation == number]
         orders += _mold_orders(crew, now)
         orders += _deadline_orders(own, now)
         if crew.role is Role.DRAINING:
             orders += _drain_orders(crew, own)
         else:
-            orders += _strength_orders(crew, own, now)
+            orders += _strength_orders(crew, own, targets[number], now)
     return orders
+
+
+def strength(crews: Mapping[int, Crew], workers: Iterable[Worker]) -> dict[int, int]:
+    """Return how many workers each generation shall have now.
+
+    A generation that is built begins with one worker, its canary. When that is ready, it
+    takes over from the serving one a few at a time: together they have one worker more
+    than is wanted, and at most `max_unavailable` fewer that are ready.
+    """
+    targets = {
+        number: crew.wanted if crew.role is Role.SERVING else 0 for number, crew in crews.items()
+    }
+    building = _in_role(crews, Role.BUILDING)
+    if building is None:
+        return targets
+    everybody = list(workers)
+    if not _count(everybody, building.number, WorkerState.READY, WorkerState.RETIRING):
+        targets[building.number] = 1
+        return targets
+    ready = _count(everybody, building.number, WorkerState.READY)
+    still_serving = 0
+    serving = _in_role(crews, Role.SERVING)
+    if serving is not None:
+        needed = max(0, building.wanted - building.max_unavailable - ready)
+        targets[serving.number] = min(serving.wanted, needed)
+        still_serving = _count(
+            everybody,
+            serving.number,
+            WorkerState.STARTING,
+            WorkerState.READY,
+            WorkerState.RETIRING,
+        )
+    room = building.wanted + 1 - still_serving
+    targets[building.number] = min(building.wanted, max(ready, room))
+    return targets
+
+
+def _in_role(crews: Mapping[int, Crew], role: Role) -> Crew | None:
+    return next((crew for crew in crews.values() if crew.role is role), None)
+
+
+def _count(workers: Iterable[Worker], generation: int, *states: WorkerState) -> int:
+    return sum(worker.generation == generation and worker.state in states for worker in workers)
 
 
 def next_look(crews: Iterable[Crew], workers: Iterable[Worker], now: float) -> float | None:
@@ -127,6 +186,8 @@ def next_look(crews: Iterable[Crew], workers: Iterable[Worker], now: float) -> f
             times.append(crew.mold_at)
         if crew.fork_at > now and crew.role is not Role.DRAINING:
             times.append(crew.fork_at)
+        if crew.role is Role.SERVING and crew.settled_at is not None:
+            times.append(crew.settled_at)
     return min(times, default=None)
 
 
@@ -178,19 +239,22 @@ def _drain_orders(crew: Crew, own: list[Worker]) -> list[Order]:
     ]
 
 
-def _strength_orders(crew: Crew, own: list[Worker], now: float) -> list[Order]:
-    """Bring the generation to its wanted number of workers, then let retiring ones go."""
+def _strength_orders(crew: Crew, own: list[Worker], target: int, now: float) -> list[Order]:
+    """Bring the generation to `target` workers, then let go those that are too many."""
     ready = sum(worker.state is WorkerState.READY for worker in own)
     coming = sum(worker.state is WorkerState.STARTING for worker in own)
     orders: list[Order] = []
     if crew.mold is MoldState.LOADED and now >= crew.fork_at:
-        missing = crew.wanted - ready - coming
+        missing = target - ready - coming
         orders += [Order(Verb.FORK, crew.number)] * max(0, missing)
     if ready >= crew.wanted and crew.role is Role.BUILDING:
         orders.append(Order(Verb.PROMOTE, crew.number))
+    if crew.role is Role.SERVING and crew.settled_at is not None and now >= crew.settled_at:
+        orders.append(Order(Verb.SETTLE, crew.number))
     # As many as are too many. All only when their successors are ready would be too late
     # when those retire meanwhile: every number would be taken by one that wants to go.
-    retiring = [worker for worker in own if worker.state is WorkerState.RETIRING]
-    surplus = max(0, ready + len(retiring) - crew.wanted)
-    orders += [Order(Verb.STOP_WORKER, crew.number, worker.number) for worker in retiring[:surplus]]
+    leaving = [worker for worker in own if worker.state is WorkerState.RETIRING]
+    leaving += [worker for worker in own if worker.state is WorkerState.READY]
+    surplus = max(0, len(leaving) - target)
+    orders += [Order(Verb.STOP_WORKER, crew.number, worker.number) for worker in leaving[:surplus]]
     return orders

@@ -46,6 +46,10 @@ class Ledger:
         """Return the generation that is being built."""
         return self._in_role(Role.BUILDING)
 
+    def standby(self) -> Crew | None:
+        """Return the generation that serves again if the one that serves does not settle."""
+        return self._in_role(Role.STANDBY)
+
     def _in_role(self, role: Role) -> Crew | None:
         return next((crew for crew in self.crews.values() if crew.role is role), None)
 

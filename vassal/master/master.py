@@ -107,6 +107,8 @@ class Master:
             wanted=generation.workers,
             spawn_timeout_s=generation.spawn_timeout_s,
             stop_timeout_s=generation.stop_timeout_s,
+            max_unavailable=generation.max_unavailable,
+            settle_s=generation.settle_s,
         )
 
     def stop(self, timeout_s: float) -> None:
@@ -169,12 +171,8 @@ class Master:
                         self._hands.on_exit(number, process, exited.exit_status, exited.signal)
 
     def _orders(self) -> list[crews.Order]:
-        found = []
-        now = time.monotonic()
-        for number, crew in sorted(self.ledger.crews.items()):
-            own = {worker.number: worker for worker in self.ledger.workers_of(number)}
-            found += crews.next_orders({number: crew}, own, now)
-        return found
+        ledger = self.ledger
+        return crews.next_orders(ledger.crews, ledger.workers.values(), time.monotonic())
 
     def _sleep_s(self) -> float | None:
         if self.state is MasterState.DONE:
@@ -201,6 +199,7 @@ class Master:
             Verb.REPLACE_MOLD: self._molds.replace,
             Verb.FORK: self._hands.fork,
             Verb.PROMOTE: self._promote,
+            Verb.SETTLE: self._settle,
             Verb.CLOSE: self._close,
         }.get(order.verb)
         if action is not None:
@@ -216,25 +215,43 @@ class Master:
         self._hands.on_fork_failed(number, fields)
 
     def _promote(self, number: int) -> None:
-        for other in list(self.ledger.crews.values()):
-            if other.role is Role.SERVING:
-                self._drain(other.number)
-        self.ledger.set_crew(number, role=Role.SERVING)
-        self._tell(
-            GenerationReady(
-                number=number, fingerprint=self.ledger.forces[number].generation.fingerprint
-            )
-        )
+        """The generation serves; the one before stands by until this one has settled."""
+        ledger = self.ledger
+        before = ledger.serving()
+        settled_at = None
+        if before is not None:
+            self._drain_standby()
+            ledger.set_crew(before.number, role=Role.STANDBY)
+            settled_at = time.monotonic() + ledger.crews[number].settle_s
+        ledger.set_crew(number, role=Role.SERVING, settled_at=settled_at)
+        if before is None:
+            self._settle(number)
+
+    def _settle(self, number: int) -> None:
+        self.ledger.set_crew(number, settled_at=None)
+        self._drain_standby()
+        fingerprint = self.ledger.forces[number].generation.fingerprint
+        self._tell(GenerationReady(number=number, fingerprint=fingerprint))
+
+    def _drain_standby(self) -> None:
+        standby = self.ledger.standby()
+        if standby is not None:
+            self._drain(standby.number)
 
     def _give_up(self, number: int, failure: Failure) -> None:
+        """End a generation; the one that served before it serves on, or again."""
         self._output.drain()
-        failure = self.ledger.note(failure)
-        serving = self.ledger.serving() is not None
+        ledger = self.ledger
+        failure = ledger.note(failure)
+        standby = ledger.standby()
+        if ledger.crews[number].role is Role.SERVING and standby is not None:
+            ledger.set_crew(standby.number, role=Role.SERVING, deaths=0, fork_at=0.0)
         self._drain(number)
+        serving = ledger.serving() is not None
         self._tell(
             GenerationFailed(
                 number=number,
-                fingerprint=self.ledger.forces[number].generation.fingerprint,
+                fingerprint=ledger.forces[number].generation.fingerprint,
                 failure=failure,
                 serving=serving,
             )

@@ -1,5 +1,6 @@
 """A master's hands for workers: asks for them, adopts, stops, kills and buries them."""
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -14,8 +15,9 @@ from vassal.master.guard import SIGKILL
 from vassal.master.ledger import Ledger
 from vassal.master.lines import escaped
 from vassal.master.oom import OomWitness, as_size, times_today
+from vassal.master.probe import Probe, unanswered
 from vassal.master.workforce import WorkerProcess
-from vassal.messages import Failure, Message, WorkerDied
+from vassal.messages import Failure, Health, Message, WorkerDied
 from vassal.runtime import frames, scoreboard
 from vassal.runtime.scoreboard import SlotReading
 
@@ -47,8 +49,9 @@ class WorkerHands:
         if worker is None:
             return
         now = time.monotonic()
+        health = self._health_for(number)
         try:
-            process = force.ask_for_worker(worker)
+            process = force.ask_for_worker(worker, health)
         except BlockingIOError:
             self._ledger.set_crew(number, fork_at=now + 0.05)
             return
@@ -56,14 +59,27 @@ class WorkerHands:
             self._ledger.set_crew(number, fork_at=now + 0.5)
             self._output.emit(f"event=worker_not_forked error={error!s}")
             return
+        timeout_s = force.generation.spawn_timeout_s if health is None else health.timeout_s
         self._ledger.workers[number, worker] = Worker(
             number=worker,
             generation=number,
             state=WorkerState.STARTING,
             since=now,
-            deadline=now + force.generation.spawn_timeout_s,
+            deadline=now + timeout_s,
         )
         self._loop.watch(process.channel.fileno(), partial(self._on_frame, number, process))
+        if process.probe is not None:
+            self._loop.watch(process.probe.fd, partial(self._on_probe, process.probe))
+
+    def _health_for(self, number: int) -> Health | None:
+        """Only the first worker of a new generation is probed: the others are its copies."""
+        first = self._ledger.crews[number].role is Role.BUILDING
+        first = first and not self._ledger.workers_of(number)
+        return self._ledger.forces[number].generation.health if first else None
+
+    def _on_probe(self, probe: Probe) -> None:
+        if not probe.read():
+            self._loop.unwatch(probe.fd)
 
     def on_fork_failed(self, number: int, fields: dict[str, str]) -> None:
         """EAGAIN or ENOMEM: wait a little and ask again."""
@@ -73,9 +89,12 @@ class WorkerHands:
         if (number, worker) not in self._ledger.workers:
             return
         del self._ledger.workers[number, worker]
-        self._loop.unwatch(self._ledger.forces[number].processes[worker].channel.fileno())
-        self._ledger.forces[number].release(worker)
+        self._release(number, self._ledger.forces[number].processes[worker])
         deaths = crew.deaths + 1
+        if crew.role is Role.BUILDING and deaths >= crews.FORKS_REFUSED_MAX:
+            message = f"no worker could be forked: {escaped(fields.get('error', ''))[:100]}"
+            self._give_up(number, Failure(kind="crash", message=message))
+            return
         pause_s = crews.backoff_s(deaths + 1)
         self._ledger.set_crew(number, deaths=deaths, fork_at=time.monotonic() + pause_s)
 
@@ -97,11 +116,30 @@ class WorkerHands:
         elif verb == frames.READY and self._ledger.workers[key].state is WorkerState.STARTING:
             # One that was not adopted could not be killed later: it ends at its deadline.
             if process.pid:
-                self._ledger.set_worker(key, state=WorkerState.READY, deadline=None)
+                self._on_ready(key, process)
         elif verb == frames.RETIRING and self._ledger.workers[key].state is WorkerState.READY:
             reason = fields.get("reason", "")[:40]
             self._output.emit(f"event=worker_retiring slot={process.number} reason={reason!r}")
             self._ledger.set_worker(key, state=WorkerState.RETIRING)
+
+    def _on_ready(self, key: tuple[int, int], process: WorkerProcess) -> None:
+        complaint = ""
+        if process.probe is not None:
+            self._loop.unwatch(process.probe.fd)
+            complaint = process.probe.complaint()
+        if complaint:
+            self._give_up(key[0], Failure(kind="health", message=complaint))
+            return
+        if process.probe is not None:
+            with contextlib.suppress(OSError):  # gone already: its exit says more
+                packets.send(process.channel, frames.encode(frames.SERVE))
+        self._ledger.set_worker(key, state=WorkerState.READY, deadline=None)
+
+    def _release(self, number: int, process: WorkerProcess) -> None:
+        self._loop.unwatch(process.channel.fileno())
+        if process.probe is not None:
+            self._loop.unwatch(process.probe.fd)
+        self._ledger.forces[number].release(process.number)
 
     def _adopt(self, number: int, process: WorkerProcess, pid: int) -> None:
         """Take the worker that said hello; `pid` is the kernel's word. It must be our child."""
@@ -164,24 +202,34 @@ class WorkerHands:
         key = (number, process.number)
         worker = self._ledger.workers.pop(key)
         crew = self._ledger.crews[number]
-        force = self._ledger.forces[number]
         reason = self._ledger.killed_for.pop(key, "")
         request = self._request_of(number, process.number)
         self._ledger.close_account(number, process.number)
-        self._loop.unwatch(process.channel.fileno())
-        force.release(process.number)
+        probed = process.probe
+        self._release(number, process)
         planned = bool(reason) or worker.state is WorkerState.STOPPING
         self._ledger.crews[number] = crews.death(crew, worker, time.monotonic(), planned)
-        if planned and reason != "spawn-timeout":
+        if planned and worker.state is not WorkerState.STARTING:
             return
         self._output.drain()
         failure = self._death(number, process, reason, exit_status, signum, request)
+        if probed is not None and worker.state is WorkerState.STARTING:
+            failure = unanswered(probed.health, reason, failure)
         self._ledger.count_death()
         if crew.role is Role.BUILDING:
             self._give_up(number, failure)
         elif crew.role is Role.SERVING:
             failure = self._ledger.note(failure)
             self._tell(WorkerDied(worker=process.number, failure=failure))
+            if crew.settled_at is not None:
+                self._count_crash(number, failure)
+
+    def _count_crash(self, number: int, failure: Failure) -> None:
+        """A worker of a generation that has not settled died: at last the one before returns."""
+        crashes = self._ledger.crews[number].crashes + 1
+        self._ledger.set_crew(number, crashes=crashes)
+        if crashes >= crews.CRASHES_MAX:
+            self._give_up(number, failure)
 
     def _death(
         self,

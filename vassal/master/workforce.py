@@ -15,7 +15,8 @@ import msgspec
 from vassal import packets
 from vassal.master.crew import Worker, WorkerState
 from vassal.master.molds import MoldProcess
-from vassal.messages import Generation, WorkerDescription
+from vassal.master.probe import Probe
+from vassal.messages import Generation, Health, WorkerDescription
 from vassal.runtime import frames, scoreboard
 
 # A worker and its successor are there at the same time while one replaces the other.
@@ -27,19 +28,25 @@ _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 class WorkerProcess:
     """A worker's channel and dump pipe, and its pid and pidfd once it said hello.
 
-    Owns all its descriptors.
+    `probe` is the question that it has to answer before it serves. Owns all its
+    descriptors.
     """
 
-    def __init__(self, number: int, channel: socket.socket, dump_fd: int) -> None:
+    def __init__(
+        self, number: int, channel: socket.socket, dump_fd: int, probe: Probe | None
+    ) -> None:
         self.number = number
         self.channel = channel
         self.dump_fd = dump_fd
+        self.probe = probe
         self.pid = 0
         self.pidfd = -1
 
     def close(self) -> None:
         self.channel.close()
         os.close(self.dump_fd)
+        if self.probe is not None:
+            self.probe.close()
         if self.pidfd >= 0:
             os.close(self.pidfd)
 
@@ -79,8 +86,8 @@ class Workforce:
         threads = self.generation.threads
         return range((number - 1) * threads, number * threads)
 
-    def ask_for_worker(self, number: int) -> WorkerProcess:
-        """Claim the slots of `number` and tell the mold to fork.
+    def ask_for_worker(self, number: int, health: Health | None = None) -> WorkerProcess:
+        """Claim the slots of `number` and tell the mold to fork; with `health`, to be probed.
 
         Raises OSError (PeerGone, BlockingIOError among them) with nothing claimed.
         """
@@ -91,20 +98,25 @@ class Workforce:
         # The worker's end blocks: it waits in epoll, and its few messages must not be lost.
         theirs.setblocking(True)
         dump_read, dump_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        process = WorkerProcess(number, ours, dump_read)
+        probe = Probe(health) if health is not None else None
+        process = WorkerProcess(number, ours, dump_read, probe)
+        fds = [theirs.fileno(), dump_write]
+        fds += [probe.worker_fd] if probe is not None else []
         for slot in self.slots_of(number):
             scoreboard.claim_slot(self.memory, slot, number)
         first = str(self.slots_of(number).start)
         fields = {"worker": str(number), "first_slot": first}
         try:
             frame = frames.encode(frames.FORK, fields)
-            packets.send(self.mold.channel, frame, [theirs.fileno(), dump_write])
+            packets.send(self.mold.channel, frame, fds)
         except OSError:
             process.close()
             raise
         finally:
             theirs.close()
             os.close(dump_write)
+        if probe is not None:
+            probe.hand_over()
         self.processes[number] = process
         return process
 

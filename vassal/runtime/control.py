@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Control:
-    """Sends the worker's frames; says what the master wants. `fd` stays the caller's."""
+    """Sends the worker's frames; receives the master's orders. `fd` stays the caller's."""
 
     def __init__(self, fd: int):
         self.fd = fd
@@ -40,17 +40,15 @@ class Control:
             # it is gone, and the loop will see the end of the stream.
             pass
 
-    def wants_stop(self) -> bool:
-        """Read what has come; tell whether it is STOP, or the end of the master."""
-        while True:
-            try:
-                frame = self._socket.recv(frames.FRAME_BYTES_MAX, _socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                return False
-            except OSError:
-                return True
-            if not frame or frames.decode(frame)[0] == frames.STOP:
-                return True
+    def receive(self) -> str | None:
+        """Return the master's next order, None when there is none; its end is STOP too."""
+        try:
+            frame = self._socket.recv(frames.FRAME_BYTES_MAX, _socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return frames.STOP
+        return frames.decode(frame)[0] if frame else frames.STOP
 
     def detach(self) -> None:
         """Let go of the descriptor without closing it."""

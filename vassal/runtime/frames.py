@@ -17,7 +17,7 @@ FRAME_BYTES_MAX = 128 * 1024
 
 # master -> mold
 LOAD = "load"  # load the application; the fields are the runtime settings below
-FORK = "fork"  # fork one worker; fields: worker, slots; fds: worker's channel, dump pipe
+FORK = "fork"  # fork one worker; fields: worker, slots; fds: its channel, dump pipe, probe or none
 
 # mold -> master
 LOADED = "loaded"  # fields: python
@@ -32,6 +32,7 @@ DEADLINE = "deadline"  # a deadline shorter than the limit was set: look again
 RETIRING = "retiring"  # fields: reason; wants to be replaced and serves on until STOP
 
 # master -> worker
+SERVE = "serve"  # after READY of a worker that was probed: accept from now on
 STOP = "stop"  # stop accepting, finish what is in flight, exit 0
 
 _LENGTH = struct.Struct("!I")

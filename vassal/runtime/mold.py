@@ -123,7 +123,6 @@ def _fork_worker(
     control: _socket.socket, loaded: Loaded, name: str, fields: Dict[str, str], fds: List[int]
 ) -> None:
     """Fork a worker that is not our child: its parent is to be the master."""
-    channel, dump = fds
     try:
         middle = os.fork()
     except OSError as error:
@@ -131,9 +130,9 @@ def _fork_worker(
     if middle == 0:
         _become_worker(control)
         _name_process("worker %s %s" % (fields["worker"], name))
-        raise SystemExit(_be_worker(loaded, fields, channel, dump))
-    os.close(channel)
-    os.close(dump)
+        raise SystemExit(_be_worker(loaded, fields, fds))
+    for fd in fds:
+        os.close(fd)
     if middle > 0:
         failure = os.waitstatus_to_exitcode(os.waitpid(middle, 0)[1])
         if not failure:
@@ -161,9 +160,11 @@ def _become_worker(control: _socket.socket) -> None:
     control.close()
 
 
-def _be_worker(loaded: Loaded, fields: Dict[str, str], channel: int, dump: int) -> int:
+def _be_worker(loaded: Loaded, fields: Dict[str, str], fds: List[int]) -> int:
     import faulthandler
 
+    channel, dump = fds[:2]
+    probe = fds[2] if len(fds) > 2 else None
     faulthandler.register(signals.STACK_DUMP_SIGNAL, file=dump, all_threads=True, chain=False)
     if loaded.settings.get("die_with_master"):
         _die_with_parent()
@@ -172,15 +173,17 @@ def _be_worker(loaded: Loaded, fields: Dict[str, str], channel: int, dump: int) 
     socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, channel)
     socket.send(hello)
     socket.detach()
-    return _work(loaded, channel, fields["worker"], int(fields["first_slot"]))
+    return _work(loaded, channel, fields["worker"], int(fields["first_slot"]), probe)
 
 
-def _work(loaded: Loaded, channel: int | None, number: str, first_slot: int) -> int:
+def _work(
+    loaded: Loaded, channel: int | None, number: str, first_slot: int, probe: int | None = None
+) -> int:
     from . import worker
 
     settings = dict(loaded.settings, worker=number)
     slots = list(range(first_slot, first_slot + int(settings["threads"])))
-    return worker.run(loaded.app, settings, loaded.listeners, loaded.memory, slots, channel)
+    return worker.run(loaded.app, settings, loaded.listeners, loaded.memory, slots, channel, probe)
 
 
 def _name_process(name: str) -> None:

@@ -57,14 +57,18 @@ def run(
     memory: mmap | memoryview,
     slots: Sequence[int],
     control: int | None,
+    probe: int | None = None,
 ) -> int:
     """Serve until told to stop; return the exit status.
 
     Called in a freshly forked process with one thread. `listeners` are (fd, protocol,
-    address family); `slots` are this worker's on the scoreboard, one per thread.
+    address family); `slots` are this worker's on the scoreboard, one per thread. With a
+    `probe`, the request in it is answered first, and none is accepted before SERVE.
     """
     worker = Worker(app, WorkerSettings(settings), listeners, memory, slots, control)
     try:
+        if probe is not None:
+            worker.answer_probe(probe)
         worker.serve()
     finally:
         worker.release()
@@ -89,6 +93,8 @@ class Worker:
             fd: Listener(fd, protocol, family, settings, multiprocess)
             for fd, protocol, family in listeners
         }
+        self._settings = settings
+        self._probed = False  # and not yet told to serve
         self._accepting = False
         self._accept_again_at: float | None = None
         self._stopping = False
@@ -136,6 +142,13 @@ class Worker:
         if self._control is not None:
             self._control.detach()
 
+    def answer_probe(self, fd: int) -> None:
+        """Answer the master's own request, and accept no other until it says so."""
+        from .probe import answer_probe
+
+        self._probed = True
+        answer_probe(fd, self._runner, self._settings)
+
     # ── the loop ─────────────────────────────────────────────────────────────────────
 
     def serve(self) -> None:
@@ -157,8 +170,7 @@ class Worker:
                 elif fd == self._wake_read:
                     os.read(fd, 4096)
                 elif self._control is not None and fd == self._control.fd:
-                    if self._control.wants_stop():
-                        self._stop()
+                    self._obey(self._control.receive())
             if self._pipelined:
                 self._serve_pipelined()
             if self._pool is not None:
@@ -166,6 +178,13 @@ class Worker:
             if self._term and not self._stopping:
                 self._stop()
             self._tick()
+
+    def _obey(self, order: str | None) -> None:
+        if order == frames.STOP:
+            self._stop()
+        elif order == frames.SERVE:
+            self._probed = False
+            self._accept_on()
 
     def _is_finished(self) -> bool:
         running = self._pool is not None and self._pool.running > 0
@@ -202,7 +221,7 @@ class Worker:
     # ── accepting ────────────────────────────────────────────────────────────────────
 
     def _accept_on(self) -> None:
-        if self._accepting or self._stopping or self._accept_again_at is not None:
+        if self._accepting or self._stopping or self._probed or self._accept_again_at is not None:
             return
         self._accepting = True
         for fd in self._listeners:
