@@ -36,6 +36,7 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One worker thread. `pid` is the host's; 0 = unknown."""
 
     slot: int
+    generation: int = 0
     pid: int
     state: str  # idle | busy
     requests: int

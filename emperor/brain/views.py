@@ -119,6 +119,7 @@ def _worker_status(
         current = CurrentRequest(method=row.method, uri=row.uri, seconds=row.request_s)
     return WorkerStatus(
         slot=row.slot,
+        generation=row.generation,
         pid=process.pid if process else 0,
         state=row.state,
         requests=row.requests,

@@ -58,6 +58,12 @@ def test_loaded_mold_forks_the_missing_workers() -> None:
     assert verbs(crew(), worker(1), worker(2, W.STARTING)) == []
 
 
+def test_generation_begins_with_one_worker() -> None:
+    assert verbs(crew(role=Role.BUILDING, wanted=4)) == [Verb.FORK]
+    assert verbs(crew(role=Role.BUILDING, wanted=4), worker(1, W.STARTING)) == []
+    assert verbs(crew(role=Role.BUILDING, wanted=4), worker(1)) == [Verb.FORK] * 3
+
+
 def test_generation_serves_only_when_all_its_workers_are_ready() -> None:
     building = crew(role=Role.BUILDING)
     assert verbs(building, worker(1), worker(2, W.STARTING)) == []
@@ -157,3 +163,77 @@ def test_workers_that_die_together_count_once() -> None:
         crowd = death(crowd, worker(number), 1.0 + number / 1000, planned=False)
     assert crowd.deaths == 1
     assert len(orders(crowd, now=1.1)) == 20
+
+
+# ── one generation takes over from another ───────────────────────────────────────────────
+
+
+def roll(wanted_before: int, wanted: int, max_unavailable: int) -> tuple[list[int], list[int]]:
+    """Let the second generation take over, one event at a time; return how many workers were
+    ready and how many were there in all, at every step."""
+    crews = {
+        1: crew(wanted=wanted_before),
+        2: crew(number=2, role=Role.BUILDING, wanted=wanted, max_unavailable=max_unavailable),
+    }
+    old = [worker(number) for number in range(1, wanted_before + 1)]
+    workers = {(1, one.number): one for one in old}
+    ready, total = [], []
+    for _ in range(100):
+        for order in next_orders(crews, workers.values(), 100.0):
+            key = (order.generation, order.worker)
+            match order.verb:
+                case Verb.FORK:
+                    number = 1 + max((n for g, n in workers if g == order.generation), default=0)
+                    new = replace(worker(number, W.STARTING), generation=order.generation)
+                    workers[order.generation, number] = new
+                case Verb.STOP_WORKER:
+                    del workers[key]
+                case Verb.PROMOTE:
+                    crews[1] = replace(crews[1], role=Role.STANDBY)
+                    crews[2] = replace(crews[2], role=Role.SERVING)
+        ready.append(sum(one.state is W.READY for one in workers.values()))
+        total.append(len(workers))
+        starting = [key for key, one in workers.items() if one.state is W.STARTING]
+        if not starting and crews[2].role is Role.SERVING:
+            break
+        for key in starting[:1]:
+            workers[key] = replace(workers[key], state=W.READY)
+    assert {generation for generation, _ in workers} == {2}
+    return ready, total
+
+
+@pytest.mark.parametrize("wanted_before", [1, 3, 8])
+@pytest.mark.parametrize("wanted", [1, 2, 8])
+@pytest.mark.parametrize("max_unavailable", [0, 1, 3, 20])
+def test_takeover_keeps_the_strength_and_bounds_the_crowd(
+    wanted_before: int, wanted: int, max_unavailable: int
+) -> None:
+    ready, total = roll(wanted_before, wanted, max_unavailable)
+    assert ready[-1] == wanted
+    assert min(ready) >= min(wanted_before, max(1, wanted - max_unavailable))
+    assert max(total) <= max(wanted_before, wanted) + 1
+
+
+def test_canary_that_died_leaves_the_serving_generation_as_it_was() -> None:
+    building = crew(number=2, role=Role.BUILDING)
+    before = {1: crew(), 2: replace(building, role=Role.DRAINING, mold=MoldState.CLOSED)}
+    assert next_orders(before, [worker(1), worker(2)], 100.0) == [Order(Verb.CLOSE, 2)]
+
+
+def test_generation_that_was_rolled_back_to_forks_what_it_had() -> None:
+    failed = crew(number=2, role=Role.DRAINING, mold=MoldState.CLOSED)
+    found = next_orders({1: crew(), 2: failed}, [], 100.0)
+    assert found == [Order(Verb.FORK, 1), Order(Verb.FORK, 1), Order(Verb.CLOSE, 2)]
+
+
+def test_generation_that_stands_by_has_no_workers_and_keeps_its_mold() -> None:
+    standby = crew(role=Role.STANDBY)
+    assert verbs(standby, worker(1)) == [Verb.STOP_WORKER]
+    assert verbs(standby) == []
+
+
+def test_generation_settles_when_its_time_is_over() -> None:
+    settling = crew(settled_at=101.0)
+    assert verbs(settling, worker(1), worker(2)) == []
+    assert next_look([settling], [], 100.0) == 101.0
+    assert verbs(settling, worker(1), worker(2), now=101.0) == [Verb.SETTLE]

@@ -17,6 +17,7 @@ from . import frames
 from .connection import Connection, first_bytes
 from .control import Control
 from .listeners import Listener, remote_address
+from .probe import answer_probe
 from .recycling import ANSWER_S, Recycling, random_fraction
 from .runner import Runner
 from .settings import WorkerSettings
@@ -144,8 +145,6 @@ class Worker:
 
     def answer_probe(self, fd: int) -> None:
         """Answer the master's own request, and accept no other until it says so."""
-        from .probe import answer_probe
-
         self._probed = True
         answer_probe(fd, self._runner, self._settings)
 
