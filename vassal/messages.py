@@ -196,6 +196,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     pythonpath: tuple[str, ...] = ()
     env: dict[str, str] = {}
     workers: int = 1
+    workers_min: int = 0  # 0 = `workers` is fixed; else it is the most
     threads: int = 1
     listeners: tuple[Listener, ...] = ()
     harakiri_s: float = 0.0
@@ -222,7 +223,8 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
 class StartGeneration(Message, frozen=True, tag="start-generation"):
     """Build this generation; when it is ready, retire the one before.
 
-    fds: the listeners, in the order of `generation.listeners`. Answered by
+    fds: the listeners, in the order of `generation.listeners`, and behind them, for one
+    whose number of workers follows the load, a socket for sock_diag. Answered by
     GenerationReady or GenerationFailed. A later one supersedes one under way.
     """
 
@@ -324,7 +326,8 @@ class Description(Message, frozen=True, tag="description"):
     """A master's whole state. `state` is a MasterState value; generation 0 = none yet.
 
     `generation` is the one that serves or, when `serving` is false, that is being built;
-    `newest` the highest number that was ever asked for.
+    `newest` the highest number that was ever asked for. `scaling` says why there are so
+    many workers, where their number follows the load.
     """
 
     state: str
@@ -338,6 +341,7 @@ class Description(Message, frozen=True, tag="description"):
     last_failure: Failure | None = None
     unsupported: tuple[str, ...] = ()
     output: str = ""
+    scaling: str = ""
 
 
 class GenerationReady(Message, frozen=True, tag="generation-ready"):

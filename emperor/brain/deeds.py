@@ -1,10 +1,11 @@
 """The brain's hands: carries out what `reconcile` decided, one short method a deed."""
 
+import contextlib
 import json
 import random
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -14,6 +15,7 @@ from emperor.brain.links import ChannelFull
 from emperor.brain.listeners import ListenError, Listeners
 from emperor.brain.masters import Masters
 from emperor.brain.roll import EXIT_PATIENCE_S, Roll
+from emperor.config.settings import VassalSettings
 from emperor.core.reconcile import (
     Action,
     Desired,
@@ -41,6 +43,7 @@ from emperor.core.registry import (
 from emperor.status import VassalState
 from limits.facts import HostFacts
 from vassal import packets
+from vassal.master.backlog import open_diag
 from vassal.messages import (
     ChangeLimits,
     Failure,
@@ -234,7 +237,8 @@ class Deeds:
                 spec.generation, number=number, fingerprint=fingerprint
             )
             fds = [held.fileno() for held in sockets]
-            self._masters.send(token, StartGeneration(generation=generation), fds)
+            with _diag_for(spec.settings) as diag:
+                self._masters.send(token, StartGeneration(generation=generation), fds + diag)
         except ListenError as error:
             self._on_not_built(record, Failure(kind="listen", message=str(error)))
         except (MessageError, ChannelFull) as error:
@@ -311,3 +315,13 @@ def _not_begun(error: ListenError | CgroupError) -> Failure:
     # A full machine may have room later; a socket that somebody else has is theirs.
     kind = "listen" if isinstance(error, ListenError) else "crash"
     return Failure(kind=kind, message=str(error))
+
+
+@contextlib.contextmanager
+def _diag_for(settings: VassalSettings) -> Iterator[list[int]]:
+    """Yield what a master needs to see how many connections wait, if it wants to know."""
+    if settings.workers.min == settings.workers.max:
+        yield []
+        return
+    with open_diag() as diag:
+        yield [diag.fileno()]

@@ -160,7 +160,8 @@ class BrainSteering:
             limits = applied(wish.spec, self._missing(name, wish, found), self._facts)
             plan = self._cgroups.plan(wish.spec.settings.limits)
             steps = steps_of(wish.spec, self._facts, plan)
-        return explanation(vassal, wish, limits, steps, time.monotonic())
+        scaling = found.scaling[:200] if found is not None else ""
+        return explanation(vassal, wish, limits, steps, scaling, time.monotonic())
 
     def events(self) -> AsyncIterator[Event]:
         """Yield events from now on; a slow reader loses the oldest."""

@@ -83,6 +83,7 @@ def explanation(
     wish: Wish | None,
     limits: tuple[AppliedLimit, ...],
     steps: tuple[str, ...],
+    scaling: str,
     now: float,
 ) -> Explanation:
     """Return what is wanted of a vassal, what is, what comes next and why."""
@@ -107,6 +108,7 @@ def explanation(
         settings=written(spec.settings) if spec is not None else {},
         limits=limits,
         steps=steps,
+        scaling=scaling,
         last_failure=vassal.last_failure,
     )
 

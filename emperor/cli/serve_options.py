@@ -92,7 +92,7 @@ def parse(arguments: argparse.Namespace, current_directory: str) -> ServeOptions
     given["pythonpath"] = arguments.pythonpath
     given["env"] = _environment(arguments.env, faults)
     values = _checked(given, faults)
-    if not arguments.master and values.get("workers", 1) != 1:
+    if not arguments.master and values.get("workers", (1, 1)) != (1, 1):
         faults.append("--no-master: one process serves; leave out --workers")
     if faults:
         raise UsageError("\n".join(faults))

@@ -129,6 +129,8 @@ def explanation_view(explanation: Explanation, now: float) -> View:
         _field("next", explanation.next_action),
         _field("why", explanation.why),
     ]
+    if explanation.scaling:
+        view.append(_field("workers", explanation.scaling))
     if explanation.limits:
         columns = (Column("LIMIT"), Column("VALUE"), Column("OUTCOME"), Column("REASON"))
         rows = tuple(

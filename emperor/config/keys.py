@@ -27,9 +27,11 @@ from emperor.config.schemas import (
     TEXT,
     TEXTS,
     WORD,
+    WORKERS,
     choice,
     integer,
 )
+from emperor.config.settings import Workers
 
 LOG_WORDS = ("file", "journal", "inherit")
 WORKERS_MAX = 1024
@@ -42,6 +44,28 @@ def log_target(value: object) -> str:
     if isinstance(value, str) and value not in LOG_WORDS and "/" not in value:
         raise Invalid(f"{quoted(value)} is no place for a log", remedy)
     return values.path_text(value) if value not in LOG_WORDS else str(value)
+
+
+def number_of_workers(value: object) -> Workers:
+    """Return the bounds from a number, or from a table of min and max."""
+    if not isinstance(value, dict):
+        count = values.whole(value, minimum=1, maximum=WORKERS_MAX)
+        return Workers(count, count)
+    remedy = "write a number, or { min = 1, max = 8 }"
+    unknown = [name for name in value if name not in Workers._fields]
+    if unknown or "max" not in value:
+        problem = f"{quoted(str(unknown[0]))} is no bound" if unknown else "max is missing"
+        raise Invalid(problem, remedy)
+    most = values.whole(value["max"], minimum=1, maximum=WORKERS_MAX)
+    least = values.whole(value.get("min", 1), minimum=1, maximum=WORKERS_MAX)
+    if least > most:
+        raise Invalid(f"min = {least} is more than max = {most}", remedy)
+    return Workers(least, most)
+
+
+def write_workers(bounds: Workers) -> object:
+    """Return the bounds as a TOML value."""
+    return bounds.max if bounds.min == bounds.max else {"min": bounds.min, "max": bounds.max}
 
 
 def paths(value: object) -> tuple[str, ...]:
@@ -197,12 +221,13 @@ _NETWORK = (
 _WORKERS = (
     Key(
         "workers",
-        _count(1, WORKERS_MAX),
-        integer(1, WORKERS_MAX),
-        "Processes.",
+        number_of_workers,
+        WORKERS,
+        "Processes: a number, or bounds between which it follows the load.",
         "1",
-        "4",
-        rule=tight.AT_MOST,
+        "{ min = 1, max = 8 }",
+        rule=tight.WORKERS,
+        write=write_workers,
     ),
     Key(
         "threads",

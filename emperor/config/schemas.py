@@ -62,6 +62,17 @@ NUMBERS: Schema = {
         {"type": "array", "items": {"type": ["integer", "string"]}},
     ]
 }
+WORKERS: Schema = {
+    "anyOf": [
+        {"type": "integer", "minimum": 1, "maximum": 1024},
+        {
+            "type": "object",
+            "properties": {"min": {"type": "integer"}, "max": {"type": "integer"}},
+            "required": ["max"],
+            "additionalProperties": False,
+        },
+    ]
+}
 WORD: Schema = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,40}$"}
 FILE_SYSTEM: Schema = {
     "type": "object",

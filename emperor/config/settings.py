@@ -5,6 +5,7 @@ complete (defaults merged), in base units, and legal. Durations are seconds, siz
 """
 
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -54,6 +55,13 @@ class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
     lines_per_second: float = 1000.0
 
 
+class Workers(NamedTuple):
+    """How many worker processes: a fixed number when both are the same."""
+
+    min: int
+    max: int
+
+
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """What new code must answer before it takes over; no `path` = only be loaded.
 
@@ -79,7 +87,7 @@ class VassalSettings(msgspec.Struct, frozen=True, kw_only=True):
     env: dict[str, str] = {}
     user: str | None = None  # None = by the file's owner and the policy
     group: str | None = None
-    workers: int = 1
+    workers: Workers = Workers(1, 1)
     threads: int = 1
     harakiri: float = 30.0  # 0 = off
     harakiri_max: float = 0.0  # 0 = overrides may only shorten

@@ -193,6 +193,7 @@ def allowed_beside(allow: Sequence[str], granted: Sequence[str], denied: Sequenc
 
 
 AT_MOST = Rule(_at_most, "write at most {}")
+WORKERS = Rule(lambda asked, granted: asked.max <= granted.max, "write at most {}")
 AT_MOST_ZERO_IS_NONE = Rule(_at_most_zero_is_none, "write at most {}, and not 0")
 SWITCHED_ON = Rule(lambda asked, granted: asked or not granted, "write true, or remove the line")
 SWITCHED_OFF = Rule(lambda asked, granted: granted or not asked, "write false, or remove the line")

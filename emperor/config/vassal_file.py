@@ -9,7 +9,13 @@ from emperor.config.document import Document, read_document
 from emperor.config.fields import LOG_FIELDS, limits_of, sandbox_of, written_directives
 from emperor.config.health_keys import health_of, written_health
 from emperor.config.key import Key
-from emperor.config.keys import LOG_WORDS, NOT_IN_DEFAULTS, REQUIRED, VASSAL_KEYS
+from emperor.config.keys import (
+    LOG_WORDS,
+    NOT_IN_DEFAULTS,
+    REQUIRED,
+    VASSAL_KEYS,
+    write_workers,
+)
 from emperor.config.policy import (
     Choice,
     Excess,
@@ -28,6 +34,7 @@ from emperor.config.settings import (
     Owner,
     SocketMode,
     VassalSettings,
+    Workers,
 )
 from emperor.config.table import Layers, Reading, read_table
 from emperor.config.values import TEXT_MAX, resolved
@@ -219,7 +226,7 @@ def check_together(reading: Reading, machine: Machine) -> None:
             f"max_requests_jitter = {jitter} is more than max_requests = {requests}",
             "write a smaller jitter, or remove it",
         )
-    workers, threads = values.get("workers", 1), values.get("threads", 1)
+    workers, threads = values.get("workers", Workers(1, 1)).max, values.get("threads", 1)
     if workers * threads > SLOTS_MAX:
         reading.report(
             reading.blamed("threads", "workers"),
@@ -306,6 +313,7 @@ def written(settings: VassalSettings) -> dict[str, object]:
     Of [limits] and [sandbox] only what differs from the built-in.
     """
     values: dict[str, object] = {field: getattr(settings, field) for field in _SAME_NAME}
+    values["workers"] = write_workers(settings.workers)
     for field in ("pythonpath", "touch_reload", "hosts"):
         values[field] = list(getattr(settings, field))
     values["listen"] = [address.url for address in settings.listen]

@@ -53,7 +53,7 @@ def test_serve_takes_every_option():
     )
     settings = options.settings
     assert [address.key for address in settings.listen][1] == "unix:/run/b.sock"
-    assert (settings.workers, settings.threads, settings.backlog) == (4, 2, 99)
+    assert (settings.workers, settings.threads, settings.backlog) == ((4, 4), 2, 99)
     assert (settings.harakiri, settings.harakiri_max, settings.harakiri_soft) == (30, 600, 20)
     assert (settings.directory, settings.python) == ("/srv/blog", "/srv/.venv")
     assert settings.pythonpath == ("/srv/lib", "/opt/lib")

@@ -20,6 +20,7 @@ from emperor.config.settings import (
     ListenAddress,
     Owner,
     OwnerPolicy,
+    Workers,
 )
 from emperor.config.vassal_file import load_vassal
 from limits.directives import Limits, Sandbox
@@ -48,7 +49,8 @@ FORGED = ListenAddress(url="http+unix:///run/a", protocol="http", path="/etc/sha
     "changes",
     [
         {"name": "other"},
-        {"workers": 10**6},
+        {"workers": Workers(1, 10**6)},
+        {"workers": Workers(5, 1)},
         {"threads": -1},
         {"harakiri": -5.0},
         {"directory": "relative"},

@@ -106,7 +106,7 @@ def test_values_are_the_files_over_the_owners_over_the_plans_over_the_defaults()
     found = loaded("[limits]\nmemory_max = 1048576\n")
     assert found.limits.memory_max == 2**20
     assert found.limits.cpu_quota == 0.5
-    assert found.workers == 4
+    assert found.workers == (4, 4)
     assert found.limits.cpu_weight == 80
     assert found.limits.oom_score_adjust == 300
     assert found.limits.slice == "acme"
@@ -139,7 +139,7 @@ def test_owner_may_choose_among_its_plans():
 def test_roots_file_may_have_any_plan_and_exceed_it():
     assert loaded('plan = "none"', Owner()).limits.memory_max is None
     found = loaded('plan = "small"\nworkers = 64\n[limits]\nmemory_max = "4G"\n', Owner())
-    assert (found.workers, found.limits.memory_max) == (64, 4 * GIB)
+    assert (found.workers, found.limits.memory_max) == ((64, 64), 4 * GIB)
     assert problems('plan = "tiny"', Owner()) == [
         'blog.toml:3: plan: there is no plan "tiny"; write "large" or "small"'
     ]

@@ -40,7 +40,7 @@ def test_schema_of_the_emperors_file_knows_plans_owners_and_customers():
     assert all(part["description"] for part in parts.values())
     plan = parts["plan"]["additionalProperties"]["properties"]
     assert "memory_max" in plan["limits"]["properties"]
-    assert plan["workers"]["maximum"] == 1024
+    assert plan["workers"]["anyOf"][0]["maximum"] == 1024
     assert "customer" in parts["owner"]["additionalProperties"]["properties"]
     budget = parts["customer"]["additionalProperties"]["properties"]["limits"]["properties"]
     assert "tasks_max" in budget

@@ -16,6 +16,7 @@ from emperor.config.settings import (
     LogConfig,
     SocketMode,
     VassalSettings,
+    Workers,
 )
 from emperor.config.vassal_file import load_vassal, settle, vassal_name, written
 from limits.directives import Limits, Sandbox, TemporaryFileSystem
@@ -93,7 +94,7 @@ protect_system = "strict"
                 url="http://127.0.0.1:8000", protocol="http", host="127.0.0.1", port=8000
             ),
         ),
-        workers=2,
+        workers=Workers(2, 2),
         threads=3,
         harakiri=30.0,
         harakiri_max=60.0,
@@ -291,11 +292,11 @@ def test_defaults_are_merged_key_by_key_and_the_file_wins():
     settings = loaded(
         GOOD + 'workers = 2\n[env]\nB = "2"\n[log]\nkeep = 1\n[limits]\nlimit_core = 0\n', DEFAULTS
     )
-    assert settings.workers == 2
+    assert settings.workers == (2, 2)
     assert settings.env == {"A": "1", "B": "2"}
     assert settings.log == LogConfig(target="journal", keep=1)
     assert set(settings.limits.rlimits) == {"nofile", "core"}
-    assert loaded(GOOD, DEFAULTS).workers == 4
+    assert loaded(GOOD, DEFAULTS).workers == (4, 4)
 
 
 def test_wrong_default_is_reported_at_the_emperors_file():

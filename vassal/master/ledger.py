@@ -10,6 +10,7 @@ import msgspec
 from vassal.master.crew import Crew, Role, Worker
 from vassal.master.guard import Guard
 from vassal.master.output import Output
+from vassal.master.scaler import Scaler
 from vassal.master.workforce import Workforce, describe
 from vassal.messages import Description, Failure, Totals
 
@@ -25,6 +26,7 @@ class Ledger:
         self.crews: dict[int, Crew] = {}
         self.forces: dict[int, Workforce] = {}
         self.guards: dict[int, Guard] = {}
+        self.scalers: dict[int, Scaler] = {}
         self.workers: dict[tuple[int, int], Worker] = {}
         self.killed_for: dict[tuple[int, int], str] = {}
         self.harakiris: dict[int, int] = {}
@@ -120,4 +122,5 @@ class Ledger:
             last_failure=self._last_failure,
             unsupported=self.unsupported,
             output=self.output.tail(),
+            scaling=self.scalers[shown.number].story() if shown is not None else "",
         )

@@ -14,16 +14,18 @@ from limits.pidfd import peek_exited, reap, send_signal
 from vassal import packets
 from vassal.loop import Loop
 from vassal.master import crew as crews
-from vassal.master.crew import Crew, MoldState, Role, Verb
+from vassal.master.crew import Crew, MoldState, Role, Verb, WorkerState
 from vassal.master.guard import SIGKILL, Guard
 from vassal.master.ledger import Ledger
 from vassal.master.live import change_rlimits
 from vassal.master.mold_hands import Means, MoldHands, StepsFor
 from vassal.master.oom import OomWitness
 from vassal.master.output import Output
+from vassal.master.scaler import Scaler
 from vassal.master.worker_hands import WorkerHands
 from vassal.master.workforce import Workforce
 from vassal.messages import (
+    MEMORY_CURRENT,
     MEMORY_EVENTS,
     ChangeLimits,
     Description,
@@ -60,6 +62,7 @@ class Master:
         self._output = output
         self._tell = tell
         self.ledger = Ledger(output)
+        self._memory_fd = means.cgroup.get(MEMORY_CURRENT)
         self._molds = MoldHands(
             loop,
             self.ledger,
@@ -93,6 +96,7 @@ class Master:
         for crew in list(self.ledger.crews.values()):
             if crew.role is Role.BUILDING:
                 self._drain(crew.number)
+        before = self.ledger.serving()
         problem = self._output.configure(generation.log)
         if problem:
             self._output.emit(f"event=log_unavailable error={problem!r}")
@@ -101,10 +105,12 @@ class Master:
         force = Workforce(generation, listeners)
         self.ledger.forces[number] = force
         self.ledger.guards[number] = Guard(force, partial(self._hands.on_harakiri, number))
+        scaler = Scaler(force, self._memory_fd, before.wanted if before is not None else None)
+        self.ledger.scalers[number] = scaler
         self.ledger.crews[number] = Crew(
             number=number,
             role=Role.BUILDING,
-            wanted=generation.workers,
+            wanted=scaler.scale.wanted,
             spawn_timeout_s=generation.spawn_timeout_s,
             stop_timeout_s=generation.stop_timeout_s,
             max_unavailable=generation.max_unavailable,
@@ -153,11 +159,31 @@ class Master:
         for guard in list(self.ledger.guards.values()):
             if guard.look_at_ns is not None and now_ns >= guard.look_at_ns:
                 guard.look(now_ns)
+        serving = self.ledger.serving()
+        if serving is not None:
+            self._scale(serving)
         for order in self._orders():
             self._carry_out(order)
         if self.state is MasterState.STOPPING and not self.ledger.crews:
             self.state = MasterState.DONE
         return self._sleep_s()
+
+    def _scale(self, crew: Crew) -> None:
+        """Let the number of workers follow the load."""
+        scaler = self.ledger.scalers[crew.number]
+        now = time.monotonic()
+        if scaler.look_at is None or now < scaler.look_at:
+            return
+        ready = sum(
+            worker.state is WorkerState.READY for worker in self.ledger.workers_of(crew.number)
+        )
+        scaler.look(ready, now)
+        if scaler.scale.wanted != crew.wanted:
+            self.ledger.set_crew(crew.number, wanted=scaler.scale.wanted)
+            self._output.emit(
+                f"event=scaled workers={scaler.scale.wanted} before={crew.wanted} "
+                f"reason={scaler.scale.why!r}"
+            )
 
     def reap(self) -> None:
         """Collect every child that ended; unknown ones are orphans of the tenant."""
@@ -183,6 +209,10 @@ class Master:
             for guard in self.ledger.guards.values()
             if guard.look_at_ns is not None
         ]
+        serving = self.ledger.serving()
+        if serving is not None:
+            scale_at = self.ledger.scalers[serving.number].look_at
+            looks += [] if scale_at is None else [int(scale_at * 1e9)]
         at = crews.next_look(self.ledger.crews.values(), self.ledger.workers.values(), now_ns / 1e9)
         if at is not None:
             looks.append(int(at * 1e9))
@@ -271,4 +301,4 @@ class Master:
     def _close(self, number: int) -> None:
         self._molds.forget(number)
         self.ledger.forces.pop(number).close()
-        del self.ledger.crews[number], self.ledger.guards[number]
+        del self.ledger.crews[number], self.ledger.guards[number], self.ledger.scalers[number]

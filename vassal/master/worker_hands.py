@@ -111,6 +111,7 @@ class WorkerHands:
         packets.close_all(packet.fds)
         if verb in (frames.WAKE, frames.DEADLINE):
             self._ledger.guards[number].wake()
+            self._ledger.scalers[number].wake()
         elif verb == frames.HELLO:
             self._adopt(number, process, packet.pid)
         elif verb == frames.READY and self._ledger.workers[key].state is WorkerState.STARTING:

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import msgspec
 
 from vassal import packets
+from vassal.master import backlog
 from vassal.master.crew import Worker, WorkerState
 from vassal.master.molds import MoldProcess
 from vassal.master.probe import Probe
@@ -52,11 +53,13 @@ class WorkerProcess:
 
 
 class Workforce:
-    """One generation's resources. Owns the listeners it is given."""
+    """One generation's resources. Owns the descriptors it is given: its listeners, and
+    perhaps a socket for sock_diag behind them."""
 
-    def __init__(self, generation: Generation, listeners: list[int]) -> None:
+    def __init__(self, generation: Generation, fds: list[int]) -> None:
         self.generation = generation
-        self.listeners = listeners
+        self.listeners = fds[: len(generation.listeners)]
+        self._others = fds[len(generation.listeners) :]
         self.capacity = generation.workers * SUCCESSORS
         self._slots = self.capacity * generation.threads
         self.memory_fd, self.memory = _new_scoreboard(self._slots)
@@ -126,6 +129,10 @@ class Workforce:
         for slot in self.slots_of(number):
             scoreboard.free_slot(self.memory, slot)
 
+    def waiting(self) -> int:
+        """Return how many connections wait to be accepted."""
+        return backlog.waiting(self.listeners, next(iter(self._others), None))
+
     def readings(self, numbers: Iterable[int]) -> list[scoreboard.SlotReading]:
         """Return the slots of these workers as they are now."""
         return [
@@ -156,6 +163,7 @@ class Workforce:
             self.mold.close()
             self.mold = None
         packets.close_all(self.listeners)
+        packets.close_all(self._others)
         self.memory.close()
         os.close(self.memory_fd)
 

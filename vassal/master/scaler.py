@@ -1,0 +1,70 @@
+"""Scaling's eyes: looks at one generation's load when something can have changed.
+
+What follows from it is decided in `scaling`. Where the number of workers is fixed, or nothing
+runs and they are as few as allowed, it never looks.
+"""
+
+import os
+import time
+
+from vassal.master import scaling
+from vassal.master.scaling import Range, Sample
+from vassal.master.workforce import Workforce
+from vassal.runtime import scoreboard
+
+
+class Scaler:
+    """Watches one generation's load. `scale` is the last decision. `before` is how many
+    workers the generation before it had; `memory_fd`, borrowed, the cgroup's memory.current."""
+
+    def __init__(self, workforce: Workforce, memory_fd: int | None, before: int | None) -> None:
+        generation = workforce.generation
+        self._workforce = workforce
+        self._memory_fd = memory_fd
+        self._bounds = Range(generation.workers_min or generation.workers, generation.workers)
+        self.scale = scaling.begin(self._bounds, before, time.monotonic())
+        self.look_at: float | None = None if self._bounds.is_fixed else 0.0
+        """When to look next, in monotonic seconds; None = when a worker says so."""
+
+    def wake(self) -> None:
+        """A request began after a rest: look at the next turn."""
+        if not self._bounds.is_fixed:
+            self.look_at = 0.0
+
+    def look(self, ready: int, now: float) -> None:
+        """Decide anew, with `ready` workers there, and set `look_at`."""
+        sample = self._sample(ready)
+        self.scale = scaling.review(self.scale, self._bounds, sample, now)
+        self.look_at = self.scale.look_at
+        if not sample.busy:
+            # The next request shall wake us, whenever it begins.
+            scoreboard.raise_wake_flag(self._workforce.memory)
+            if self._workforce.busy_slots():
+                self.look_at = now + scaling.LOOK_S
+
+    def _sample(self, ready: int) -> Sample:
+        generation = self._workforce.generation
+        busy = len(self._workforce.busy_slots())
+        return Sample(
+            workers=ready,
+            busy=busy,
+            threads=generation.threads,
+            waiting=self._workforce.waiting() if busy else 0,
+            memory_bytes=self._memory(),
+            memory_max_bytes=generation.memory_max_bytes,
+        )
+
+    def _memory(self) -> int:
+        if self._memory_fd is None:
+            return 0
+        try:
+            return int(os.pread(self._memory_fd, 32, 0) or b"0")
+        except (OSError, ValueError):
+            return 0  # the cgroup is gone: so are we, soon
+
+    def story(self) -> str:
+        """Return why there are so many workers; empty where their number is fixed."""
+        if self._bounds.is_fixed:
+            return ""
+        least, most = self._bounds
+        return f"{self.scale.wanted} of {least}-{most} workers: {self.scale.why}"
