@@ -267,7 +267,7 @@ def sizes(pid: int) -> dict[str, int]:
 @pytest.mark.timeout(60 + WARM_UP_RELOADS + RELOADS)
 def test_many_reloads_leave_descriptors_threads_and_memory_flat(emperor: Emperor) -> None:
     emperor.app("hello")
-    port = emperor.drop("blog")
+    port = emperor.drop("blog", text="[health]\nsettle = 0\n")
     emperor.start()
     status = emperor.wait_state("blog", "ready")
 
