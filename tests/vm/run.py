@@ -25,6 +25,9 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests" / "vm"
 CACHE = ROOT / ".cache" / "vm"
 
+LUGGAGE = ("__init__.py", "cgroups.py", "forked.py", "need.py", "wait.py")
+"""What tests/vm/guest_limits.py needs of tests/support."""
+
 SILENCE_MAX_S = 360.0
 """A guest that says nothing for this long has hung: a scenario may take 240 s, a boot 60."""
 MEMORY_MIB = 2048
@@ -163,6 +166,8 @@ def pack(wanted: dict[str, Any], package: Path) -> bytes:
         tar.add(ROOT / "tests" / "__init__.py", "tests/__init__.py")
         for path in sorted(HERE.glob("*.py")):
             tar.add(path, f"tests/vm/{path.name}")
+        for name in LUGGAGE:
+            tar.add(ROOT / "tests" / "support" / name, f"tests/support/{name}")
         tar.add(package, "emperord.deb")
         text = json.dumps(wanted).encode()
         member = tarfile.TarInfo("wanted.json")
