@@ -288,7 +288,7 @@ FAILURE_KINDS = {
     "memory": "the kernel killed a worker because memory_max was reached",
     "listen": "a socket could not be bound",
 }
-DETERMINISTIC_KINDS = frozenset({"config", "birth", "exec", "load", "listen"})
+DETERMINISTIC_KINDS = frozenset({"config", "birth", "exec", "load"})
 """Trying again without a change cannot help: such a failure parks the vassal."""
 
 

@@ -1,6 +1,7 @@
 """A dropped file becomes a served application; an edited one reloads; a removed one stops."""
 
 import os
+import socket
 import time
 
 import pytest
@@ -200,3 +201,17 @@ def test_master_and_workers_run_confined(emperor: Emperor) -> None:
     assert os.readlink(f"/proc/{status['pid']}/ns/pid") != os.readlink("/proc/self/ns/pid")
     with open(f"/proc/{status['pid']}/status") as file:  # noqa: PTH123
         assert f"NSpid:\t{status['pid']}\t1\n" in file.read()
+
+
+def test_address_that_another_process_has_is_taken_as_soon_as_it_is_free(
+    emperor: Emperor,
+) -> None:
+    emperor.app("hello")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = emperor.drop("blog", port=other.getsockname()[1])
+        emperor.start()
+        failure = emperor.wait_state("blog", "backoff")["last_failure"]
+        assert failure["kind"] == "listen"
+        assert f":{port}: the address is in use" in failure["message"]
+    emperor.wait_state("blog", "ready")
+    assert get(port)[0] == 200

@@ -76,7 +76,7 @@ def test_deterministic_failure_parks_and_others_wait(kind: str) -> None:
     record = fail(
         Vassal(name="blog", state=S.STARTING), Failure(kind=kind, message="x"), 5.0, POLICY, 0.5
     )
-    deterministic = kind in {"config", "birth", "exec", "load", "listen"}
+    deterministic = kind in {"config", "birth", "exec", "load"}
     assert record.state is (S.PARKED if deterministic else S.BACKOFF)
     assert record.retry_at == (None if deterministic else 5.1)
 
