@@ -81,6 +81,15 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: Snapshot = Snapshot()
 
 
+class LimitChange(msgspec.Struct, frozen=True, kw_only=True):
+    """The last change of limits while the vassal ran. `keys` were applied to what runs;
+    `needs_generation` says of which of them a new generation had to be born with the rest."""
+
+    at: float
+    keys: tuple[str, ...] = ()
+    needs_generation: tuple[str, ...] = ()
+
+
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """What the processes of a vassal use now, and how often its limits were hit.
 
@@ -122,6 +131,7 @@ class VassalStatus(msgspec.Struct, frozen=True, kw_only=True):
     unsupported: tuple[Unsupported, ...] = ()
     usage: Usage | None = None
     incidents: tuple[Incident, ...] = ()
+    limit_change: LimitChange | None = None
 
 
 class EmperorStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ import msgspec
 from emperor.config.identity import Identity
 from emperor.config.settings import ListenAddress, VassalSettings
 from limits.confinement import Confinement
-from limits.directives import Subject
+from limits.directives import Limits, Subject
 from limits.layout import Layout
 from vassal.messages import Generation, Health, Listener, LogSettings
 
@@ -51,9 +51,14 @@ def build(
         confinement=layout.birth,
         generation=generation,
         generation_digest=_digest(_without_limits(generation)),
-        birth_digest=_digest(layout.birth),
-        limits_digest=_digest((settings.limits, _egress(settings))),
+        # A master moves to another customer's cgroup as it is born: it cannot move later.
+        birth_digest=_digest((layout.birth, subject.customer)),
+        limits_digest=_digest((_without_slice(settings.limits), _egress(settings))),
     )
+
+
+def _without_slice(limits: Limits) -> Limits:
+    return msgspec.structs.replace(limits, slice=None)
 
 
 def _egress(settings: VassalSettings) -> tuple[object, ...]:

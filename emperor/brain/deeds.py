@@ -15,6 +15,7 @@ from emperor.brain.links import ChannelFull
 from emperor.brain.listeners import ListenError, Listeners
 from emperor.brain.masters import Masters
 from emperor.brain.roll import EXIT_PATIENCE_S, Roll
+from emperor.config.fields import changed_limits
 from emperor.config.settings import VassalSettings
 from emperor.core.reconcile import (
     Action,
@@ -79,6 +80,9 @@ class Deeds:
         self._cgroups = cgroups
         self._to_spawner = to_spawner
         self._facts = facts
+        self._limited: dict[str, VassalSettings] = {}
+        self._born_with: dict[str, str] = {}
+        self._changing: dict[str, tuple[str, ...]] = {}
 
     def act(self, action: Action, now: float) -> None:
         """Do one thing now; `now` is monotonic seconds."""
@@ -140,9 +144,11 @@ class Deeds:
         """
         self._listeners.prepare(spec.settings, spec.identity)
         names, fds = self._cgroups.prepare(spec, token)
+        self._limited[spec.settings.name] = spec.settings
         memo = {
             "birth": desired.birth,
             "restart": desired.restart_serial,
+            "limits": desired.limits,
             "path": spec.path,
             "cgroup": self._cgroups.path_of(token),
         }
@@ -264,6 +270,12 @@ class Deeds:
         spec = wish.spec
         assert spec is not None  # decide() limits nothing without a fingerprint
         self._roll.set(msgspec.structs.replace(vassal, limits=wish.desired().limits))
+        before = self._limited.get(vassal.name)
+        self._limited[vassal.name] = spec.settings
+        if before is not None:
+            self._changing[vassal.name] = changed_limits(before, spec.settings)
+        elif self._born_with.pop(vassal.name, wish.desired().limits) != wish.desired().limits:
+            self._changing[vassal.name] = ("limits",)  # of an earlier brain's time: not known which
         try:
             self._cgroups.change(spec)
         except CgroupError as error:
@@ -273,6 +285,15 @@ class Deeds:
             memory_max_bytes=spec.generation.memory_max_bytes,
         )
         self._masters.send(vassal.token, order)
+
+    def remember_limits(self, name: str, digest: str) -> None:
+        """A master that outlived an earlier brain was born with the limits of this digest."""
+        if digest:
+            self._born_with[name] = digest
+
+    def take_changes(self, name: str) -> tuple[str, ...]:
+        """Return, once, the keys that the last order to change limits was about."""
+        return self._changing.pop(name, ())
 
     def _stop(self, vassal: Vassal, why: str, now: float) -> None:
         timeout_s = self._stop_timeout_s(vassal.name)
@@ -307,6 +328,8 @@ class Deeds:
         self._cgroups.forget(vassal.name)
         self._roll.vassals.pop(vassal.name, None)
         self._roll.unsupported.pop(vassal.name, None)
+        self._roll.limit_changes.pop(vassal.name, None)
+        self._limited.pop(vassal.name, None)
         self._roll.publish("info", "vassal_removed", vassal.name, {})
 
 

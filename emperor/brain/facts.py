@@ -23,7 +23,7 @@ from emperor.core.registry import (
     succeed,
     without_retired,
 )
-from emperor.status import VassalState
+from emperor.status import LimitChange, VassalState
 from vassal.messages import (
     BirthFailed,
     Born,
@@ -129,6 +129,7 @@ class Facts:
                 deadline=now + START_GRACE_S,
                 last_failure=known.last_failure,
             )
+        self._deeds.remember_limits(held.vassal, _in_memo(held.memo, "limits"))
         self._cgroups.adopt(held.vassal, held.token, _in_memo(held.memo, "cgroup"))
         self._roll.name_token(held.token, held.vassal)
         self._adopting.add(held.token)
@@ -281,8 +282,12 @@ class Facts:
     def _on_limits_changed(self, vassal: Vassal, failed: tuple[str, ...]) -> None:
         """What running processes cannot be given, those of a new generation are born with."""
         failed = tuple(text[:300] for text in failed[:16])
-        fields = {"needs_generation": "; ".join(failed) or None}
-        self._roll.publish("info", "limits_changed", vassal.name, fields)
+        keys = self._deeds.take_changes(vassal.name)
+        if keys or failed:
+            change = LimitChange(at=time.time(), keys=keys, needs_generation=failed)
+            self._roll.limit_changes[vassal.name] = change
+            fields = {"keys": ", ".join(keys), "needs_generation": "; ".join(failed) or None}
+            self._roll.publish("info", "limits_changed", vassal.name, fields)
         wish = self._roll.wishes.get(vassal.name)
         if failed and wish is not None:
             serial = wish.reload_serial + 1

@@ -19,7 +19,7 @@ from emperor.brain.roll import Publish, Roll
 from emperor.brain.wishes import Wish
 from emperor.core.reconcile import LimitVassal, next_look, reconcile
 from emperor.core.registry import Fact, Vassal, advance, fail
-from emperor.status import VassalState
+from emperor.status import LimitChange, VassalState
 from limits.facts import HostFacts
 from vassal.messages import (
     Description,
@@ -82,6 +82,10 @@ class Fleet:
     @property
     def unsupported(self) -> dict[str, tuple[str, ...]]:
         return self._roll.unsupported
+
+    def limit_change(self, name: str) -> LimitChange | None:
+        """Return the last change of limits that a vassal ran through."""
+        return self._roll.limit_changes.get(name)
 
     # ── what others ask for ──────────────────────────────────────────────────────────
 

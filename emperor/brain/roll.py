@@ -9,6 +9,7 @@ import msgspec
 from emperor.brain.wishes import Wish
 from emperor.core.registry import Fact, Vassal, advance, fail
 from emperor.core.restarts import RestartPolicy
+from emperor.status import LimitChange
 from vassal.messages import Failure
 
 EXIT_PATIENCE_S = 5.0
@@ -27,6 +28,7 @@ class Roll:
         self.wishes: dict[str, Wish] = {}
         self.vassals: dict[str, Vassal] = {}
         self.unsupported: dict[str, tuple[str, ...]] = {}
+        self.limit_changes: dict[str, LimitChange] = {}
         self._names: dict[str, str] = {}
 
     def get(self, name: str) -> Vassal:

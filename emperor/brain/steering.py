@@ -85,6 +85,7 @@ class BrainSteering:
                 self._missing(name, wish, found),
                 usage_of(self._cgroups.usage(name)),
                 self._incidents.of(name),
+                self._fleet.limit_change(name),
             ),
             time.monotonic(),
             time.time(),

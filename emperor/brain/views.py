@@ -12,6 +12,7 @@ from emperor.status import (
     CurrentRequest,
     Explanation,
     Incident,
+    LimitChange,
     Unsupported,
     Usage,
     VassalStatus,
@@ -36,6 +37,7 @@ class Confined(NamedTuple):
     unsupported: tuple[Unsupported, ...] = ()
     usage: Usage | None = None
     incidents: tuple[Incident, ...] = ()
+    change: LimitChange | None = None
 
 
 def vassal_status(
@@ -75,6 +77,7 @@ def vassal_status(
         unsupported=confined.unsupported,
         usage=confined.usage,
         incidents=confined.incidents,
+        limit_change=confined.change,
     )
 
 

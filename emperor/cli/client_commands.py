@@ -35,7 +35,11 @@ def status(arguments: argparse.Namespace) -> int:
 def explain(arguments: argparse.Namespace) -> int:
     """Show what is wanted of a vassal, what is, what comes next and why."""
     explanation = _client(arguments).explain(arguments.name)
-    _show(explanation, tables.explanation_view(explanation, time.time()), arguments.json)
+    if arguments.steps:
+        view = tables.steps_view(explanation)
+    else:
+        view = tables.explanation_view(explanation, time.time())
+    _show(explanation, view, arguments.json)
     return DONE
 
 

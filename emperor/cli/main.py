@@ -120,6 +120,9 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
         "explain", parents=[where, as_json], help="what is wanted of a vassal, what is, and why"
     )
     explain.add_argument("name", metavar="NAME")
+    explain.add_argument(
+        "--steps", action="store_true", help="how it is confined, step by step, and no more"
+    )
     commands.add_parser("version", help="print the version")
     return parser
 

@@ -1,5 +1,6 @@
 """Turns what the emperor says of itself and its vassals into views. Pure."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 
@@ -111,6 +112,7 @@ def vassal_view(vassal: VassalStatus, now: float) -> View:
         view.append(_field("log", f"{totals.log_lines_dropped} lines dropped"))
     if vassal.next_retry_s is not None:
         view.append(_field("next try", f"in {units.duration(vassal.next_retry_s)}"))
+    view += _usage_lines(vassal, now)
     view += [
         _field("unsupported", f"{missing.key}: {missing.reason}") for missing in vassal.unsupported
     ]
@@ -118,6 +120,36 @@ def vassal_view(vassal: VassalStatus, now: float) -> View:
         rows = tuple(_worker_row(worker, now) for worker in vassal.workers)
         view += [line(), Table(_WORKER_COLUMNS, rows)]
     return view + _failure_lines(vassal.last_failure, now)
+
+
+def _usage_lines(vassal: VassalStatus, now: float) -> Iterable[Line]:
+    """What it uses, which limits were hit, and which were changed while it ran."""
+    usage = vassal.usage
+    if usage is not None and usage.memory_bytes is not None:
+        peak = f", at most {units.size(usage.memory_peak_bytes)}" if usage.memory_peak_bytes else ""
+        yield _field("memory", units.size(usage.memory_bytes) + peak)
+    if usage is not None and usage.cpu_s is not None:
+        held = f", held back for {usage.throttled_s:.1f} s" if usage.throttled_s else ""
+        yield _field("cpu", f"{usage.cpu_s:.1f} s{held}")
+    if usage is not None and usage.tasks is not None:
+        yield _field("tasks", usage.tasks)
+    for incident in vassal.incidents:
+        often = "once" if incident.count == 1 else f"{incident.count} times"
+        last = units.since(incident.last_at, now)
+        yield _field(
+            "limit hit", cell(f"{incident.key}={incident.value} {often}, last {last} ago", BAD)
+        )
+    change = vassal.limit_change
+    if change is not None:
+        when = f"{units.since(change.at, now)} ago"
+        yield _field("changed", f"{', '.join(change.keys)}: live, {when}")
+        for text in change.needs_generation:
+            yield _field("changed", f"{text}: with a new generation")
+
+
+def steps_view(explanation: Explanation) -> View:
+    """Return what confines a vassal, step by step, in the order in which it is done."""
+    return [line(step) for step in explanation.steps]
 
 
 def explanation_view(explanation: Explanation, now: float) -> View:
@@ -165,6 +197,8 @@ def _emperor_lines(emperor: EmperorStatus, now: float) -> Iterable[Line]:
     )
     if emperor.directories:
         yield line("watching ", ", ".join(emperor.directories))
+    if emperor.cgroups:
+        yield line("cgroups: ", emperor.cgroups)
 
 
 def _counts_line(vassals: Iterable[VassalStatus]) -> Line:
@@ -255,10 +289,21 @@ def _setting_line(key: str, value: object) -> Line:
     if key == "env" and isinstance(value, dict):
         # Secrets live here, and this is what people paste into tickets. --json has all.
         return line(f"  {key} = ", cell(f"{len(value)} variables: {', '.join(map(str, value))}"))
-    text = str(value)
+    text = _as_toml(value)
     if len(text) > SETTING_CHARS_MAX:
         text = text[:SETTING_CHARS_MAX] + "…"
     return line(f"  {key} = {text}")
+
+
+def _as_toml(value: object) -> str:
+    """Return a value as it would be written in the file."""
+    if isinstance(value, dict):
+        inside = ", ".join(f"{name} = {_as_toml(part)}" for name, part in value.items())
+        return "{ " + inside + " }" if inside else "{}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_as_toml, value)) + "]"
+    # JSON's texts, numbers, true and false are TOML's too.
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _field(name: str, value: object) -> Line:

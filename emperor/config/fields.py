@@ -19,6 +19,7 @@ LOG_FIELDS = {
     "keep": "keep",
     "rate": "lines_per_second",
 }
+EGRESS_KEYS = ("sandbox.network", "sandbox.ip_address_allow", "sandbox.ip_address_deny")
 RLIMIT_PREFIX = "limits.limit_"
 
 FIELD_KEYS = tuple(
@@ -108,3 +109,9 @@ def _toml(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_toml, value)) + "]"
     return f"{value:g}" if isinstance(value, float) else printable(str(value))
+
+
+def changed_limits(before: VassalSettings, after: VassalSettings) -> tuple[str, ...]:
+    """Return the keys of what can be changed while processes run and differs."""
+    live = (*(key.name for key in FIELD_KEYS if key.name.startswith("limits.")), *EGRESS_KEYS)
+    return tuple(name for name in live if value_of(before, name) != value_of(after, name))

@@ -6,9 +6,10 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from tests.support.emperor import Emperor, get
-from tests.support.need import need_root
+from tests.support.need import need, need_root
 from tests.support.processes import alive, children
 from tests.support.wait import wait_until
 
@@ -159,3 +160,27 @@ def test_restart_by_hand_stops_before_it_starts(emperor: Emperor) -> None:
     )
     emperor.wait_state("blog", "ready")
     assert "reason='somebody said restart'" in emperor.log().replace('"', "'")
+
+
+def customers_cgroups(pid: int) -> list[str]:
+    """Return the names that a process' cgroups have below ours."""
+    lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    return next((line.split("/") for line in lines if "/tenants/" in line), [])
+
+
+def test_vassal_that_gets_another_customer_moves_without_a_lost_request(emperor: Emperor) -> None:
+    need_root()
+    emperor.app("hello")
+    port = emperor.drop("blog", user="games", text="[limits]\nslice = 'one'\n")
+    emperor.start()
+    before = emperor.wait_state("blog", "ready")
+    need(customers_cgroups(before["pid"]), "cgroup v2")
+    assert "c-one" in customers_cgroups(before["pid"])
+    with asked_all_the_time(port) as answers:
+        emperor.drop("blog", user="games", port=port, text="[limits]\nslice = 'two'\n")
+        wait_until(lambda: emperor.vassal("blog")["generation"] == 2, what="the move")
+        after = emperor.wait_state("blog", "ready")
+    assert {status for status, _ in answers} == {200}, answers[-5:]
+    assert "c-two" in customers_cgroups(after["pid"])
+    assert "c-two" in customers_cgroups(after["workers"][0]["pid"])
+    wait_until(lambda: not alive(before["pid"]), what="the old master is gone")

@@ -189,7 +189,8 @@ def test_every_directive_is_in_the_files_of_the_workloads_cgroup(machine: Machin
         "pids.max": "40",
     }
     io = read_cgroup(folder, "io.max")
-    assert "wbps=5242880" in io and "riops=700" in io, io
+    assert "wbps=5242880" in io
+    assert "riops=700" in io
     outcomes = {limit["key"]: limit["outcome"] for limit in machine.explain("blog")["limits"]}
     assert {outcomes[f"limits.{key}"] for key in ("memory_max", "cpu_quota", "tasks_max")} == {
         "applied"
@@ -216,21 +217,18 @@ def test_what_the_machine_cannot_do_is_an_error_or_said(machine: Machine) -> Non
 def test_worker_above_memory_max_dies_alone_and_the_reason_is_told(machine: Machine) -> None:
     before = drop(machine, workers=2, limits={"memory_max": "96M"})
     assert get("blog.example", "/eat/20").body == "eaten"  # the control: it fits
-    assert get("blog.example", "/eat/150").status in (502, 504)
+    assert get("blog.example", "/eat/150").status != 200
     said = "killed: memory_max=96M reached (once today)"
-    status = wait_until(
-        lambda: (
-            (
-                (now := machine.vassal("blog"))
-                and said in (now["last_failure"] or {}).get("message", "")
-            )
-            and now
-        ),
-        what=said,
-    )
+
+    def told() -> dict[str, Any] | None:
+        vassal = machine.vassal("blog")
+        failure = (vassal or {}).get("last_failure") or {}
+        return vassal if said in failure.get("message", "") else None
+
+    status = wait_until(told, what=said)
     assert status["pid"] == before["pid"]
     assert status["state"] == "ready"
-    assert [incident["limit"] for incident in status["incidents"]] == ["memory_max"]
+    assert [incident["key"] for incident in status["incidents"]] == ["memory_max"]
     assert said in log_of()
     assert cgroup_numbers(workload(machine), "memory.events")["oom_kill"] == 1
     assert get("blog.example").body == "hello"
@@ -239,8 +237,8 @@ def test_worker_above_memory_max_dies_alone_and_the_reason_is_told(machine: Mach
 def test_worker_that_grows_is_replaced_before_memory_max_and_no_request_fails(
     machine: Machine,
 ) -> None:
-    drop(machine, workers=2, limits={"memory_max": "128M"})
-    answers = [get("blog.example", "/eat/6") for _ in range(40)]
+    drop(machine, workers=2, limits={"memory_max": "160M"})
+    answers = [get("blog.example", "/eat/2") for _ in range(100)]
     assert {answer.status for answer in answers} == {200}
     assert cgroup_numbers(workload(machine), "memory.events")["oom_kill"] == 0
     assert "event=worker_retiring" in log_of()
@@ -254,7 +252,7 @@ def test_forks_above_tasks_max_fail_and_are_counted(machine: Machine) -> None:
     assert cgroup_numbers(workload(machine), "pids.events")["max"] >= 1
     wait_until(
         lambda: (
-            [one["limit"] for one in (machine.vassal("blog") or {}).get("incidents", [])]
+            [one["key"] for one in (machine.vassal("blog") or {}).get("incidents", [])]
             == ["tasks_max"]
         ),
         what="the incident",
@@ -435,4 +433,4 @@ def test_library_keeps_every_limit_in_a_delegated_unit(machine: Machine) -> None
         timeout=220,
     )
     assert " passed" in done, done
-    assert "failed" not in done and "error" not in done, done
+    assert not re.search(r"failed|error", done), done
