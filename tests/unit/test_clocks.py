@@ -26,6 +26,7 @@ FOR_PEOPLE = {
     "emperor/brain/incidents.py": "when a limit was hit",
     "emperor/brain/main.py": "since when the emperor runs, and when an event was",
     "emperor/brain/roll.py": "when a vassal failed",
+    "emperor/brain/facts.py": "says when limits were changed",
     "emperor/brain/steering.py": "turns monotonic times into times of day for status",
     "emperor/cli/client_commands.py": "how long ago something was",
     "emperor/logfmt.py": "the time of a log line",
