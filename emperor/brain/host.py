@@ -1,5 +1,6 @@
 """Snapshots of processes, for status only; never for supervision."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
@@ -7,8 +8,17 @@ import psutil
 from emperor.brain.views import HostProcess
 
 
-def processes_below(master_pid: int) -> dict[int, HostProcess]:
-    """Return the master's children by the pid that the master knows them by."""
+def processes_below(master_pid: int, expected: Iterable[int] = ()) -> dict[int, HostProcess]:
+    """Return the master's children by the pid that the master knows them by.
+
+    The kernel's list may leave some out while others come or go (proc(5)): it is read once
+    more when one that is `expected` is not in it.
+    """
+    found = _children(master_pid)
+    return found if found.keys() >= set(expected) else found | _children(master_pid)
+
+
+def _children(master_pid: int) -> dict[int, HostProcess]:
     found: dict[int, HostProcess] = {}
     try:
         # Not psutil's children(): it reads every process of the host for each master.

@@ -18,7 +18,7 @@ from emperor.brain.host import processes_below
 from emperor.brain.incidents import Incidents
 from emperor.brain.limits_view import applied, missing, usage_of
 from emperor.brain.limits_view import steps as steps_of
-from emperor.brain.views import Confined, explanation, vassal_status
+from emperor.brain.views import Confined, HostProcess, explanation, vassal_status
 from emperor.brain.wishes import Wish
 from emperor.core.registry import RUNNING, Vassal
 from emperor.status import (
@@ -80,7 +80,7 @@ class BrainSteering:
             wish,
             self._catalog.path_of(name),
             found,
-            processes_below(vassal.pid) if vassal.pid else {},
+            _processes(vassal, found),
             Confined(
                 self._missing(name, wish, found),
                 usage_of(self._cgroups.usage(name)),
@@ -201,6 +201,12 @@ class BrainSteering:
         if problems:
             raise NotPossible("\n".join(problems))
         return vassal, wish
+
+
+def _processes(vassal: Vassal, found: Description | None) -> dict[int, HostProcess]:
+    if not vassal.pid:
+        return {}
+    return processes_below(vassal.pid, (row.ns_pid for row in found.workers) if found else ())
 
 
 def _open_safely(path: Path, uid: int) -> BinaryIO:
