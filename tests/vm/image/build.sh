@@ -42,7 +42,7 @@ if [ ! -d "$base" ]; then
     kernel='cd "$1/boot" && export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" && apt-get download \
         "$(apt-cache depends linux-image-cloud-amd64 | sed -n "s/^ *Depends: //p" | head -n 1)"'
     quietly mmdebstrap --mode=root --variant=minbase --skip=output/dev \
-        --include=systemd,systemd-sysv,dbus,python3,python3-pytest,python3-pytest-timeout \
+        --include=systemd,systemd-sysv,libpam-systemd,dbus,python3,python3-pytest,python3-pytest-timeout \
         --include=kmod,iproute2,procps,nginx-light,nftables \
         --aptopt='Acquire::Languages "none"' \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
