@@ -162,6 +162,8 @@ class Brain:
         self._routing = Routing(settings.runtime_dir, self._fleet, self._publish)
         await self._catalog.rescan_all()
         await self._take_over()
+        for name in self._fleet.vassals:
+            self._incidents.begin(name)
         self._watcher = watcher = Watcher(
             settings.directories,
             self._on_watch,
@@ -288,6 +290,7 @@ class Brain:
         if self._watcher is not None:
             self._watcher.set_files(self._catalog.touch_files())
         self._keep_stopped()
+        self._incidents.keep_only(self._fleet.vassals.keys())
         waited = time.monotonic() - self._started
         if not self._is_ready and (self._fleet.has_settled or waited > SETTLE_PATIENCE_S):
             self._is_ready = True

@@ -95,6 +95,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     text = report.longreprtext
     if report.failed:
         text += "".join(f"\n--- {title}\n{content}" for title, content in report.sections)
+    elif report.passed:
+        text = report.capstdout.strip()  # figures that a scenario has measured
     tell(
         event="finished",
         test=report.nodeid,

@@ -221,6 +221,8 @@ def hear(event: dict[str, Any], run: Run) -> bool:
             if before is None or result.outcome == "failed":
                 run.results[result.test] = result
                 print(f"{result.outcome:8}{result.seconds:7.1f} s  {result.test}")
+                if result.outcome == "passed" and result.text:
+                    print(f"{'':19}{result.text}")
             run.running = ""
         case "boot_done":
             # 5 = no scenario for this boot; 1 = some failed, which is known.
