@@ -215,6 +215,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     max_unavailable: int = 0
     settle_s: float = 0.0
     health: Health | None = None
+    idle_stop_s: float = 0.0  # 0 = never say that it is idle
     confinement: Confinement = Confinement()
     memory_max_bytes: int = 0
     log: LogSettings = LogSettings()
@@ -360,6 +361,10 @@ class GenerationFailed(Message, frozen=True, tag="generation-failed"):
     serving: bool
 
 
+class Idle(Message, frozen=True, tag="idle"):
+    """No request has come for at least the generation's `idle_stop_s`."""
+
+
 class LimitsChanged(Message, frozen=True, tag="limits-changed"):
     """Answer to ChangeLimits. `failed` is what only a new generation gets: "KEY: reason"."""
 
@@ -403,6 +408,7 @@ FromMaster = (
     Description
     | GenerationReady
     | GenerationFailed
+    | Idle
     | LimitsChanged
     | WorkerDied
     | Born

@@ -105,6 +105,7 @@ def _generation(
         max_unavailable=settings.max_unavailable,
         settle_s=settings.health.settle,
         health=_health(settings),
+        idle_stop_s=settings.idle_stop if settings.on_demand else 0.0,
         confinement=confinement,
         memory_max_bytes=max(0, settings.limits.memory_max or 0),
         log=LogSettings(

@@ -15,6 +15,7 @@ from emperor.brain.links import ChannelFull
 from emperor.brain.listeners import ListenError, Listeners
 from emperor.brain.masters import Masters
 from emperor.brain.roll import EXIT_PATIENCE_S, Roll
+from emperor.brain.sleepers import Sleepers
 from emperor.config.fields import changed_limits
 from emperor.config.settings import VassalSettings
 from emperor.core.reconcile import (
@@ -27,6 +28,7 @@ from emperor.core.reconcile import (
     LimitVassal,
     ReloadVassal,
     SettleVassal,
+    SleepVassal,
     StartVassal,
     StopVassal,
     SucceedVassal,
@@ -71,6 +73,7 @@ class Deeds:
         masters: Masters,
         listeners: Listeners,
         cgroups: Cgroups,
+        sleepers: Sleepers,
         to_spawner: Callable[[Message, list[int]], None],
         facts: HostFacts,
     ) -> None:
@@ -78,6 +81,7 @@ class Deeds:
         self._masters = masters
         self._listeners = listeners
         self._cgroups = cgroups
+        self._sleepers = sleepers
         self._to_spawner = to_spawner
         self._facts = facts
         self._limited: dict[str, VassalSettings] = {}
@@ -105,6 +109,8 @@ class Deeds:
                 self._stop(vassal, why, now)
             case KillVassal():
                 self._kill(vassal, now)
+            case SleepVassal():
+                self._sleep(vassal, now)
             case SettleVassal():
                 self._roll.vassals[vassal.name] = advance(vassal, Fact.SETTLED, now)
             case ForgetVassal():
@@ -136,6 +142,29 @@ class Deeds:
             self._roll.lose(record, _not_begun(error), token=None)
             return
         self._roll.publish("info", "vassal_starting", vassal.name, {"user": spec.identity.user})
+
+    def _sleep(self, vassal: Vassal, now: float) -> None:
+        """Hold its sockets; whoever connects wakes it."""
+        wish = self._roll.wishes[vassal.name]
+        desired, spec = wish.desired(), wish.spec
+        assert spec is not None  # decide() puts nothing to sleep without a fingerprint
+        record = advance(
+            vassal,
+            Fact.FELL_ASLEEP,
+            now,
+            attempted=desired.fingerprint,
+            restart_serial=desired.restart_serial,
+        )
+        self._sleepers.leave(vassal.name)
+        try:
+            self._listeners.prepare(spec.settings, spec.identity)
+        except ListenError as error:
+            self._roll.lose(record, _not_begun(error), token=None)
+            return
+        self._listeners.keep_only(vassal.name, {one.key for one in spec.settings.listen})
+        self._roll.set(record)
+        if vassal.state is not VassalState.DORMANT:
+            self._roll.publish("info", "vassal_dormant", vassal.name, {})
 
     def _spawn(self, token: str, desired: Desired, spec: Spec) -> None:
         """Bind what is to be bound, make the cgroups, and ask for a master.
@@ -324,6 +353,7 @@ class Deeds:
         self._roll.set(record)
 
     def _forget(self, vassal: Vassal) -> None:
+        self._sleepers.leave(vassal.name)
         self._listeners.keep_only(vassal.name, set())
         self._cgroups.forget(vassal.name)
         self._roll.vassals.pop(vassal.name, None)

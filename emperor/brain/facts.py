@@ -36,6 +36,7 @@ from vassal.messages import (
     GenerationReady,
     HeldListener,
     HeldMaster,
+    Idle,
     KillMaster,
     LimitsChanged,
     MasterExited,
@@ -229,6 +230,8 @@ class Facts:
                 self._on_ready(vassal, fingerprint)
             case GenerationFailed():
                 self._on_generation_failed(vassal, token, message)
+            case Idle():
+                self._roll.set(msgspec.structs.replace(vassal, idle_at=time.monotonic()))
             case LimitsChanged(failed=failed):
                 self._on_limits_changed(vassal, failed)
             case WorkerDied(failure=failure, worker=worker):

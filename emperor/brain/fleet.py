@@ -16,6 +16,7 @@ from emperor.brain.facts import Facts
 from emperor.brain.listeners import Listeners
 from emperor.brain.masters import Masters
 from emperor.brain.roll import Publish, Roll
+from emperor.brain.sleepers import Bell, Door, Sleepers
 from emperor.brain.wishes import Wish
 from emperor.core.reconcile import LimitVassal, next_look, reconcile
 from emperor.core.registry import Fact, Vassal, advance, fail
@@ -60,7 +61,16 @@ class Fleet:
         )
         self._roll = Roll(publish)
         self._masters = Masters(self._on_master_message, self._on_nonsense)
-        self._deeds = Deeds(self._roll, self._masters, self.listeners, cgroups, to_spawner, facts)
+        self._sleepers = Sleepers(self._on_ring)
+        self._deeds = Deeds(
+            self._roll,
+            self._masters,
+            self.listeners,
+            cgroups,
+            self._sleepers,
+            to_spawner,
+            facts,
+        )
         self._facts = Facts(
             self._roll,
             self._masters,
@@ -197,10 +207,41 @@ class Fleet:
             self._deeds.act(action, now)
             if isinstance(action, LimitVassal):
                 self.look()  # it may need a new generation as well
+        self._sleepers.update(self._doors())
         self._set_timer()
         self._changed()
         self._looked_at = self._loop.time()
         self._look_took_s = self._looked_at - now
+
+    def _doors(self) -> dict[str, tuple[Door, tuple[Bell, ...]]]:
+        """Return whose sockets are to be watched here, because nothing of them runs."""
+        found = {}
+        for name, wish in self.wishes.items():
+            if not wish.run or wish.spec is None or not wish.spec.settings.on_demand:
+                continue
+            vassal = self._roll.get(name)
+            if vassal.state is VassalState.DORMANT and vassal.retry_at is None:
+                found[name] = Door.WAKE, self.listeners.bells(wish.spec.settings)
+            elif vassal.state in {VassalState.BACKOFF, VassalState.PARKED}:
+                found[name] = Door.REFUSE, self.listeners.bells(wish.spec.settings)
+        return found
+
+    def _on_ring(self, name: str) -> None:
+        """Somebody has connected to a vassal that sleeps."""
+        vassal = self._roll.get(name)
+        if vassal.state is VassalState.DORMANT:
+            self._roll.set(msgspec.structs.replace(vassal, retry_at=time.monotonic()))
+        self.look()
+
+    def claim_for_sleepers(self) -> None:
+        """Vassals of which nothing runs hold their sockets too, from an earlier brain on."""
+        for wish in self.wishes.values():
+            if wish.spec is not None and wish.spec.settings.on_demand:
+                self.listeners.claim(wish.spec.settings)
+
+    def close_doors(self) -> None:
+        """Watch no socket any more: all of them will be closed."""
+        self._sleepers.close()
 
     def _set_timer(self) -> None:
         if self._timer is not None:

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+from emperor.brain.sleepers import Bell
 from emperor.config.identity import Identity
 from emperor.config.settings import ListenAddress, VassalSettings
 
@@ -61,6 +62,14 @@ class Listeners:
         for key in bound:
             self._hold(key, self._sockets[key].fileno())
         return [self._sockets[address.key] for address in settings.listen]
+
+    def bells(self, settings: VassalSettings) -> tuple[Bell, ...]:
+        """Return a vassal's sockets, as far as they are bound, with their protocols."""
+        return tuple(
+            Bell(self._sockets[address.key], address.protocol)
+            for address in settings.listen
+            if address.key in self._sockets
+        )
 
     def claim(self, settings: VassalSettings) -> None:
         """Remember that a running vassal, found at the start, holds its sockets."""

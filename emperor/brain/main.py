@@ -213,6 +213,7 @@ class Brain:
         if all(wish.spec is not None for wish in self._fleet.wishes.values()):
             # Else some vassal may run whose file cannot be read now: which sockets are its
             # own is not known.
+            self._fleet.claim_for_sleepers()
             self._fleet.listeners.close_unclaimed()
             self._cgroups.remove_orphans(
                 [wish.spec for wish in self._fleet.wishes.values() if wish.spec is not None]
@@ -239,6 +240,7 @@ class Brain:
 
     def _finish(self) -> None:
         self._cgroups.close(CGROUP_PATIENCE_S)
+        self._fleet.close_doors()
         self._fleet.listeners.close_all()
         remove_traces(self._settings)
         self._publish("info", "emperor_stopped", None, {})

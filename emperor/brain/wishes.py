@@ -29,6 +29,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
             limits=self.spec.limits_digest,
             run=self.run,
             why_not=self.why_not,
+            on_demand=self.spec.settings.on_demand,
         )
 
 

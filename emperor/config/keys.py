@@ -18,6 +18,7 @@ from emperor.config.problems import Invalid, quoted
 from emperor.config.sandbox_keys import SANDBOX_KEYS
 from emperor.config.schemas import (
     ACCOUNT,
+    BOOLEAN,
     DURATION,
     ENVIRONMENT,
     MODE,
@@ -281,6 +282,22 @@ _WORKERS = (
         "30",
         "5",
         rule=tight.AT_MOST,
+    ),
+    Key(
+        "on_demand",
+        values.boolean,
+        BOOLEAN,
+        "No process runs before the first connection.",
+        "false",
+        "true",
+    ),
+    Key(
+        "idle_stop",
+        _seconds(),
+        DURATION,
+        "With on_demand: after so long without a request, all of it stops again. 0 = never.",
+        "0",
+        '"10m"',
     ),
     Key(
         "max_unavailable",

@@ -106,6 +106,8 @@ class VassalSettings(msgspec.Struct, frozen=True, kw_only=True):
     socket: SocketMode = SocketMode()
     hosts: tuple[str, ...] = ()
     log: LogConfig = LogConfig()
+    on_demand: bool = False
+    idle_stop: float = 0.0  # 0 = never
     max_unavailable: int = 0
     health: Health = Health()
     touch_reload: tuple[str, ...] = ()

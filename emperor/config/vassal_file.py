@@ -226,6 +226,16 @@ def check_together(reading: Reading, machine: Machine) -> None:
             f"max_requests_jitter = {jitter} is more than max_requests = {requests}",
             "write a smaller jitter, or remove it",
         )
+    if (
+        values.get("idle_stop")
+        and not values.get("on_demand")
+        and "on_demand" not in reading.failed
+    ):
+        reading.report(
+            reading.blamed("idle_stop", "on_demand"),
+            "idle_stop does nothing without on_demand",
+            "write on_demand = true, or remove it",
+        )
     workers, threads = values.get("workers", Workers(1, 1)).max, values.get("threads", 1)
     if workers * threads > SLOTS_MAX:
         reading.report(

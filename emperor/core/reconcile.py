@@ -20,7 +20,8 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
     `fingerprint` changes with anything that needs a new generation, `birth` with what
     needs a new master, `limits` with what can be changed while it runs. `fingerprint`
     None: the file has never been valid. `restart_serial` counts people's restarts.
-    `why_not` is said when `run` is false.
+    `why_not` is said when `run` is false. `on_demand`: it runs from the first connection
+    until no request comes any more.
     """
 
     fingerprint: str | None
@@ -29,6 +30,7 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
     restart_serial: int = 0
     run: bool = True
     why_not: str = "somebody said stop"
+    on_demand: bool = False
 
 
 class StartVassal(msgspec.Struct, frozen=True, tag=True):
@@ -88,6 +90,12 @@ class SettleVassal(msgspec.Struct, frozen=True, tag=True):
     name: str
 
 
+class SleepVassal(msgspec.Struct, frozen=True, tag=True):
+    """Bind its sockets and wait for the first connection; again, if they are others now."""
+
+    name: str
+
+
 class ForgetVassal(msgspec.Struct, frozen=True, tag=True):
     """Its file is gone and nothing runs: release listeners and drop the record."""
 
@@ -104,6 +112,7 @@ Action = (
     | StopVassal
     | KillVassal
     | SettleVassal
+    | SleepVassal
     | ForgetVassal
 )
 
@@ -148,6 +157,8 @@ def decide(wanted: Desired | None, vassal: Vassal, now: float) -> Action | None:
         return None
     if vassal.state in RUNNING:
         return _update(wanted, vassal)
+    if wanted.on_demand:
+        return _sleep(wanted, vassal, now)
     return StartVassal(name) if _may_start(wanted, vassal, now) else None
 
 
@@ -161,6 +172,8 @@ def why_not_yet(wanted: Desired | None, vassal: Vassal, now: float) -> str:
         return "parked until its file changes or somebody says start: trying again cannot help"
     if vassal.state is S.STOPPING:
         return "waiting for its requests to finish"
+    if vassal.state is S.DORMANT:
+        return "asleep until the first connection (on_demand)"
     if vassal.state in {S.STARTING, S.RELOADING}:
         return "waiting for its application to load"
     if wanted is not None and not wanted.run:
@@ -206,6 +219,8 @@ def _update(wanted: Desired, vassal: Vassal) -> Action | None:
         return _replace(wanted, vassal)
     if vassal.successor is not None:
         return GiveUpSuccessor(vassal.name, "its file asks for what runs already")
+    if wanted.on_demand and vassal.state is S.READY and vassal.idle_at is not None:
+        return StopVassal(vassal.name, "no request came for idle_stop")
     if wanted.limits != vassal.limits and vassal.pid:
         return LimitVassal(vassal.name)
     if wanted.fingerprint == vassal.attempted:
@@ -222,6 +237,20 @@ def _replace(wanted: Desired, vassal: Vassal) -> Action | None:
     if vassal.serving is None:
         return StopVassal(vassal.name, "its user or sandbox changed")
     return SucceedVassal(vassal.name)
+
+
+def _sleep(wanted: Desired, vassal: Vassal, now: float) -> Action | None:
+    """A failed one sleeps again when its pause is over: it starts for a client, or not at all."""
+    if vassal.token is not None or vassal.successor is not None or vassal.retiring:
+        return None
+    changed = wanted.fingerprint != vassal.attempted
+    due = vassal.retry_at is not None and now >= vassal.retry_at
+    if vassal.state is S.DORMANT:
+        if changed:
+            return SleepVassal(vassal.name)
+        return StartVassal(vassal.name) if due else None
+    rested = {S.STOPPED: True, S.BACKOFF: due, S.PARKED: False}
+    return SleepVassal(vassal.name) if changed or rested[vassal.state] else None
 
 
 def _may_start(wanted: Desired, vassal: Vassal, now: float) -> bool:

@@ -28,6 +28,7 @@ class Fact(Enum):
     SUCCEEDED = "succeeded"  # a second master took the first one's place
     MASTER_GONE = "master gone"
     SETTLED = "settled"  # nothing runs and nothing is to run
+    FELL_ASLEEP = "fell asleep"  # nothing runs, and the first connection starts it
 
 
 # One row a state; a fact that a row does not name cannot be acted on there and leaves
@@ -37,6 +38,7 @@ TRANSITIONS: dict[VassalState, dict[Fact, VassalState]] = {
         Fact.START_BEGAN: S.STARTING,
         Fact.FAILED: S.BACKOFF,
         Fact.FAILED_FOR_GOOD: S.PARKED,
+        Fact.FELL_ASLEEP: S.DORMANT,
     },
     S.STARTING: {
         Fact.SUCCEEDED: S.READY,
@@ -69,14 +71,21 @@ TRANSITIONS: dict[VassalState, dict[Fact, VassalState]] = {
         Fact.START_BEGAN: S.STARTING,
         Fact.FAILED_FOR_GOOD: S.PARKED,
         Fact.SETTLED: S.STOPPED,
+        Fact.FELL_ASLEEP: S.DORMANT,
     },
     S.PARKED: {
         Fact.SUCCEEDED: S.READY,
         Fact.START_BEGAN: S.STARTING,
         Fact.FAILED: S.BACKOFF,
         Fact.SETTLED: S.STOPPED,
+        Fact.FELL_ASLEEP: S.DORMANT,
     },
-    S.DORMANT: {Fact.START_BEGAN: S.STARTING, Fact.SETTLED: S.STOPPED},
+    S.DORMANT: {
+        Fact.START_BEGAN: S.STARTING,
+        Fact.SETTLED: S.STOPPED,
+        Fact.FAILED: S.BACKOFF,
+        Fact.FAILED_FOR_GOOD: S.PARKED,
+    },
 }
 
 RUNNING = frozenset({S.STARTING, S.READY, S.RELOADING})
@@ -107,6 +116,8 @@ class Vassal(msgspec.Struct, frozen=True, kw_only=True):
     `birth` and `attempted_birth` are those of what only a new master can change, of the
     master that runs and of the last one that was tried; `limits` of what it was put under
     last. `deadline` is when patience with the master ends, in the states that wait for it.
+    `retry_at` is when it may start: after a failure or, of a dormant one, because a connection
+    came. `idle_at` is when its master said that no request comes any more.
     """
 
     name: str
@@ -127,6 +138,7 @@ class Vassal(msgspec.Struct, frozen=True, kw_only=True):
     restarts: int = 0
     ready_at: float | None = None
     retry_at: float | None = None
+    idle_at: float | None = None
     deadline: float | None = None
     last_failure: Failure | None = None
 
@@ -137,6 +149,7 @@ def advance(vassal: Vassal, fact: Fact, now: float, **changes: object) -> Vassal
     if state is not vassal.state:
         changes.setdefault("deadline", None)
         changes.setdefault("retry_at", None)
+        changes.setdefault("idle_at", None)
         changes["since"] = now
     return msgspec.structs.replace(vassal, state=state, **changes)
 
@@ -145,7 +158,7 @@ def fail(
     vassal: Vassal, failure: Failure, now: float, policy: RestartPolicy, chance: float
 ) -> Vassal:
     """Return the record after an unplanned end: parked, or in backoff until `retry_at`."""
-    if vassal.state not in RUNNING | {S.STOPPED}:
+    if vassal.state not in RUNNING | {S.STOPPED, S.DORMANT}:
         return msgspec.structs.replace(vassal, last_failure=failure)
     ready_s = None if vassal.ready_at is None else now - vassal.ready_at
     count = failures_after(vassal.failures, ready_s, policy)

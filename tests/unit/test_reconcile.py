@@ -13,6 +13,7 @@ from emperor.core.reconcile import (
     LimitVassal,
     ReloadVassal,
     SettleVassal,
+    SleepVassal,
     StartVassal,
     StopVassal,
     SucceedVassal,
@@ -338,3 +339,63 @@ def test_whatever_happens_there_is_one_master_and_in_the_end_what_is_wanted(
         world.move(Fact.BECAME_READY, serving=world.vassal.attempted, deadline=None)
     assert world.vassal.state is S.READY
     assert world.vassal.serving == f"v{version}"
+
+
+# ── on_demand ────────────────────────────────────────────────────────────────────────────
+
+ON_DEMAND = msgspec.structs.replace(WANTED, on_demand=True)
+
+
+def asleep(**changes: object) -> Vassal:
+    return msgspec.structs.replace(
+        Vassal(name="blog", state=S.DORMANT, attempted=WANTED.fingerprint), **changes
+    )
+
+
+def test_vassal_on_demand_sleeps_instead_of_starting() -> None:
+    assert decide(ON_DEMAND, Vassal(name="blog"), 5.0) == SleepVassal("blog")
+    assert decide(ON_DEMAND, asleep(), 5.0) is None
+
+
+def test_sleeping_vassal_starts_when_a_connection_came() -> None:
+    assert decide(ON_DEMAND, asleep(retry_at=5.0), 5.0) == StartVassal("blog")
+
+
+def test_sleeping_vassal_whose_file_changed_binds_anew_and_does_not_start() -> None:
+    assert decide(ON_DEMAND, asleep(attempted="v0"), 5.0) == SleepVassal("blog")
+
+
+def test_sleeping_vassal_that_is_not_on_demand_any_more_starts() -> None:
+    assert decide(WANTED, asleep(), 5.0) == StartVassal("blog")
+
+
+def test_sleeping_vassal_is_forgotten_and_held_like_any_other() -> None:
+    assert decide(None, asleep(), 5.0) == ForgetVassal("blog")
+    held = msgspec.structs.replace(ON_DEMAND, run=False)
+    assert decide(held, asleep(), 5.0) == SettleVassal("blog")
+
+
+def test_failed_start_on_demand_sleeps_after_its_pause_and_waits_for_the_next_client() -> None:
+    failed = asleep(state=S.BACKOFF, retry_at=9.0)
+    assert decide(ON_DEMAND, failed, 5.0) is None
+    assert decide(ON_DEMAND, failed, 9.0) == SleepVassal("blog")
+    assert decide(ON_DEMAND, asleep(state=S.PARKED), 1e9) is None
+    assert decide(ON_DEMAND, asleep(state=S.PARKED, attempted="v0"), 5.0) == SleepVassal("blog")
+
+
+def test_idle_vassal_stops_only_if_it_is_on_demand() -> None:
+    idle = asleep(
+        state=S.READY,
+        token="t",
+        pid=7,
+        birth=WANTED.birth,
+        limits=WANTED.limits,
+        serving=WANTED.fingerprint,
+        idle_at=4.0,
+    )
+    assert decide(ON_DEMAND, idle, 5.0) == StopVassal("blog", "no request came for idle_stop")
+    assert decide(WANTED, idle, 5.0) is None
+
+
+def test_stopping_master_is_waited_for_before_its_vassal_sleeps() -> None:
+    assert decide(ON_DEMAND, asleep(state=S.STOPPING, token="t"), 5.0) is None

@@ -38,6 +38,11 @@ MOVES = {
     (S.PARKED, Fact.START_BEGAN): S.STARTING,
     (S.PARKED, Fact.FAILED): S.BACKOFF,
     (S.PARKED, Fact.SETTLED): S.STOPPED,
+    (S.STOPPED, Fact.FELL_ASLEEP): S.DORMANT,
+    (S.BACKOFF, Fact.FELL_ASLEEP): S.DORMANT,
+    (S.PARKED, Fact.FELL_ASLEEP): S.DORMANT,
+    (S.DORMANT, Fact.FAILED): S.BACKOFF,
+    (S.DORMANT, Fact.FAILED_FOR_GOOD): S.PARKED,
     (S.DORMANT, Fact.START_BEGAN): S.STARTING,
     (S.DORMANT, Fact.SETTLED): S.STOPPED,
     # Whatever became of the first master: the second one serves.

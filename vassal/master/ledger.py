@@ -9,6 +9,7 @@ import msgspec
 
 from vassal.master.crew import Crew, Role, Worker
 from vassal.master.guard import Guard
+from vassal.master.idler import Idler
 from vassal.master.output import Output
 from vassal.master.scaler import Scaler
 from vassal.master.workforce import Workforce, describe
@@ -27,6 +28,7 @@ class Ledger:
         self.forces: dict[int, Workforce] = {}
         self.guards: dict[int, Guard] = {}
         self.scalers: dict[int, Scaler] = {}
+        self.idlers: dict[int, Idler] = {}
         self.workers: dict[tuple[int, int], Worker] = {}
         self.killed_for: dict[tuple[int, int], str] = {}
         self.harakiris: dict[int, int] = {}

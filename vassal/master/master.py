@@ -16,6 +16,7 @@ from vassal.loop import Loop
 from vassal.master import crew as crews
 from vassal.master.crew import Crew, MoldState, Role, Verb, WorkerState
 from vassal.master.guard import SIGKILL, Guard
+from vassal.master.idler import Idler
 from vassal.master.ledger import Ledger
 from vassal.master.live import change_rlimits
 from vassal.master.mold_hands import Means, MoldHands, StepsFor
@@ -33,6 +34,7 @@ from vassal.messages import (
     Generation,
     GenerationFailed,
     GenerationReady,
+    Idle,
     LimitsChanged,
     Message,
 )
@@ -107,6 +109,7 @@ class Master:
         self.ledger.guards[number] = Guard(force, partial(self._hands.on_harakiri, number))
         scaler = Scaler(force, self._memory_fd, before.wanted if before is not None else None)
         self.ledger.scalers[number] = scaler
+        self.ledger.idlers[number] = Idler(generation.idle_stop_s, time.monotonic())
         self.ledger.crews[number] = Crew(
             number=number,
             role=Role.BUILDING,
@@ -162,6 +165,7 @@ class Master:
         serving = self.ledger.serving()
         if serving is not None:
             self._scale(serving)
+            self._tell_if_idle(serving)
         for order in self._orders():
             self._carry_out(order)
         if self.state is MasterState.STOPPING and not self.ledger.crews:
@@ -184,6 +188,15 @@ class Master:
                 f"event=scaled workers={scaler.scale.wanted} before={crew.wanted} "
                 f"reason={scaler.scale.why!r}"
             )
+
+    def _tell_if_idle(self, crew: Crew) -> None:
+        idler = self.ledger.idlers[crew.number]
+        now = time.monotonic()
+        if idler.look_at is None or now < idler.look_at:
+            return
+        is_busy = bool(self.ledger.forces[crew.number].busy_slots())
+        if idler.look(self.ledger.totals().requests, is_busy, now):
+            self._tell(Idle())
 
     def reap(self) -> None:
         """Collect every child that ended; unknown ones are orphans of the tenant."""
@@ -212,7 +225,8 @@ class Master:
         serving = self.ledger.serving()
         if serving is not None:
             scale_at = self.ledger.scalers[serving.number].look_at
-            looks += [] if scale_at is None else [int(scale_at * 1e9)]
+            idle_at = self.ledger.idlers[serving.number].look_at
+            looks += [int(when * 1e9) for when in (scale_at, idle_at) if when is not None]
         at = crews.next_look(self.ledger.crews.values(), self.ledger.workers.values(), now_ns / 1e9)
         if at is not None:
             looks.append(int(at * 1e9))
@@ -301,4 +315,6 @@ class Master:
     def _close(self, number: int) -> None:
         self._molds.forget(number)
         self.ledger.forces.pop(number).close()
-        del self.ledger.crews[number], self.ledger.guards[number], self.ledger.scalers[number]
+        ledger = self.ledger
+        del ledger.crews[number], ledger.guards[number]
+        del ledger.scalers[number], ledger.idlers[number]

@@ -12,10 +12,8 @@ import stat
 from limits.pidfd import pidfd_getfd
 from vassal.runtime.scoreboard import IN_APP, PROTOCOLS, SlotReading
 
-_BODY = b"504 Gateway Timeout\n"
-_HEADERS = b"Content-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(
-    _BODY
-)
+GATEWAY_TIMEOUT = b"504 Gateway Timeout"
+UNAVAILABLE = b"503 Service Unavailable"
 
 
 def answer_timeout(pidfd: int, reading: SlotReading) -> bool:
@@ -25,7 +23,7 @@ def answer_timeout(pidfd: int, reading: SlotReading) -> bool:
     """
     if reading.state != IN_APP or reading.client_fd < 0 or reading.protocol >= len(PROTOCOLS):
         return False
-    answer = gateway_timeout(PROTOCOLS[reading.protocol], reading.stream_id)
+    answer = whole_answer(GATEWAY_TIMEOUT, PROTOCOLS[reading.protocol], reading.stream_id)
     try:
         fd = pidfd_getfd(pidfd, reading.client_fd)
     except OSError:
@@ -46,13 +44,14 @@ def answer_timeout(pidfd: int, reading: SlotReading) -> bool:
             os.close(fd)
 
 
-def gateway_timeout(protocol: str, stream_id: int) -> bytes:
-    """Return the bytes of a whole 504 answer in `protocol`."""
-    if protocol == "http":
-        return b"HTTP/1.1 504 Gateway Timeout\r\n" + _HEADERS + _BODY
-    if protocol == "uwsgi":
-        return b"HTTP/1.1 504 Gateway Timeout\r\n" + _HEADERS + _BODY
-    answer = b"Status: 504 Gateway Timeout\r\n" + _HEADERS + _BODY
+def whole_answer(status: bytes, protocol: str, stream_id: int) -> bytes:
+    """Return the bytes of a whole answer of `status` in `protocol`."""
+    body = status + b"\n"
+    fields = b"Content-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+    rest = status + b"\r\n" + fields % len(body) + body
+    if protocol in ("http", "uwsgi"):
+        return b"HTTP/1.1 " + rest
+    answer = b"Status: " + rest
     if protocol == "scgi":
         return answer
     return (
