@@ -1,5 +1,6 @@
 """A dropped file becomes a served application; an edited one reloads; a removed one stops."""
 
+import contextlib
 import os
 import socket
 import time
@@ -215,3 +216,39 @@ def test_address_that_another_process_has_is_taken_as_soon_as_it_is_free(
         assert f":{port}: the address is in use" in failure["message"]
     emperor.wait_state("blog", "ready")
     assert get(port)[0] == 200
+
+
+def test_vassal_whose_workers_all_die_at_once_is_started_anew_with_a_pause(
+    emperor: Emperor,
+) -> None:
+    # They die of something that a fork does not mend; here a file that a new start removes.
+    emperor.app(
+        "dying",
+        "import os, threading\n"
+        "TRAP = '/tmp/trap'\n"
+        "def application(environ, start_response):\n"
+        "    if environ['PATH_INFO'] == '/trap':\n"
+        "        open(TRAP, 'w').close()\n"
+        "    if os.path.exists(TRAP):\n"
+        "        os._exit(9)\n"
+        "    start_response('200 OK', [])\n"
+        "    return [b'fine']\n",
+    )
+    need_root()  # a /tmp of its own
+    port = emperor.drop("blog", app="dying:application")
+    emperor.start()
+    before = emperor.wait_state("blog", "ready")
+    assert get(port) == (200, b"fine")
+    with contextlib.suppress(OSError):
+        get(port, "/trap")
+
+    def asked_until_it_is_another() -> bool:
+        with contextlib.suppress(OSError):
+            get(port, timeout=2)
+        return bool(emperor.vassal("blog")["restarts"])
+
+    wait_until(asked_until_it_is_another, 30, "a new start")
+    after = emperor.wait_state("blog", "ready")
+    assert after["pid"] != before["pid"]
+    assert after["last_failure"]["exit_status"] == 9
+    assert get(port) == (200, b"fine")

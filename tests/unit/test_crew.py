@@ -14,6 +14,7 @@ from vassal.master.crew import (
     WorkerState,
     backoff_s,
     death,
+    is_hopeless,
     next_look,
     next_orders,
 )
@@ -237,3 +238,11 @@ def test_generation_settles_when_its_time_is_over() -> None:
     assert verbs(settling, worker(1), worker(2)) == []
     assert next_look([settling], [], 100.0) == 101.0
     assert verbs(settling, worker(1), worker(2), now=101.0) == [Verb.SETTLE]
+
+
+def test_generation_whose_workers_all_die_young_again_and_again_is_hopeless() -> None:
+    dying = crew(deaths=5)
+    assert is_hopeless(dying, [worker(1, W.STARTING)])
+    assert not is_hopeless(dying, [worker(1, W.STARTING), worker(2)])
+    assert not is_hopeless(crew(deaths=4), [])
+    assert not is_hopeless(crew(deaths=9, role=Role.BUILDING), [])

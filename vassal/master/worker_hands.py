@@ -224,6 +224,8 @@ class WorkerHands:
             self._tell(WorkerDied(worker=process.number, failure=failure))
             if crew.settled_at is not None:
                 self._count_crash(number, failure)
+            elif crews.is_hopeless(self._ledger.crews[number], self._ledger.workers.values()):
+                self._give_up(number, failure)
 
     def _count_crash(self, number: int, failure: Failure) -> None:
         """A worker of a generation that has not settled died: at last the one before returns."""
