@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import deploy, fleet, harakiri, machine, throughput
+from benchmarks import deploy, fleet, harakiri, machine, sandbox, sleeping, throughput
 from benchmarks.report import Row, table, write_json
 from benchmarks.servers import ROOT
 from tests.support.leftovers import adopt_orphans
@@ -14,6 +14,8 @@ BENCHMARKS: dict[str, tuple[Callable[[bool], list[Row]], str]] = {
     "deploy": (deploy.run, "file dropped → first 200"),
     "harakiri": (harakiri.run, "how late requests that hang are killed"),
     "throughput": (throughput.run, "requests per second, CPU per request"),
+    "sandbox": (sandbox.run, "what the strict default costs"),
+    "sleeping": (sleeping.run, "vassals of which nothing runs"),
     "idle": (fleet.run_idle, "memory and wake-ups of 100 idle vassals"),
     "thousand": (fleet.run_thousand, "1,000 vassals at once"),
 }

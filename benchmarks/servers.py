@@ -139,7 +139,13 @@ class Server(ABC):
 
 
 class Ours(Server):
+    """`more` are lines at the end of every vassal file."""
+
     name = "emperord"
+
+    def __init__(self, more: str = "") -> None:
+        super().__init__()
+        self._more = more
 
     def start(self) -> None:
         settings = self.folder / "emperor.toml"
@@ -168,7 +174,7 @@ class Ours(Server):
         ]
         if app.harakiri:
             lines.append(f"harakiri = {app.harakiri}")
-        self._write(f"{app.name}.toml", "\n".join(lines) + "\n")
+        self._write(f"{app.name}.toml", "\n".join(lines) + "\n" + self._more)
 
     def remove(self, app: Application) -> None:
         (self.vassals / f"{app.name}.toml").unlink()
@@ -183,6 +189,15 @@ class Ours(Server):
         done = subprocess.run(command, check=True, capture_output=True, timeout=60)
         status: dict[str, dict[str, int]] = json.loads(done.stdout)
         return status
+
+    def wait_for_event(self, event: str, count: int = 1, timeout: float = 600.0) -> None:
+        """Wait until the emperor has logged `event` so often since it was started."""
+        deadline = time.monotonic() + timeout
+        log = self.folder / "log"
+        while log.read_bytes().count(f"event={event} ".encode()) < count:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"no {count} {event}:\n{self._log_text()}")
+            time.sleep(0.01)
 
     def _log_text(self) -> str:
         return (self.folder / "log").read_text(errors="replace")[-4000:]

@@ -202,7 +202,7 @@ def test_tmp_is_charged_to_the_tenant_and_bounded(machine: Machine) -> None:
         assert int(read_cgroup(workload(machine), "memory.current")) >= 32 << 20
 
 
-def test_tmp_larger_than_the_memory_ends_in_a_new_start_and_nobody_else_suffers(
+def test_tmp_larger_than_the_memory_ends_in_a_new_start(
     machine: Machine,
 ) -> None:
     machine.app("hostile", HOSTILE)

@@ -1,0 +1,84 @@
+"""Sleeping vassals: how soon the first byte comes, and what ten thousand of them cost."""
+
+import os
+import random
+import signal
+import time
+
+from benchmarks.client import wait_for_answer
+from benchmarks.proc import cpu_seconds, rss_bytes
+from benchmarks.report import Row, Target, medians
+from benchmarks.servers import Application, Ours, free_port
+
+ON_DEMAND = "on_demand = true\n"
+
+
+def run(quick: bool) -> list[Row]:
+    rounds, count = (3, 300) if quick else (15, 10_000)
+    return [_wake(rounds), *_many(count)]
+
+
+def _wake(rounds: int) -> Row:
+    samples: dict[str, list[float]] = {"emperord": []}
+    with Ours(ON_DEMAND) as ours:
+        ours.start()
+        for number in range(rounds):
+            app = Application(
+                name=f"sleeper{number}", module="hello", http=("127.0.0.1", free_port())
+            )
+            ours.drop(app)
+            ours.wait_for_event("vassal_dormant", number + 1)
+            began = time.monotonic()
+            samples["emperord"].append(wait_for_answer(app.http) - began)
+            ours.remove(app)
+    return Row(
+        what=f"sleeping vassal → first 200, median of {rounds}",
+        unit="s",
+        values=medians(samples),
+        samples=samples,
+        targets=[Target(bound=0.2)],
+        digits=3,
+    )
+
+
+def _many(count: int) -> list[Row]:
+    with Ours(ON_DEMAND) as ours:
+        ours.start()
+        brain = ours.supervisors()[1]
+        empty = rss_bytes(brain)
+        apps = [
+            Application(name=f"v{number}", module="hello", http=ours.socket_path(f"v{number}"))
+            for number in range(count)
+        ]
+        for app in apps:
+            ours.drop(app)
+        ours.wait_for_event("vassal_dormant", count)
+        time.sleep(1)
+        grown = (rss_bytes(brain) - empty) / count / 1024
+        before = cpu_seconds([brain])
+        time.sleep(10)
+        idle = (cpu_seconds([brain]) - before) / 10 * 100
+        began = time.monotonic()
+        os.kill(brain, signal.SIGKILL)
+        ours.wait_for_event("vassal_dormant", 2 * count)
+        start_s = time.monotonic() - began
+        one = random.choice(apps)
+        began = time.monotonic()
+        first_s = wait_for_answer(one.http) - began
+    each = f"{count} sleeping vassals"
+    return [
+        _row(f"{each}: the brain's memory, each", "KB", grown, 30, 1),
+        _row(f"{each}: the brain's CPU when idle", "% of a core", idle, 0.1, 2),
+        _row(f"{each}: start of the emperor", "s", start_s, 10, 1),
+        _row(f"{each}: first 200 of one", "s", first_s, 0.2, 3),
+    ]
+
+
+def _row(what: str, unit: str, value: float, bound: float, digits: int) -> Row:
+    return Row(
+        what=what,
+        unit=unit,
+        values={"emperord": value},
+        targets=[Target(bound=bound)],
+        digits=digits,
+    )
