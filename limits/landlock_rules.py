@@ -52,7 +52,8 @@ def landlock_rules(sandbox: Sandbox, subject: Subject, namespaces: bool) -> Land
         read_only += sandbox.read_only_paths
         read_only += (bind.target for bind in sandbox.bind_read_only_paths)
         hidden += others_homes if sandbox.protect_home in ("true", "tmpfs") else ()
-        hidden += (path for path in subject.hidden if path not in homes)
+        # Inside a home, hiding would close the folders above to listing, and so to imports.
+        hidden += (path for path in subject.hidden if not _is_in_one_of(path, homes))
         hidden += sandbox.inaccessible_paths
     alone = not namespaces and sandbox.network == "none"
     return LandlockRules(
@@ -65,6 +66,10 @@ def landlock_rules(sandbox: Sandbox, subject: Subject, namespaces: bool) -> Land
         deny_tcp_bind=alone,
         deny_tcp_connect=alone,
     )
+
+
+def _is_in_one_of(path: str, folders: Iterable[str]) -> bool:
+    return any(path == folder or path.startswith(f"{folder}/") for folder in folders)
 
 
 def _unique(paths: Iterable[str]) -> tuple[str, ...]:

@@ -110,3 +110,15 @@ def test_killed_master_takes_workers_and_daemons_with_it(rootless: Rootless) -> 
     wait_until(lambda: rootless.vassal("blog")["pid"] not in (0, status["pid"]), what="new master")
     rootless.wait_state("blog", "ready")
     assert get(port)[0] == 200
+
+
+def test_application_beside_the_emperors_own_folders_is_found(rootless: Emperor) -> None:
+    (rootless.base / "beside.py").write_text(
+        "def application(environ, start_response):\n"
+        "    start_response('200 OK', [])\n"
+        "    return [b'beside']\n"
+    )
+    port = rootless.drop("blog", app="beside:application", directory=str(rootless.base))
+    rootless.start()
+    rootless.wait_state("blog", "ready")
+    assert get(port) == (200, b"beside")

@@ -114,9 +114,15 @@ def vassal(base: Path) -> dict[str, Any]:
 def test_memory_cpu_and_tasks_are_limited_without_root(machine: Machine) -> None:
     with own_emperor() as base:
         drop(base, limits={"memory_max": "96M", "cpu_quota": "30%", "tasks_max": 20})
-        ready = wait_until(
-            lambda: (now := vassal(base)).get("state") == "ready" and now, what="it is ready"
-        )
+        try:
+            ready = wait_until(
+                lambda: (now := vassal(base)).get("state") == "ready" and now, what="it is ready"
+            )
+        except AssertionError as error:
+            said = run(
+                "journalctl", "--no-pager", "-n", "40", f"_UID={run('id', '-u', USER).strip()}"
+            )
+            raise AssertionError(f"{error}\n{vassal(base)}\n{said}") from None
         uid = run("id", "-u", USER).strip()
         assert ask(base / "blog.sock", "/").decode() == uid
         folder = cgroup_of(ready["workers"][0]["pid"])
