@@ -39,6 +39,7 @@ def lay_out(
     `system_call_filter` is the sandbox's filter, compiled for this machine.
     """
     rlimits = limits.all_rlimits()
+    root = private_root(sandbox, subject)
     namespaces = facts.has(Capability.SYS_ADMIN) and facts.mount_api
     first = limits.nice is not None and limits.nice < 0  # only root may be first
     realtime = limits.io_scheduling_class == "realtime"
@@ -60,8 +61,8 @@ def lay_out(
         capability_bounding_set=sandbox.capability_bounding_set,
         ambient_capabilities=sandbox.ambient_capabilities,
         pid_namespace=sandbox.private_pids,
-        namespaces=namespaces_for(sandbox),
-        root=private_root(sandbox, subject),
+        namespaces=namespaces_for(sandbox, root is not None),
+        root=root,
         keyring="private" if sandbox.keyring_mode == "private" else None,
         dumpable=False,
     )

@@ -169,7 +169,8 @@ class PrivateRoot(msgspec.Struct, frozen=True, kw_only=True):
 
 def check_path(path: str) -> None:
     """Raise ValueError unless `path` is absolute, without "." and "..", and shortest."""
-    if path != "/" + "/".join(parts(path)) or {".", ".."} & set(parts(path)) or "\0" in path:
+    names = parts(path)
+    if path != "/" + "/".join(names) or "." in names or ".." in names or "\0" in path:
         raise ValueError(f"not an absolute, normal path: {path[:200]!r}")
 
 

@@ -5,8 +5,7 @@ That of pids is not among them: it begins with a fork, which is `limits.pidns`.
 
 from collections.abc import Iterable
 
-from limits.directives import Sandbox, Subject
-from limits.root import private_root
+from limits.directives import Sandbox
 
 NAMESPACES: dict[str, tuple[int, str]] = {
     "mnt": (0x00020000, ""),
@@ -19,15 +18,18 @@ NAMESPACES: dict[str, tuple[int, str]] = {
 """Name in /proc/PID/ns → CLONE_NEW* flag and the directive that asks for it, in order."""
 
 
-def namespaces_for(sandbox: Sandbox) -> tuple[str, ...]:
-    """Return the names of the namespaces that the sandbox asks for, in the order of making."""
+def namespaces_for(sandbox: Sandbox, has_root: bool) -> tuple[str, ...]:
+    """Return the names of the namespaces that are needed, in the order of making.
+
+    `has_root`: the sandbox leads to a private root.
+    """
     wanted = {
         "ipc": sandbox.private_ipc,
         "uts": sandbox.protect_hostname,
         "net": sandbox.network == "none",
         "cgroup": sandbox.protect_control_groups,
         "user": sandbox.private_users,
-        "mnt": private_root(sandbox, _ANYBODY) is not None,
+        "mnt": has_root,
     }
     return tuple(name for name in NAMESPACES if wanted[name])
 
@@ -41,6 +43,3 @@ def id_map(ids: Iterable[int]) -> str:
         else:
             ranges.append([number, 1])
     return "".join(f"{first} {first} {count}\n" for first, count in ranges)
-
-
-_ANYBODY = Subject(vassal="", customer="", uid=0, gid=0, groups=())

@@ -12,7 +12,6 @@ from pathlib import Path
 import msgspec
 
 from emperor.brain import interpreter
-from emperor.brain.birth import Spec
 from emperor.brain.fleet import Fleet
 from emperor.brain.roll import Publish
 from emperor.brain.specs import SpecMaker
@@ -223,6 +222,7 @@ class Catalog:
         self._strays.pop(path, None)
         if self._entries.pop(name, None) is not None:
             self._publish("info", "file_removed", name, {"path": path})
+            self._specs.forget(name)
             self._fleet.wish(name, None)
 
     async def _take(self, name: str, directory: str, file_name: str, found: Content) -> None:
@@ -238,7 +238,7 @@ class Catalog:
             return
         path = f"{directory}/{file_name}"
         try:
-            spec = self._specs.make(settings, found.owner_uid, path, self._others(name))
+            spec = self._specs.make(settings, found.owner_uid, path)
         except (ConfigError, interpreter.NoInterpreter, OSError) as error:
             problems = getattr(error, "problems", None)
             lines = tuple(map(str, problems)) if problems else (f"{path}: {error}",)
@@ -264,14 +264,6 @@ class Catalog:
             return load_vassal(name, found.text, path, directory, self._settings, owner)
         # A tenant's bytes are parsed by a process that has nothing to lose.
         return await self._parser.parse(name, found.text, path, directory, owner)
-
-    def _others(self, name: str) -> dict[str, tuple[Spec, int]]:
-        """Return the specs of all other vassals, with the owners of their files."""
-        return {
-            each: (wish.spec, self._entries[each].owner_uid if each in self._entries else 0)
-            for each, wish in self._fleet.wishes.items()
-            if wish.spec is not None and each != name
-        }
 
     def _refuse(
         self,

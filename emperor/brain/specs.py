@@ -4,7 +4,6 @@ Everything that can be known to be impossible before a process is started is fou
 """
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -12,6 +11,7 @@ import msgspec
 from emperor.brain import interpreter
 from emperor.brain.birth import Spec, build
 from emperor.brain.cgroups import Cgroups
+from emperor.brain.neighbours import Neighbours
 from emperor.brain.places import find_places
 from emperor.brain.tenancy import refusals
 from emperor.config.identity import Identity, decide, look_up, owner_of
@@ -34,17 +34,17 @@ class SpecMaker:
         self._cgroups = cgroups
         self._machine = os.uname().machine
         self._filters: dict[bytes, bytes | None] = {}
+        self._neighbours = Neighbours()
 
     def make(
         self,
         settings: VassalSettings,
         owner_uid: int,
         path: str,
-        others: Mapping[str, tuple[Spec, int]],
     ) -> Spec:
         """Return the spec of the file at `path`; raise ConfigError, NoInterpreter or OSError.
 
-        `others` are the specs of the other vassals by name, with their files' owners.
+        From then on it counts as one of the vassals, until `forget`.
         """
         decided = decide(owner_uid, os.geteuid(), settings, self._settings.policy, path)
         if isinstance(decided, Problem):
@@ -52,7 +52,7 @@ class SpecMaker:
         identity = look_up(decided)
         if isinstance(identity, Problem):
             raise ConfigError([identity])
-        problems = self._policy_problems(settings, identity, owner_uid, path, others)
+        problems = self._policy_problems(settings, identity, owner_uid, path)
         if owner_uid not in (0, os.geteuid()):
             sockets_dir = f"{self._settings.runtime_dir}/sockets"
             problems += refusals(settings, identity, sockets_dir, path)
@@ -84,8 +84,13 @@ class SpecMaker:
         problems = refusals_of_unsupported(settings, lacking, path)
         if problems:
             raise ConfigError(problems)
+        self._neighbours.enter(_holder(settings, identity), owner_uid)
         lang = os.environ.get("LANG", "C.UTF-8")
         return build(path, settings, identity, python, log_target, lang, subject, layout)
+
+    def forget(self, name: str) -> None:
+        """The vassal's file is gone: it stands in nobody's way any more."""
+        self._neighbours.leave(name)
 
     def _filter(self, sandbox: Sandbox) -> bytes | None:
         """Return the compiled filter; most vassals share one, so each is compiled once."""
@@ -103,22 +108,17 @@ class SpecMaker:
         identity: Identity,
         owner_uid: int,
         path: str,
-        others: Mapping[str, tuple[Spec, int]],
     ) -> list[Problem]:
         """Return what cannot be beside the other vassals: one too many, a shared uid."""
         owner = owner_of(owner_uid)
         faults = {}
         if owner.tenant:
-            count = sum(uid == owner_uid for _, uid in others.values())
+            count = self._neighbours.count_of(owner_uid, settings.name)
             policy = choose(settings.plan, None, self._settings, owner).policy
             faults["file"] = too_many(owner.name, count, policy)
         if os.geteuid() == 0:  # else there is one uid for all, whoever the customers are
-            holders = (
-                Holder(name, spec.identity.uid, spec.settings.limits.slice)
-                for name, (spec, _) in others.items()
-            )
-            new = Holder(settings.name, identity.uid, settings.limits.slice)
-            faults["user"] = shared_uid(new, holders)
+            new = _holder(settings, identity)
+            faults["user"] = shared_uid(new, self._neighbours.rivals(new))
         return [
             Problem(file=path, line=1, key=key, problem=fault.problem, remedy=fault.remedy)
             for key, fault in faults.items()
@@ -135,3 +135,7 @@ class SpecMaker:
         if os.geteuid() == 0 and (status.st_uid, status.st_gid) != (identity.uid, identity.gid):
             os.chown(folder, identity.uid, identity.gid, follow_symlinks=False)
         return str(folder / f"{settings.name}.log")
+
+
+def _holder(settings: VassalSettings, identity: Identity) -> Holder:
+    return Holder(settings.name, identity.uid, settings.limits.slice)

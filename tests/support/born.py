@@ -62,14 +62,15 @@ def subject(homes=(), hidden=()) -> Subject:
 def confinement(sandbox: Sandbox, homes=(), hidden=(), as_root=False) -> Confinement:
     """`as_root`: it keeps root's uid and capabilities, so that only mounts are in its way."""
     identity = {} if as_root else {"uid": UID, "gid": UID, "groups": (GROUP,)}
+    root = private_root(sandbox, subject(homes, hidden))
     made = Confinement(
         umask=0o027,
         new_session=True,
         no_new_privs=True,
         drop_capabilities=not as_root,
         pid_namespace=sandbox.private_pids,
-        namespaces=namespaces_for(sandbox),
-        root=private_root(sandbox, subject(homes, hidden)),
+        namespaces=namespaces_for(sandbox, root is not None),
+        root=root,
         **identity,
     )
     # As it travels to the spawner.

@@ -57,7 +57,7 @@ def at(mounts, path):
 
 def test_nothing_asked_for_means_no_private_root():
     assert private_root(OPEN, subject(("/srv/blog", True), hidden=("/run/emperor",))) is None
-    assert namespaces_for(OPEN) == ()
+    assert namespaces_for(OPEN, has_root=False) == ()
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_each_directive_alone_asks_for_a_private_root_that_answers_to_it(directi
     sandbox = only(**{directive: value})
     root = private_root(sandbox, subject())
 
-    assert "mnt" in namespaces_for(sandbox)
+    assert "mnt" in namespaces_for(sandbox, has_root=root is not None)
     assert root.directives == (() if directive == "private_pids" else (directive,))
     assert all(mount.describe() for mount in root.mounts)
 
@@ -253,8 +253,8 @@ def test_strict_leaves_the_kernels_filesystems_as_they_are_on_the_host():
 def test_namespaces_are_named_in_the_order_of_making():
     sandbox = Sandbox(network="none", private_users=True)
 
-    assert namespaces_for(sandbox) == ("mnt", "ipc", "uts", "net", "cgroup", "user")
-    assert namespaces_for(Sandbox()) == ("mnt", "ipc", "uts", "cgroup")
+    assert namespaces_for(sandbox, True) == ("mnt", "ipc", "uts", "net", "cgroup", "user")
+    assert namespaces_for(Sandbox(), True) == ("mnt", "ipc", "uts", "cgroup")
 
 
 def test_ids_are_mapped_in_as_few_ranges_as_possible():
@@ -269,7 +269,7 @@ def confined(sandbox=Sandbox(private_users=True, network="none")):  # noqa: B008
         groups=(50,),
         rlimits={"core": (0, 0)},
         drop_capabilities=True,
-        namespaces=namespaces_for(sandbox),
+        namespaces=namespaces_for(sandbox, has_root=True),
         root=private_root(sandbox, subject(("/srv/blog", True))),
     )
 

@@ -126,7 +126,8 @@ def test_memory_cpu_and_tasks_are_limited_without_root(machine: Machine) -> None
         uid = run("id", "-u", USER).strip()
         assert ask(base / "blog.sock", "/").decode() == uid
         folder = cgroup_of(ready["workers"][0]["pid"])
-        assert "own.service/tenants/" in str(folder)
+        status = json.loads(ask(base / "run" / "control.sock", "/v1/status"))
+        assert "own.service/tenants/" in str(folder), status["emperor"]["cgroups"]
         assert read_cgroup(folder, "memory.max") == str(96 << 20)
         assert read_cgroup(folder, "cpu.max") == "30000 100000"
         assert read_cgroup(folder, "pids.max") == "20"
