@@ -17,8 +17,8 @@ from limits.cgroups.names import SUPERVISOR
 UNIFIED_MOUNT = "/sys/fs/cgroup"
 HYBRID_MOUNT = "/sys/fs/cgroup/unified"
 
-# systemd sets both for Delegate=yes; before 251 only the first, which root alone can read
-# and a user's own systemd cannot set.
+# The system's systemd sets both for Delegate=yes; before 251 only the first, which root alone
+# can read. A user's own sets neither.
 MARKS = ("trusted.delegate", "user.delegate")
 
 
@@ -209,16 +209,21 @@ def _has_systemd() -> bool:
 
 
 def _belongs_to_user(mount: str, directory: str, ours: Collection[int]) -> bool:
-    """Return whether a directory without mark may be taken, as a systemd before 251 leaves it.
+    """Return whether a directory without mark may be taken.
 
-    A later one marks an ancestor (user@UID.service); then no mark means not delegated. And
-    whoever else is inside, a login shell for one, must not be pushed around.
+    A user's own systemd cannot set the one mark and does not set the other (seen with 252,
+    Delegate=yes). So a service of the user's is taken if nobody else is inside: a login
+    shell, say, must not be pushed around. Anywhere else below a mark, none means not
+    delegated.
     """
     above = directory
     while above != mount and len(above) > 1:
         above = above.rpartition("/")[0]
         if is_marked(above):
-            return False
+            is_managers = above.endswith(f"/user@{_euid()}.service")
+            if not (is_managers and directory.endswith(".service")):
+                return False
+            break
     try:
         if _owner(directory) != _euid():
             return False

@@ -181,13 +181,29 @@ def test_users_cgroup_with_a_shell_inside_is_not_ours(machine):
     assert "systemd-run --user" in found.reason
 
 
-def test_users_cgroup_without_mark_is_not_ours_under_a_systemd_that_marks(machine):
+def test_users_service_without_mark_is_ours_for_its_systemd_sets_none(machine):
     as_user(machine, [1, 2])
     machine.mark(USER_MANAGER)
 
-    assert machine.probe().root is None
-    machine.mark(USER_UNIT)
     assert machine.probe().root == machine.mount + USER_UNIT
+
+
+def test_users_service_with_a_stranger_inside_is_not_ours_below_a_mark_either(machine):
+    as_user(machine, [1, 2, 77])
+    machine.mark(USER_MANAGER)
+
+    assert machine.probe().root is None
+
+
+def test_users_scope_without_mark_is_not_ours_under_a_systemd_that_marks(machine):
+    as_user(machine, [1, 2])
+    machine.own = USER_UNIT.replace(".service", ".scope").replace("@1000.scope", "@1000.service")
+    machine.add(machine.own, [1, 2])
+    machine.mark(USER_MANAGER)
+
+    assert machine.probe().root is None
+    machine.mark(machine.own)
+    assert machine.probe().root == machine.mount + machine.own
 
 
 def test_cgroup_of_another_user_is_not_ours(machine):
