@@ -321,7 +321,9 @@ def _privileges(confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
 
 
 def _keyring(confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
-    """After the uid change: the new keyring is the tenant's, and counts towards its quota."""
+    """Before the uid change: a user may have 200 keys (kernel.keys.maxkeys), and so no more
+    vassals than that; root may have a million. The tenant's possession is what gives it rights.
+    """
     if confinement.keyring != "private":
         return
     if facts.keyrings:
@@ -386,12 +388,12 @@ _ORDER: tuple[Callable[[Confinement, HostFacts], Iterator[Item]], ...] = (
     _namespaces,
     _private_root,
     _rlimits,  # while privileged
+    _keyring,
     _user_namespace,
     _capabilities_before,
     _identity,
     _capabilities_after,
     _verification,
-    _keyring,
     _privileges,
     _landlock,
     _system_call_filter,

@@ -34,6 +34,7 @@ from vassal.messages import (
 )
 
 DESCRIBE_PATIENCE_S = 2.0
+LOOK_PAUSE_MAX_S = 0.1
 
 
 class Fleet:
@@ -211,7 +212,7 @@ class Fleet:
         self._set_timer()
         self._changed()
         self._looked_at = self._loop.time()
-        self._look_took_s = self._looked_at - now
+        self._look_took_s = min(LOOK_PAUSE_MAX_S, self._looked_at - now)
 
     def _doors(self) -> dict[str, tuple[Door, tuple[Bell, ...]]]:
         """Return whose sockets are to be watched here, because nothing of them runs."""
@@ -233,10 +234,10 @@ class Fleet:
             self._roll.set(msgspec.structs.replace(vassal, retry_at=time.monotonic()))
         self.look()
 
-    def claim_for_sleepers(self) -> None:
+    def claim_all(self) -> None:
         """Vassals of which nothing runs hold their sockets too, from an earlier brain on."""
         for wish in self.wishes.values():
-            if wish.spec is not None and wish.spec.settings.on_demand:
+            if wish.spec is not None:
                 self.listeners.claim(wish.spec.settings)
 
     def close_doors(self) -> None:

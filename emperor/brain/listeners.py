@@ -31,10 +31,19 @@ class Listeners:
         self._drop = drop
         self._sockets: dict[str, socket.socket] = {}
         self._holders: dict[str, str] = {}
+        self._keys: dict[str, set[str]] = {}  # the same by vassal
 
     def adopt(self, key: str, fd: int) -> None:
-        """Take over a socket that an earlier emperor bound."""
-        self._sockets[key] = socket.socket(fileno=fd)
+        """Take over a socket that an earlier emperor bound.
+
+        One whose file is gone nobody could connect to: it is closed, to be bound anew.
+        """
+        held = socket.socket(fileno=fd)
+        if key.startswith("unix:") and not os.path.lexists(key.removeprefix("unix:")):
+            held.close()
+            self._drop(key)
+        else:
+            self._sockets[key] = held
 
     def prepare(self, settings: VassalSettings, identity: Identity) -> list[socket.socket]:
         """Return the bound sockets of a vassal, in the order of its `listen`.
@@ -58,7 +67,7 @@ class Listeners:
         for address in settings.listen:
             # Again for those bound earlier: a backlog that was edited takes effect.
             self._sockets[address.key].listen(settings.backlog)
-            self._holders[address.key] = settings.name
+            self._hold_for(settings.name, address.key)
         for key in bound:
             self._hold(key, self._sockets[key].fileno())
         return [self._sockets[address.key] for address in settings.listen]
@@ -74,16 +83,15 @@ class Listeners:
     def claim(self, settings: VassalSettings) -> None:
         """Remember that a running vassal, found at the start, holds its sockets."""
         for address in settings.listen:
-            if address.key in self._sockets:
-                self._holders.setdefault(address.key, settings.name)
+            if address.key in self._sockets and address.key not in self._holders:
+                self._hold_for(settings.name, address.key)
 
     def keep_only(self, vassal: str, keys: set[str]) -> None:
         """Close what `vassal` holds besides `keys`, and remove the sockets' files."""
-        for key, holder in list(self._holders.items()):
-            if holder == vassal and key not in keys:
-                del self._holders[key]
-                self._drop(key)
-                self._close(key)
+        for key in self._keys.get(vassal, set()) - keys:
+            self._release(key)
+            self._drop(key)
+            self._close(key)
 
     def close_unclaimed(self) -> None:
         """Close adopted sockets that no vassal claimed."""
@@ -96,6 +104,17 @@ class Listeners:
         for key in list(self._sockets):
             self._close(key)
         self._holders.clear()
+        self._keys.clear()
+
+    def _hold_for(self, vassal: str, key: str) -> None:
+        self._holders[key] = vassal
+        self._keys.setdefault(vassal, set()).add(key)
+
+    def _release(self, key: str) -> None:
+        vassal = self._holders.pop(key)
+        self._keys[vassal].discard(key)
+        if not self._keys[vassal]:
+            del self._keys[vassal]
 
     def _close(self, key: str) -> None:
         held = self._sockets.pop(key)

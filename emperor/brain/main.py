@@ -213,7 +213,7 @@ class Brain:
         if all(wish.spec is not None for wish in self._fleet.wishes.values()):
             # Else some vassal may run whose file cannot be read now: which sockets are its
             # own is not known.
-            self._fleet.claim_for_sleepers()
+            self._fleet.claim_all()
             self._fleet.listeners.close_unclaimed()
             self._cgroups.remove_orphans(
                 [wish.spec for wish in self._fleet.wishes.values() if wish.spec is not None]

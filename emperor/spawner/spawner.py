@@ -6,26 +6,25 @@ It obeys only the emperor, over an inherited socketpair, and believes nobody els
 import contextlib
 import gc
 import os
-import resource
 import signal
 import socket
-import sys
 import time
 from collections import deque
 from enum import Enum
-from pathlib import Path
 
 import prctl
 
 from emperor.logfmt import Log
 from emperor.notify import STOPPING, WATCHDOG, Notifier, watchdog_interval_s
+from emperor.spawner import handover
+from emperor.spawner.fdstore import FdStore, inherited
+from emperor.spawner.processes import HANDLED, become_emperor, children, make_means
 from emperor.spawner.store import MasterChild, Store
 from limits.facts import probe
 from limits.pidfd import Exited, peek_exited, reap
 from limits.pidns import fork, fork_in_new_pid_namespace
-from vassal import bundle, packets
+from vassal import packets
 from vassal.loop import Loop
-from vassal.master.mold_hands import Means
 from vassal.master.rehearsal import rehearse
 from vassal.master.service import become_master
 from vassal.messages import (
@@ -49,13 +48,10 @@ from vassal.messages import (
     encode,
 )
 
-EMPEROR_FD = 3
 PAUSE_FIRST_S = 0.05
 PAUSE_CAP_S = 5.0
 SETTLED_S = 60.0
 """An emperor that ran this long is started again at once when it dies."""
-
-HANDLED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class SpawnerState(Enum):
@@ -76,18 +72,22 @@ class Spawner:
         self._notifier = Notifier()
         self._watchdog_s = watchdog_interval_s(os.environ, os.getpid())
         self._watchdog_at = 0.0
-        self._store = Store()
+        before = handover.taken_over()
+        held = before.held if before is not None else inherited(os.environ, os.getpid())
+        self._store = Store(FdStore(os.environ.get("NOTIFY_SOCKET")), held)
+        for master in before.masters if before is not None else ():
+            self._store.adopt(master)
         self._state = SpawnerState.RUNNING
         self._status = 0
         self._emperor_pid = 0
         self._restart_wanted_of = 0  # the pid of an emperor that goes on purpose
         self._emperor: socket.socket | None = None
         self._untold: deque[tuple[bytes, list[int]]] = deque()
-        self._starts = 0
+        self._starts = before.starts if before is not None else 0
         self._pauses = 0
         self._started_at = 0.0
         self._start_at: float | None = 0.0
-        self._means = _means()
+        self._means = make_means(before.nofile_soft if before is not None else None)
         # By whether the child gets a PID namespace. A child's parent is not checked: it
         # asks for no death signal.
         self._facts = {namespace: probe(can_pid_namespace=namespace) for namespace in (True, False)}
@@ -99,6 +99,8 @@ class Spawner:
         rehearse(self._means, self._facts[True])
         self._loop.handle_signals(HANDLED, self._on_signal)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        self._reap()  # who ended while this process was between two images
         # What was loaded until now is shared with every master: nobody writes into it.
         gc.collect()
         gc.freeze()
@@ -136,7 +138,7 @@ class Spawner:
             self._schedule_emperor()
             return
         if pid == 0:
-            _become_emperor(theirs.fileno(), self._arguments)
+            become_emperor(theirs.fileno(), self._arguments)
         theirs.close()
         self._emperor_pid, self._emperor = pid, ours
         self._untold.clear()
@@ -158,11 +160,23 @@ class Spawner:
             return
         if exited.pid == self._restart_wanted_of and exited.exit_status == 0:
             self._start_at = 0.0
+            if self._state is SpawnerState.RUNNING:
+                self._begin_anew()
             return
         self._log.error(
             "emperor_died", pid=exited.pid, exit_status=exited.exit_status, signal=exited.signal
         )
         self._schedule_emperor()
+
+    def _begin_anew(self) -> None:
+        """Take new code in too, if there is any that works; else go on with this."""
+        problem = handover.complaint()
+        if not problem:
+            try:
+                handover.exec_with(self._store.handover(self._starts, self._means.nofile_soft))
+            except OSError as error:
+                problem = str(error)
+        self._log.error("upgrade_refused", error=problem)
 
     def _schedule_emperor(self) -> None:
         now = time.monotonic()
@@ -309,7 +323,7 @@ class Spawner:
         master. They become ours before we learn of that death.
         """
         ours = {self._emperor_pid, *(master.pid for master in self._store.masters)}
-        for pid in _children():
+        for pid in children():
             if pid not in ours:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
@@ -382,49 +396,3 @@ class Spawner:
             self._kill_strays()
         self._store.close()
         self._loop.close()
-
-
-def _become_emperor(channel: int, arguments: list[str]) -> None:
-    """Exec the emperor in this freshly forked child; it never returns."""
-    try:
-        signal.set_wakeup_fd(-1)
-        # A session of its own: Ctrl-C in a terminal is for the spawner alone.
-        os.setsid()
-        for signum in HANDLED:
-            signal.signal(signum, signal.SIG_DFL)
-        if channel != EMPEROR_FD:
-            os.dup2(channel, EMPEROR_FD)
-        os.set_inheritable(EMPEROR_FD, True)
-        environ = {key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"}
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        command = [sys.executable, "-I", "-m", "emperor.brain", *arguments]
-        os.execve(sys.executable, command, environ)
-    finally:
-        os._exit(127)
-
-
-def _raise_nofile() -> int:
-    """Allow as many descriptors as there may be; return what was allowed before.
-
-    A vassal takes three of ours: with the usual 1,024 the spawner would end at 300 vassals.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return soft
-
-
-def _means() -> Means:
-    parser_fd, parser_name = bundle.copy_parser() or (None, "")
-    return Means(
-        runtime_fd=bundle.build(),
-        parser_fd=parser_fd,
-        parser_name=parser_name,
-        die_with_master=True,
-        nofile_soft=_raise_nofile(),
-    )
-
-
-def _children() -> list[int]:
-    pid = os.getpid()
-    listing = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(word) for word in listing.read_text(encoding="ascii").split()]

@@ -2,7 +2,10 @@
 
 import os
 import socket
+from collections.abc import Mapping
 
+from emperor.spawner.fdstore import FdStore
+from emperor.spawner.handover import Handover, Master
 from limits.pidfd import send_signal
 from vassal import packets
 from vassal.messages import HeldListener, HeldMaster, Message
@@ -33,10 +36,14 @@ class MasterChild:
 
 
 class Store:
-    """The inventory that outlives every emperor. Owns all descriptors in it."""
+    """The inventory that outlives every emperor. Owns all descriptors in it.
 
-    def __init__(self) -> None:
-        self._listeners: dict[str, int] = {}
+    `inherited` is what an earlier spawner had left with systemd, `beyond` the way to it.
+    """
+
+    def __init__(self, beyond: FdStore, inherited: Mapping[str, int]) -> None:
+        self._beyond = beyond
+        self._listeners = dict(inherited)
         self._masters: dict[str, MasterChild] = {}
 
     @property
@@ -48,16 +55,41 @@ class Store:
         self.drop(key)
         if fds:
             self._listeners[key] = fds[0]
+            self._beyond.put(key, fds[0])
         packets.close_all(fds[1:])
 
     def drop(self, key: str) -> None:
         """Close what is held under `key`; unknown keys are ignored."""
         fd = self._listeners.pop(key, None)
         if fd is not None:
+            self._beyond.remove(key)
             os.close(fd)
 
     def add(self, master: MasterChild) -> None:
         self._masters[master.token] = master
+
+    def adopt(self, master: Master) -> None:
+        """Take over a master of an earlier image; raise OSError if it has been reaped."""
+        channel = socket.socket(fileno=master.channel)
+        self._masters[master.token] = MasterChild(
+            master.token, master.vassal, master.memo, master.pid, channel
+        )
+
+    def handover(self, starts: int, nofile_soft: int) -> Handover:
+        """Return all of it for the next image of this process."""
+        masters = tuple(
+            Master(
+                token=one.token,
+                vassal=one.vassal,
+                memo=one.memo,
+                pid=one.pid,
+                channel=one.channel.fileno(),
+            )
+            for one in self._masters.values()
+        )
+        return Handover(
+            starts=starts, nofile_soft=nofile_soft, held=dict(self._listeners), masters=masters
+        )
 
     def find(self, token: str) -> MasterChild | None:
         return self._masters.get(token)
@@ -88,3 +120,4 @@ class Store:
         for master in self._masters.values():
             master.close()
         self._masters.clear()
+        self._beyond.close()

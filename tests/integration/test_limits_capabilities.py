@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+import signal
 from pathlib import Path
 
 import msgspec
@@ -213,3 +214,31 @@ def test_probe_knows_the_machine():
         return probe().no_new_privs
 
     assert run_forked(child) is True
+
+
+def test_one_user_may_have_more_vassals_than_keys():
+    need_root()
+    most = int(Path("/proc/sys/kernel/keys/maxkeys").read_text())
+    made = plan(TENANT, probe()).steps
+    children = []
+    told, tell = os.pipe()
+    try:
+        for _ in range(most + 10):
+            if (pid := os.fork()) == 0:
+                try:
+                    apply(made)
+                    os.write(tell, b".")
+                    signal.pause()
+                finally:
+                    os._exit(1)
+            children.append(pid)
+        os.close(tell)
+        born = b""
+        while len(born) < len(children) and (more := os.read(told, 4096)):
+            born += more
+        assert len(born) == len(children)
+    finally:
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        os.close(told)

@@ -1,0 +1,112 @@
+"""Carries the spawner's inventory through an exec of its own new code. The pid stays, and with
+it every child; descriptors stay open under their numbers.
+"""
+
+import os
+import select
+import signal
+import sys
+
+import msgspec
+
+VERSION = 1
+READABLE = frozenset({VERSION})
+"""Handovers that this code understands."""
+
+VARIABLE = "EMPEROR_HANDOVER"
+"""Names the descriptor of a memory file with the inventory, for the new image."""
+
+CHECK_TIMEOUT_S = 30.0
+
+
+class Master(msgspec.Struct, frozen=True, kw_only=True):
+    """One master; its channel by the descriptor's number."""
+
+    token: str
+    vassal: str
+    memo: str
+    pid: int
+    channel: int
+
+
+class Handover(msgspec.Struct, frozen=True, kw_only=True):
+    """What a spawner is. `held` are descriptors by key; `nofile_soft` is the limit that molds
+    get, which the spawner has raised for itself."""
+
+    version: int = VERSION
+    starts: int = 0
+    nofile_soft: int = 1024
+    held: dict[str, int] = {}
+    masters: tuple[Master, ...] = ()
+
+
+def complaint() -> str:
+    """Return why the code on disk cannot take over; empty = it can.
+
+    It is tried in a process of its own, which starts nothing.
+    """
+    words = (
+        "import emperor.brain.main, emperor.spawner.spawner, emperor.spawner.handover as new; "
+        f"raise SystemExit(0 if {VERSION} in new.READABLE else 'it cannot read this handover')"
+    )
+    read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        # Not subprocess: it would load threads into every master's image.
+        pid = os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-I", "-c", words],
+            os.environ,
+            file_actions=[(os.POSIX_SPAWN_DUP2, write, fd) for fd in (1, 2)],
+            setsigmask=(),
+        )
+        if not _has_ended(pid):
+            os.kill(pid, signal.SIGKILL)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        output = os.read(read, 65536) if status > 0 else b""
+    except OSError as error:
+        return str(error)
+    finally:
+        os.close(read)
+        os.close(write)
+    last = output.decode(errors="replace").strip().splitlines()[-1:]
+    return "" if status == 0 else "".join(last) or f"it ended with status {status}"
+
+
+def _has_ended(pid: int) -> bool:
+    pidfd = os.pidfd_open(pid)
+    try:
+        return bool(select.select([pidfd], [], [], CHECK_TIMEOUT_S)[0])
+    finally:
+        os.close(pidfd)
+
+
+def exec_with(state: Handover) -> None:
+    """Become the code on disk, which takes `state` over. Returns only by raising OSError."""
+    fds = [*state.held.values(), *(master.channel for master in state.masters)]
+    memory = os.memfd_create("emperord-handover", 0)
+    try:
+        os.write(memory, msgspec.json.encode(state))
+        for fd in fds:
+            os.set_inheritable(fd, True)
+        # What comes between the images waits until the new one has its handlers.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        environ = os.environ | {VARIABLE: str(memory)}
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)
+    finally:
+        for fd in fds:
+            os.set_inheritable(fd, False)
+        os.close(memory)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def taken_over() -> Handover | None:
+    """Return what an earlier image of this process left; None when there was none."""
+    text = os.environ.pop(VARIABLE, "")
+    if not text:
+        return None
+    memory = int(text)
+    state = msgspec.json.decode(os.pread(memory, os.fstat(memory).st_size, 0), type=Handover)
+    os.close(memory)
+    for fd in (*state.held.values(), *(master.channel for master in state.masters)):
+        os.set_inheritable(fd, False)
+    return state

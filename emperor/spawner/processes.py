@@ -1,0 +1,61 @@
+"""What the spawner does to processes but forking masters: its own limits, an emperor's exec."""
+
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+
+from vassal import bundle
+from vassal.master.mold_hands import Means
+
+EMPEROR_FD = 3
+HANDLED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def become_emperor(channel: int, arguments: list[str]) -> None:
+    """Exec the emperor in this freshly forked child; it never returns."""
+    try:
+        signal.set_wakeup_fd(-1)
+        # A session of its own: Ctrl-C in a terminal is for the spawner alone.
+        os.setsid()
+        for signum in HANDLED:
+            signal.signal(signum, signal.SIG_DFL)
+        if channel != EMPEROR_FD:
+            os.dup2(channel, EMPEROR_FD)
+        os.set_inheritable(EMPEROR_FD, True)
+        spawners = ("NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+        environ = {key: value for key, value in os.environ.items() if key not in spawners}
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        command = [sys.executable, "-I", "-m", "emperor.brain", *arguments]
+        os.execve(sys.executable, command, environ)
+    finally:
+        os._exit(127)
+
+
+def _raise_nofile() -> int:
+    """Allow as many descriptors as there may be; return what was allowed before.
+
+    A vassal takes three of ours: with the usual 1,024 the spawner would end at 300 vassals.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft
+
+
+def make_means(nofile_soft: int | None) -> Means:
+    raised_from = _raise_nofile()
+    parser_fd, parser_name = bundle.copy_parser() or (None, "")
+    return Means(
+        runtime_fd=bundle.build(),
+        parser_fd=parser_fd,
+        parser_name=parser_name,
+        die_with_master=True,
+        nofile_soft=raised_from if nofile_soft is None else nofile_soft,
+    )
+
+
+def children() -> list[int]:
+    pid = os.getpid()
+    listing = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(word) for word in listing.read_text(encoding="ascii").split()]
