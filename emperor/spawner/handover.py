@@ -81,22 +81,22 @@ def _has_ended(pid: int) -> bool:
 
 
 def exec_with(state: Handover) -> None:
-    """Become the code on disk, which takes `state` over. Returns only by raising OSError."""
+    """Become the code on disk, which takes `state` over. Returns only by raising OSError.
+
+    Called with the signals blocked that the new image shall find.
+    """
     fds = [*state.held.values(), *(master.channel for master in state.masters)]
     memory = os.memfd_create("emperord-handover", 0)
     try:
         os.write(memory, msgspec.json.encode(state))
         for fd in fds:
             os.set_inheritable(fd, True)
-        # What comes between the images waits until the new one has its handlers.
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         environ = os.environ | {VARIABLE: str(memory)}
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)
     finally:
         for fd in fds:
             os.set_inheritable(fd, False)
         os.close(memory)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def taken_over() -> Handover | None:

@@ -170,12 +170,18 @@ class Spawner:
 
     def _begin_anew(self) -> None:
         """Take new code in too, if there is any that works; else go on with this."""
-        problem = handover.complaint()
-        if not problem:
-            try:
+        # What comes from now on waits for the next image, and what came is dealt with here:
+        # a signal that was noticed, and not acted on, would be lost with this one.
+        signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+        try:
+            self._loop.turn(0)
+            problem = handover.complaint() if self._state is SpawnerState.RUNNING else "stopping"
+            if not problem:
                 handover.exec_with(self._store.handover(self._starts, self._means.nofile_soft))
-            except OSError as error:
-                problem = str(error)
+        except OSError as error:
+            problem = str(error)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         self._log.error("upgrade_refused", error=problem)
 
     def _schedule_emperor(self) -> None:
