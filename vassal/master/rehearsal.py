@@ -11,6 +11,19 @@ import msgspec
 
 from limits.confinement import Confinement
 from limits.facts import HostFacts
+from limits.landlock import LandlockRules
+from limits.mounts import (
+    Cover,
+    FileSystem,
+    Hide,
+    HideElsewhere,
+    PrivateRoot,
+    Restrict,
+    Scratch,
+    Seal,
+    Show,
+    SystemLog,
+)
 from limits.plan import plan
 from vassal import packets
 from vassal.master.crew import MoldState
@@ -31,6 +44,31 @@ _CONFINEMENT = Confinement(
     drop_capabilities=True,
     pid_namespace=True,
     dumpable=False,
+    oom_score_adjust=300,
+    keyring="private",
+    namespaces=("mnt", "ipc", "uts", "cgroup"),
+    root=PrivateRoot(
+        mounts=(
+            Restrict(path="/", read_only=True, no_suid=True, no_dev=True),
+            HideElsewhere(path="/", types=("proc",)),
+            FileSystem(path="/proc", type="proc", options={"hidepid": "invisible"}),
+            Cover(path="/dev", size=65536, inodes=256, mode=0o755, links={"fd": "/proc/self/fd"}),
+            Scratch(path="/tmp", size=1 << 20, inodes=1024, folder="tmp"),
+            Hide(path="/proc/kcore", optional=True),
+            Show(path="/dev/null", source="/dev/null", below="/dev"),
+            Show(path="/srv/blog", source="/srv/blog"),
+            SystemLog(path="/dev/log"),
+            Seal(path="/dev"),
+        )
+        * 8,
+        directives=("private_tmp",),
+    ),
+)
+_WORKLOAD = Confinement(
+    rlimits={"nofile": (1024, 4096), "core": (0, 0)},
+    oom_score_adjust=500,
+    landlock=LandlockRules(writable=("/tmp", "/srv/blog"), writable_files=("/proc",)),
+    system_call_filter=bytes(8 * 130),
 )
 _GENERATION = Generation(
     vassal="rehearsal",
@@ -40,6 +78,7 @@ _GENERATION = Generation(
     directory="/",
     python="/usr/bin/python3",
     harakiri_s=30.0,
+    confinement=_WORKLOAD,
 )
 
 
@@ -49,6 +88,7 @@ def rehearse(means: Means, facts: HostFacts) -> None:
     confinement = msgspec.json.encode(_CONFINEMENT)
     for _ in range(TIMES):
         plan(msgspec.json.decode(confinement, type=Confinement), facts)
+        plan(_WORKLOAD, facts)
         _play(order, means)
 
 
