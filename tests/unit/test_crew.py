@@ -240,9 +240,8 @@ def test_generation_settles_when_its_time_is_over() -> None:
     assert verbs(settling, worker(1), worker(2), now=101.0) == [Verb.SETTLE]
 
 
-def test_generation_whose_workers_all_die_young_again_and_again_is_hopeless() -> None:
-    dying = crew(deaths=5)
-    assert is_hopeless(dying, [worker(1, W.STARTING)])
-    assert not is_hopeless(dying, [worker(1, W.STARTING), worker(2)])
-    assert not is_hopeless(crew(deaths=4), [])
-    assert not is_hopeless(crew(deaths=9, role=Role.BUILDING), [])
+def test_generation_of_which_nobody_serves_again_and_again_is_hopeless() -> None:
+    assert is_hopeless(crew(), [worker(1, W.STARTING)], 5)
+    assert not is_hopeless(crew(), [worker(1, W.STARTING), worker(2)], 5)
+    assert not is_hopeless(crew(), [], 4)
+    assert not is_hopeless(crew(role=Role.BUILDING), [], 9)

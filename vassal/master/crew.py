@@ -111,8 +111,8 @@ FORKS_REFUSED_MAX = 5
 """A generation whose mold could not fork so often, some 12 s long, is not to be built now."""
 
 DEATHS_MAX = 5
-"""So many waves of early deaths, with no worker left that serves, and what is wrong is more
-than a fork can mend (a full /tmp, say): the emperor starts the vassal anew."""
+"""So many failures in a row, with no worker left that serves, and what is wrong is more than a
+fork can mend (a full /tmp, say): the emperor starts the vassal anew."""
 
 CRASHES_MAX = 2
 """So many crashes before it has settled, and a generation is given up: one may be due to one
@@ -207,13 +207,14 @@ def death(crew: Crew, worker: Worker, now: float, planned: bool) -> Crew:
     )
 
 
-def is_hopeless(crew: Crew, workers: Iterable[Worker]) -> bool:
-    """Return whether a serving generation has nobody that serves, again and again."""
+def is_hopeless(crew: Crew, workers: Iterable[Worker], deaths: int) -> bool:
+    """Return whether a serving generation has nobody that serves, after so many failures in a
+    row: early deaths, forks that failed, or molds that were lost."""
     able = {WorkerState.READY, WorkerState.RETIRING}
     nobody = not any(
         worker.generation == crew.number and worker.state in able for worker in workers
     )
-    return nobody and crew.role is Role.SERVING and crew.deaths >= DEATHS_MAX
+    return nobody and crew.role is Role.SERVING and deaths >= DEATHS_MAX
 
 
 def backoff_s(failures: int) -> float:

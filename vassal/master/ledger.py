@@ -7,7 +7,7 @@ import time
 
 import msgspec
 
-from vassal.master.crew import Crew, Role, Worker
+from vassal.master.crew import Crew, Role, Worker, is_hopeless
 from vassal.master.guard import Guard
 from vassal.master.idler import Idler
 from vassal.master.output import Output
@@ -64,6 +64,10 @@ class Ledger:
     def set_worker(self, key: tuple[int, int], **changes: object) -> None:
         """Change fields of one worker's record; `key` is (generation, worker number)."""
         self.workers[key] = msgspec.structs.replace(self.workers[key], **changes)
+
+    def is_hopeless(self, number: int, failures: int) -> bool:
+        """Return whether nobody of a generation serves after so many failures in a row."""
+        return is_hopeless(self.crews[number], self.workers.values(), failures)
 
     def note(self, failure: Failure) -> Failure:
         """Remember `failure` as the last one; return it with the time and the last output."""

@@ -159,6 +159,9 @@ class MoldHands:
             self._give_up(number, failure)
             return
         failures = self._failures[number] = self._failures.get(number, 0) + 1
+        if self._ledger.is_hopeless(number, failures):
+            self._give_up(number, failure)
+            return
         pause_s = crews.backoff_s(failures)
         self._ledger.note(failure)
         self.release(number)

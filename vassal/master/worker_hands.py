@@ -91,7 +91,8 @@ class WorkerHands:
         del self._ledger.workers[number, worker]
         self._release(number, self._ledger.forces[number].processes[worker])
         deaths = crew.deaths + 1
-        if crew.role is Role.BUILDING and deaths >= crews.FORKS_REFUSED_MAX:
+        refused = crew.role is Role.BUILDING and deaths >= crews.FORKS_REFUSED_MAX
+        if refused or self._ledger.is_hopeless(number, deaths):
             message = f"no worker could be forked: {escaped(fields.get('error', ''))[:100]}"
             self._give_up(number, Failure(kind="crash", message=message))
             return
@@ -224,7 +225,7 @@ class WorkerHands:
             self._tell(WorkerDied(worker=process.number, failure=failure))
             if crew.settled_at is not None:
                 self._count_crash(number, failure)
-            elif crews.is_hopeless(self._ledger.crews[number], self._ledger.workers.values()):
+            elif self._ledger.is_hopeless(number, self._ledger.crews[number].deaths):
                 self._give_up(number, failure)
 
     def _count_crash(self, number: int, failure: Failure) -> None:
