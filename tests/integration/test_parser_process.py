@@ -60,7 +60,7 @@ def test_good_file_gives_settings_with_the_emperors_defaults():
     result = parsing(parse, settings)
 
     assert isinstance(result, VassalSettings)
-    assert (result.name, result.workers, result.env) == ("blog", 3, {"A": "1"})
+    assert (result.name, result.workers, result.env) == ("blog", (3, 3), {"A": "1"})
     assert result.directory == "/srv/vassals"
 
 
@@ -210,7 +210,7 @@ def test_hundred_files_at_once_are_parsed_and_no_zombie_stays():
         results = await asyncio.gather(
             *(parse(parser, GOOD + f"workers = {n + 1}", f"v{n}") for n in range(100))
         )
-        assert [result.workers for result in results] == list(range(1, 101))
+        assert [result.workers.max for result in results] == list(range(1, 101))
         wait_until(lambda: not children(parser.pid), what="no child is left")
 
     parsing(scenario)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from emperor.spawner.fdstore import name_of
 from tests.support.emperor import Emperor, get
 from tests.support.need import need
 from tests.support.wait import wait_until
@@ -27,6 +28,7 @@ class Systemd:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.socket.bind(str(path))
         self.received: list[tuple[float, str, int]] = []
+        self.stored = 0
 
     def read(self, seconds: float = 0.0) -> list[str]:
         """Take in what arrives within `seconds`; return every state so far."""
@@ -35,8 +37,14 @@ class Systemd:
             left = max(0.0, deadline - time.monotonic())
             if not select.select([self.socket], [], [], left)[0]:
                 return [text for _, text, _ in self.received]
-            data, ancillary, _, _ = self.socket.recvmsg(4096, 64)
-            pid = int.from_bytes(ancillary[0][2][:4], "little")
+            data, ancillary, _, _ = self.socket.recvmsg(4096, 256)
+            pid = 0
+            for _, kind, content in ancillary:
+                if kind == socket.SCM_CREDENTIALS:
+                    pid = int.from_bytes(content[:4], "little")
+                else:
+                    self.stored += 1
+                    os.close(int.from_bytes(content[:4], "little"))  # SCM_RIGHTS: one each
             self.received.append((time.monotonic(), data.decode(), pid))
 
     def has(self, words: str) -> bool:
@@ -160,3 +168,17 @@ def test_unit_file_gives_what_the_code_relies_on() -> None:
     for line in ("Type=notify", "NotifyAccess=main", "Delegate=yes", "KillMode=mixed"):
         assert line in text.splitlines()
     assert "ExecReload=/bin/kill -HUP $MAINPID" in text
+
+
+def test_listeners_are_kept_with_systemd_until_they_are_dropped(
+    emperor: Emperor, systemd: Systemd
+) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    name = name_of(f"tcp:127.0.0.1:{port}")
+    wait_until(lambda: systemd.has(f"FDSTORE=1\nFDPOLL=0\nFDNAME={name}"), what="it is kept")
+    assert systemd.stored > 0
+    emperor.remove("blog")
+    wait_until(lambda: systemd.has(f"FDSTOREREMOVE=1\nFDNAME={name}"), what="it is dropped")

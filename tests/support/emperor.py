@@ -188,7 +188,8 @@ class Emperor:
                 seen.update(self.vassal(name) or {"state": "none"})
             except OSError:
                 return False
-            return bool(seen.get("state") == state)
+            # A master that did not answer in time shows no workers.
+            return bool(seen.get("state") == state and (state != "ready" or seen.get("workers")))
 
         try:
             wait_until(there, timeout, f"{name} {state}")
