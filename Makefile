@@ -17,8 +17,8 @@ demo:  ## serve packaging/examples/ until Ctrl-C
 	@packaging/dev/demo.sh
 
 test:  ## run all tests (ARGS="-k harakiri" chooses some)
-	@$(setup) dev tenant
-	.venv/bin/pytest $(ARGS)
+	@$(setup) dev tenant uwsgi
+	.venv/bin/pytest -n 4 --dist worksteal $(ARGS)
 
 check:  ## lint, formatting, types, import contracts, README
 	@$(setup) dev

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import deploy, fleet, harakiri, machine, sandbox, sleeping, throughput
+from benchmarks import deploy, fleet, harakiri, machine, reload, sandbox, sleeping, throughput
 from benchmarks.report import Row, table, write_json
 from benchmarks.servers import ROOT
 from tests.support.leftovers import adopt_orphans
@@ -15,6 +15,7 @@ BENCHMARKS: dict[str, tuple[Callable[[bool], list[Row]], str]] = {
     "harakiri": (harakiri.run, "how late requests that hang are killed"),
     "throughput": (throughput.run, "requests per second, CPU per request"),
     "sandbox": (sandbox.run, "what the strict default costs"),
+    "reload": (reload.run, "reloads and a killed emperor under load"),
     "sleeping": (sleeping.run, "vassals of which nothing runs"),
     "idle": (fleet.run_idle, "memory and wake-ups of 100 idle vassals"),
     "thousand": (fleet.run_thousand, "1,000 vassals at once"),

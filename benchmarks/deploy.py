@@ -5,7 +5,8 @@ import time
 
 from benchmarks.client import wait_for_answer, wait_for_silence
 from benchmarks.report import Row, Target, medians
-from benchmarks.servers import Application, Ours, Server, Uwsgi, free_port
+from benchmarks.servers import Application, Ours, Server, Uwsgi
+from tests.support.ports import free_port
 
 
 def run(quick: bool) -> list[Row]:

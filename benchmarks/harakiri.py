@@ -13,7 +13,8 @@ from pathlib import Path
 
 from benchmarks.client import wait_for_answer
 from benchmarks.report import Row, Target, percentile
-from benchmarks.servers import Application, Gunicorn, Ours, Server, Uwsgi, free_port
+from benchmarks.servers import Application, Gunicorn, Ours, Server, Uwsgi
+from tests.support.ports import free_port
 
 LIMIT_S = 2
 WORKERS = 5

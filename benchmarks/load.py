@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.client import wait_for_answer
-from benchmarks.servers import free_port
+from tests.support.ports import free_port
 
 CONNECTIONS = 8
 

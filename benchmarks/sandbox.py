@@ -10,7 +10,8 @@ from benchmarks.client import wait_for_answer
 from benchmarks.deploy import drop_and_time
 from benchmarks.load import wrk
 from benchmarks.report import Row, Target
-from benchmarks.servers import Application, Ours, free_port
+from benchmarks.servers import Application, Ours
+from tests.support.ports import free_port
 
 OFF = """[sandbox]
 private_pids = false

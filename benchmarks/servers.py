@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -33,12 +32,6 @@ ENVIRONMENT = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
 STOP_TIMEOUT_S = 10.0
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass(frozen=True, kw_only=True)
 class Application:
     """One application to serve. `http` and `uwsgi` are where, by which protocol."""
@@ -49,6 +42,7 @@ class Application:
     uwsgi: str | None = None
     workers: int = 1
     harakiri: int = 0  # seconds; 0 = the server's default
+    version: str = ""  # in its environment
 
 
 class Server(ABC):
@@ -174,6 +168,8 @@ class Ours(Server):
         ]
         if app.harakiri:
             lines.append(f"harakiri = {app.harakiri}")
+        if app.version:
+            lines.append(f'env = {{ VERSION = "{app.version}" }}')
         self._write(f"{app.name}.toml", "\n".join(lines) + "\n" + self._more)
 
     def remove(self, app: Application) -> None:
@@ -228,6 +224,8 @@ class Uwsgi(Server):
             lines += [f"socket = {app.uwsgi}", "chmod-socket = 666"]
         if app.harakiri:
             lines.append(f"harakiri = {app.harakiri}")
+        if app.version:
+            lines.append(f"env = VERSION={app.version}")
         if os.geteuid() == 0:
             lines += ["uid = nobody", "gid = nogroup"]
         self._write(f"{app.name}.ini", "\n".join(lines) + "\n")

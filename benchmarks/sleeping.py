@@ -8,7 +8,8 @@ import time
 from benchmarks.client import wait_for_answer
 from benchmarks.proc import cpu_seconds, rss_bytes
 from benchmarks.report import Row, Target, medians
-from benchmarks.servers import Application, Ours, free_port
+from benchmarks.servers import Application, Ours
+from tests.support.ports import free_port
 
 ON_DEMAND = "on_demand = true\n"
 

@@ -12,7 +12,8 @@ from benchmarks.client import wait_for_answer
 from benchmarks.load import Load, nginx, wrk
 from benchmarks.proc import cpu_seconds
 from benchmarks.report import Row, Target, medians
-from benchmarks.servers import Application, Gunicorn, Ours, Server, Uwsgi, free_port
+from benchmarks.servers import Application, Gunicorn, Ours, Server, Uwsgi
+from tests.support.ports import free_port
 
 DIRECT = "HTTP, connection per request"
 NGINX = "nginx → uwsgi"

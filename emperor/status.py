@@ -33,9 +33,10 @@ class CurrentRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker thread. `pid` is the host's; 0 = unknown."""
+    """One worker thread. `pid` is the host's; 0 = unknown. `worker` is the process's number."""
 
     slot: int
+    worker: int = 0
     generation: int = 0
     pid: int
     state: str  # idle | busy
@@ -43,6 +44,9 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     exceptions: int
     harakiris: int
     rss_bytes: int
+    vsz_bytes: int = 0
+    bytes_sent: int = 0
+    running_s: float = 0.0  # in requests, since the worker was born
     since: float
     current: CurrentRequest | None = None
 
@@ -111,6 +115,14 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     io_pressure: float | None = None
 
 
+class Backlog(msgspec.Struct, frozen=True, kw_only=True):
+    """One listening socket: connections that wait to be accepted, and the most that can."""
+
+    url: str
+    waiting: int
+    max: int
+
+
 class VassalStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One vassal. `pid` is the master's on the host; 0 = none runs."""
 
@@ -118,6 +130,8 @@ class VassalStatus(msgspec.Struct, frozen=True, kw_only=True):
     state: VassalState
     config: str
     user: str
+    uid: int = 0
+    gid: int = 0
     generation: int = 0
     pid: int = 0
     since: float = 0.0
@@ -132,6 +146,9 @@ class VassalStatus(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage | None = None
     incidents: tuple[Incident, ...] = ()
     limit_change: LimitChange | None = None
+    backlog: tuple[Backlog, ...] = ()  # of the sockets that are bound
+    rolled_back_to: float | None = None  # when the version first served that is used again
+    paused: bool = False  # somebody told the master that nobody shall accept
 
 
 class EmperorStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,6 +157,7 @@ class EmperorStatus(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     spawner_pid: int
     version: str
+    spawner_version: str = ""
     since: float
     mode: str
     cgroups: str = ""
@@ -210,8 +228,20 @@ class Steering(Protocol):
     async def reload(self, name: str) -> str:
         """Start a new generation; return one sentence of what was begun."""
 
+    async def rollback(self, name: str) -> str:
+        """Go back to the last other version of the file that served; say which."""
+
     async def restart(self, name: str) -> str:
         """Stop the vassal and start it anew; return one sentence of what was begun."""
+
+    async def renew(self, name: str) -> str:
+        """Let a new master of the newest code take the vassal's place, losing no request."""
+
+    async def reopen(self, name: str) -> str:
+        """Open the vassal's log anew, for who has moved it away; say what was done."""
+
+    async def upgrade(self) -> str:
+        """Take new code and settings into spawner and brain; vassals serve on."""
 
     async def stop(self, name: str) -> str:
         """Stop gracefully and stay stopped until `start`."""

@@ -9,7 +9,7 @@ import errno
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from limits import bpf
 from limits.egress import EgressProgram, Hook, keeper_programs
@@ -28,23 +28,47 @@ class EgressUnavailable(Exception):
     """This host cannot filter a cgroup's connections; the text says why, and what to do."""
 
 
-def attach_egress(directory: str, programs: Iterable[EgressProgram]) -> None:
-    """Attach the programs to the cgroup at `directory`, in place of ours that are there.
+class EgressFilter:
+    """Programs that the kernel has, for any number of cgroups. Owns their descriptors: `close`.
 
-    Each hook changes at once, without a moment in which it lets everything pass. Raises
-    EgressUnavailable; nobody may be let in then, because some hooks may be missing.
+    What is attached stays so after that. Raises EgressUnavailable.
     """
-    if sys.byteorder != "little":
-        raise EgressUnavailable("network filters are made for little-endian machines only")
-    with _cgroup(directory) as cgroup:
-        for one in programs:
-            program = _load(one)
-            try:
-                _put(cgroup, program, one.hook)
-            except OSError as error:
-                raise EgressUnavailable(_reason(error)) from error
-            finally:
-                os.close(program)
+
+    def __init__(self, programs: Iterable[EgressProgram]) -> None:
+        if sys.byteorder != "little":
+            raise EgressUnavailable("network filters are made for little-endian machines only")
+        self._programs: dict[Hook, int] = {}
+        try:
+            for one in programs:
+                self._programs[one.hook] = _load(one)
+        except EgressUnavailable:
+            self.close()
+            raise
+
+    def attach(self, directory: str) -> None:
+        """Attach the programs to the cgroup at `directory`, in place of ours that are there.
+
+        Each hook changes at once, without a moment in which it lets everything pass. Raises
+        EgressUnavailable; nobody may be let in then, because some hooks may be missing.
+        """
+        with _cgroup(directory) as cgroup:
+            for hook, program in self._programs.items():
+                try:
+                    _put(cgroup, program, hook)
+                except OSError as error:
+                    raise EgressUnavailable(_reason(error)) from error
+
+    def close(self) -> None:
+        """Close the descriptors."""
+        for program in self._programs.values():
+            os.close(program)
+        self._programs.clear()
+
+
+def attach_egress(directory: str, programs: Iterable[EgressProgram]) -> None:
+    """Attach programs to one cgroup, as EgressFilter.attach does. Raises EgressUnavailable."""
+    with closing(EgressFilter(programs)) as egress:
+        egress.attach(directory)
 
 
 def keep_listeners(supervisor: str) -> None:

@@ -6,11 +6,10 @@ Tests make HostFacts by hand; everything else calls `probe()`.
 import os
 import resource
 from enum import IntEnum
-from pathlib import Path
 
 import msgspec
 
-from limits import kernel, mount_api
+from limits import kernel, kernel_files, mount_api
 from limits.namespaces import NAMESPACES
 from limits.rlimits import RLIMITS
 
@@ -75,7 +74,9 @@ def probe(can_pid_namespace: bool | None = None, parent_pid: int | None = None) 
     A child that was just forked passes what it got and who its parent is; None for
     `can_pid_namespace` judges by the capabilities.
     """
-    status = dict(line.split(":", 1) for line in _read("/proc/self/status").splitlines())
+    status = dict(
+        line.split(":", 1) for line in kernel_files.read("/proc/self/status").splitlines()
+    )
     capabilities = int(status["CapEff"], 16)
     if can_pid_namespace is None:
         can_pid_namespace = bool(capabilities >> Capability.SYS_ADMIN & 1)
@@ -88,7 +89,7 @@ def probe(can_pid_namespace: bool | None = None, parent_pid: int | None = None) 
         parent_pid=parent_pid,
         rlimits={row.name: resource.getrlimit(row.number) for row in RLIMITS.values()},
         nice=os.getpriority(os.PRIO_PROCESS, 0),
-        oom_score_adjust=int(_read("/proc/self/oom_score_adj")),
+        oom_score_adjust=int(kernel_files.read("/proc/self/oom_score_adj")),
         nofile_max=_nofile_max(),
         kernel=os.uname().release,
         no_new_privs=status["NoNewPrivs"].strip() == "1",
@@ -103,7 +104,7 @@ def probe(can_pid_namespace: bool | None = None, parent_pid: int | None = None) 
 
 def _online_cpus() -> tuple[int, ...]:
     try:
-        text = _read("/sys/devices/system/cpu/online")
+        text = kernel_files.read("/sys/devices/system/cpu/online")
     except OSError:  # a container without /sys
         return tuple(sorted(os.sched_getaffinity(0)))
     ranges = (part.partition("-") for part in text.strip().split(","))
@@ -112,17 +113,13 @@ def _online_cpus() -> tuple[int, ...]:
 
 def _nofile_max() -> int:
     try:
-        return int(_read("/proc/sys/fs/nr_open"))
+        return int(kernel_files.read("/proc/sys/fs/nr_open"))
     except FileNotFoundError:  # a private root whose /proc shows processes only
         return NOFILE_MAX
 
 
 def _has_namespace(name: str) -> bool:
     try:
-        return int(_read(f"/proc/sys/user/max_{name}_namespaces")) > 0
+        return int(kernel_files.read(f"/proc/sys/user/max_{name}_namespaces")) > 0
     except OSError:
         return False
-
-
-def _read(path: str) -> str:
-    return Path(path).read_text(encoding="ascii", errors="replace")

@@ -11,6 +11,7 @@ import msgspec
 
 from limits import kernel
 from limits.landlock import ON_FILES, LandlockRules
+from limits.real_path import real_path
 from limits.steps import Step
 
 
@@ -31,6 +32,14 @@ class EnterLandlock(Step):
         return f"allow changes below {writable} only, by Landlock {self.abi}"
 
     def execute(self) -> None:
+        ruleset = self.ruleset()
+        try:
+            kernel.restrict_self(ruleset)
+        finally:
+            os.close(ruleset)
+
+    def ruleset(self) -> int:
+        """Return a descriptor of the rules, which restrict nobody yet; raise OSError."""
         handled = self.rules.handled_fs(self.abi)
         ruleset = kernel.create_ruleset(
             handled, self.rules.handled_net(self.abi), self.rules.scoped(self.abi)
@@ -38,9 +47,10 @@ class EnterLandlock(Step):
         try:
             for path, rights in _resolved(self.rules).allowed(_list_folder).items():
                 _allow(ruleset, path, rights & handled)
-            kernel.restrict_self(ruleset)
-        finally:
+        except OSError:
             os.close(ruleset)
+            raise
+        return ruleset
 
 
 def _allow(ruleset: int, path: str, rights: int) -> None:
@@ -62,7 +72,7 @@ def _resolved(rules: LandlockRules) -> LandlockRules:
     return msgspec.structs.replace(
         rules,
         **{
-            name: tuple(os.path.realpath(path) for path in paths)
+            name: tuple(map(real_path, paths))
             for name, paths in msgspec.structs.asdict(rules).items()
             if isinstance(paths, tuple)
         },

@@ -9,6 +9,10 @@ import os
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
+# The number and six arguments, each as wide as a register: a descriptor, flags, or an address.
+# Said once, it need not be found out at each of the hundreds of calls of a birth.
+_libc.syscall.argtypes = [ctypes.c_long, *[ctypes.c_void_p] * 6]
+_ZEROS = (0,) * 6
 
 # Since Linux 5.0 new calls have one number on every architecture but alpha.
 _SYS_OPEN_TREE = 428
@@ -69,7 +73,20 @@ def is_available() -> bool:
 
 def open_inside(folder: int, path: str, flags: int = os.O_PATH) -> int:
     """Open `path` with `folder` as the root that cannot be left; any symlink is ELOOP."""
-    resolve = _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_SYMLINKS
+    return _open(folder, path, flags, _RESOLVE_IN_ROOT)
+
+
+def has_no_link(path: str) -> bool:
+    """Return whether the path leads somewhere without a symlink; False also when nobody can say."""
+    try:
+        os.close(_open(AT_FDCWD, path, os.O_PATH))
+    except OSError:
+        return False
+    return True
+
+
+def _open(folder: int, path: str, flags: int, resolve: int = 0) -> int:
+    resolve |= _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_SYMLINKS
     how = _OpenHow(flags | os.O_CLOEXEC, 0, resolve)
     return _call(_SYS_OPENAT2, folder, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how))
 
@@ -123,9 +140,7 @@ def _mount_setattr(fd: int, path: bytes, wanted: _MountAttributes, recursive: bo
 
 
 def _call(number: int, *arguments: object) -> int:
-    # Integers are given as long: a variadic int would leave the register's upper half undefined.
-    given = (ctypes.c_long(a) if isinstance(a, int) else a for a in arguments)
-    return _check(_libc.syscall(ctypes.c_long(number), *given))
+    return _check(_libc.syscall(number, *arguments, *_ZEROS[len(arguments) :]))
 
 
 def _check(result: int) -> int:

@@ -4,6 +4,9 @@ A path is one inside the new root. What these values mean to the kernel is in
 `limits.mount_steps`; which of them a sandbox needs is decided in `limits.root`.
 """
 
+from collections.abc import Iterator
+from functools import lru_cache
+
 import msgspec
 
 
@@ -167,6 +170,8 @@ class PrivateRoot(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join([f"copy {self.base}", *(mount.describe() for mount in self.mounts)])
 
 
+# Thousands of vassals are laid out over the same paths of one host.
+@lru_cache(maxsize=4096)
 def check_path(path: str) -> None:
     """Raise ValueError unless `path` is absolute, without "." and "..", and shortest."""
     names = parts(path)
@@ -174,14 +179,27 @@ def check_path(path: str) -> None:
         raise ValueError(f"not an absolute, normal path: {path[:200]!r}")
 
 
+@lru_cache(maxsize=4096)
 def parts(path: str) -> tuple[str, ...]:
     """Return the names that a path consists of."""
     return tuple(part for part in path.split("/") if part)
 
 
+def depth(path: str) -> int:
+    """Return how many names a path consists of, which is normal as check_path has it."""
+    return path.count("/") if path != "/" else 0
+
+
 def is_below(path: str, folder: str) -> bool:
     """Return whether `path` lies in `folder`, at any depth."""
     return path != folder and (folder == "/" or path.startswith(folder + "/"))
+
+
+def above(path: str) -> Iterator[str]:
+    """Yield the folders that an absolute path lies in, the nearest first."""
+    while path != "/":
+        path = path.rpartition("/")[0] or "/"
+        yield path
 
 
 def nearest(path: str, folders: dict[str, bool]) -> bool:

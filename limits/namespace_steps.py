@@ -2,13 +2,12 @@
 
 import fcntl
 import os
-import signal
 import socket
 import struct
 from dataclasses import dataclass
 from typing import ClassVar
 
-from limits import syscalls
+from limits import signals, syscalls
 from limits.namespaces import NAMESPACES, id_map
 from limits.steps import Step, VerificationFailed
 
@@ -67,7 +66,7 @@ class EnterUserNamespace(Step):
     def execute(self) -> None:
         # Several ids can be mapped only from outside: by a helper that stays there.
         ready, entered = os.pipe()
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        mask = signals.block_all()
         try:
             helper = os.fork()
             if helper == 0:
@@ -81,7 +80,7 @@ class EnterUserNamespace(Step):
                 status = os.waitstatus_to_exitcode(os.waitpid(helper, 0)[1])
         finally:
             os.close(ready)
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            signals.set_mask(mask)
         if status != 0:
             raise OSError(status, f"the ids could not be mapped: {os.strerror(status)}")
         if os.getresuid() != (0, 0, 0) or os.getresgid() != (0, 0, 0):

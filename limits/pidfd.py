@@ -48,6 +48,27 @@ def peek_exited() -> Exited | None:
     return _wait(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
 
 
+def take_stopped() -> int | None:
+    """Return, once for each stop, the pid of a child that a signal has stopped; None = none."""
+    try:
+        result = os.waitid(os.P_ALL, 0, os.WSTOPPED | os.WNOHANG)
+    except ChildProcessError:
+        return None
+    return None if result is None else result.si_pid
+
+
+def take_stop(pidfd: int) -> bool | None:
+    """Return, once for each, whether a signal has stopped a child (True) or let it go on (False).
+
+    None = neither, since it was asked last.
+    """
+    try:
+        result = os.waitid(os.P_PIDFD, pidfd, os.WSTOPPED | os.WCONTINUED | os.WNOHANG)
+    except ChildProcessError:
+        return None  # it has ended
+    return None if result is None else result.si_code != os.CLD_CONTINUED
+
+
 def reap(pid: int) -> Exited | None:
     """Reap this child if it has ended; None = it runs, or is no child."""
     return _wait(os.P_PID, pid, os.WEXITED | os.WNOHANG)

@@ -3,7 +3,7 @@
 All signals are blocked across the fork. The parent gets its mask back before these
 functions return or raise. The child returns with everything blocked: its birth code
 sets its own handlers first, then unblocks with
-`signal.pthread_sigmask(signal.SIG_SETMASK, ())`.
+`signals.set_mask()`.
 
 The caller must have a single thread: a forked copy of a lock that another thread held
 is never released.
@@ -12,18 +12,18 @@ is never released.
 import os
 import signal
 
-from limits import syscalls
+from limits import signals, syscalls
 
 
 def fork() -> int:
     """Fork with all signals blocked; return 0 in the child, which must unblock them."""
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    mask = signals.block_all()
     pid = -1
     try:
         pid = os.fork()
     finally:
         if pid != 0:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            signals.set_mask(mask)
     return pid
 
 
@@ -33,7 +33,7 @@ def fork_in_new_pid_namespace() -> int:
     It is the caller's own child, pids returned are the caller's, and the caller's next
     child is born in the caller's namespace again. Raises OSError with nothing changed.
     """
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    mask = signals.block_all()
     pid = -1
     try:
         own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
@@ -48,7 +48,7 @@ def fork_in_new_pid_namespace() -> int:
             os.close(own)
     finally:
         if pid != 0:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            signals.set_mask(mask)
     return pid
 
 

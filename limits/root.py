@@ -6,7 +6,9 @@ the emperor's own places, the vassal's homes, what somebody wrote. The names and
 of directives are systemd's; where ours differ, it is said beside the code.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
@@ -23,11 +25,13 @@ from limits.mounts import (
     Scratch,
     Seal,
     Show,
+    above,
+    depth,
     is_below,
-    parts,
 )
 from limits.root_kernel import SMALL
 
+_NO_NAME = "\1"
 _HOMES = ("/home", "/root", "/run/user")
 _SYSTEM = {"true": ("/usr", "/boot", "/efi"), "full": ("/usr", "/boot", "/efi", "/etc")}
 
@@ -64,7 +68,18 @@ def private_root(sandbox: Sandbox, subject: Subject) -> PrivateRoot | None:
     if not directives and not sandbox.private_pids:
         return None
     base = sandbox.root_directory or "/"
-    mounts: list[AnyMount] = [
+    homes, written = list(_homes(subject)), list(_written(sandbox, subject, base))
+    if written:
+        everything = [*_of_all(sandbox, subject.hidden), *homes, *written]
+        made = _sealed(_arranged(everything, base).made)
+    else:
+        made = _with_homes(msgspec.json.encode(sandbox), subject.hidden, homes)
+    return PrivateRoot(base=base, mounts=made, directives=directives)
+
+
+def _of_all(sandbox: Sandbox, hidden: tuple[str, ...]) -> list[AnyMount]:
+    """Return the mounts that all vassals with this sandbox have."""
+    return [
         *_system(sandbox),
         *root_kernel.proc(sandbox),
         *root_kernel.sys(sandbox),
@@ -72,11 +87,52 @@ def private_root(sandbox: Sandbox, subject: Subject) -> PrivateRoot | None:
         *_temporary(sandbox),
         *_protected_homes(sandbox),
         # Whatever the emperor keeps there: not there yet, it needs no hiding either.
-        *(Hide(path=path, optional=True) for path in subject.hidden),
-        *_homes(subject),
-        *_written(sandbox, subject, base),
+        *(Hide(path=path, optional=True) for path in hidden),
     ]
-    return PrivateRoot(base=base, mounts=_arranged(mounts, base), directives=directives)
+
+
+def _with_homes(sandbox: bytes, hidden: tuple[str, ...], homes: list[Show]) -> tuple[AnyMount, ...]:
+    """Return the mounts of a sandbox in order, the homes among them.
+
+    What the folders are called that nothing else is mounted in has no part in the order: with
+    other names instead, most vassals of a host have one arrangement.
+    """
+    stand_ins = _stand_ins(
+        [home.path for home in homes], _arrangement(sandbox, hidden, ()).occupied
+    )
+    renamed = tuple(_renamed(home, stand_ins) for home in homes)
+    meant = {stand_in: path for path, stand_in in stand_ins.items()}
+    made = _arrangement(sandbox, hidden, renamed).made
+    return _sealed(_renamed(one, meant) if isinstance(one, Show) else one for one in made)
+
+
+def _stand_ins(paths: list[str], occupied: frozenset[str]) -> dict[str, str]:
+    """Return names of as many parts for the paths that lie apart from all others."""
+    found = {}
+    for index, path in enumerate(paths):
+        others = (*paths[:index], *paths[index + 1 :])
+        if path in occupied or any(_are_related(path, other) for other in others):
+            continue
+        above_it = next((folder for folder in above(path) if folder in occupied), "/")
+        left = depth(path) - depth(above_it)
+        found[path] = above_it.rstrip("/") + f"/{_NO_NAME}{index}" * left
+    return {} if set(found.values()) & set(paths) else found
+
+
+def _are_related(one: str, other: str) -> bool:
+    return one == other or is_below(one, other) or is_below(other, one)
+
+
+def _renamed(mount: Show, names: dict[str, str]) -> Show:
+    path = names.get(mount.path)
+    return mount if path is None else msgspec.structs.replace(mount, path=path, source=path)
+
+
+@lru_cache(maxsize=256)
+def _arrangement(sandbox: bytes, hidden: tuple[str, ...], homes: tuple[Show, ...]) -> "Arrangement":
+    decoded = msgspec.json.decode(sandbox, type=Sandbox)
+    base = decoded.root_directory or "/"
+    return _arranged([*_of_all(decoded, hidden), *homes], base)
 
 
 def _system(sandbox: Sandbox) -> Iterator[AnyMount]:
@@ -137,7 +193,7 @@ def _empty(path: str, key: str, mode: int) -> Cover:
     )
 
 
-def _homes(subject: Subject) -> Iterator[AnyMount]:
+def _homes(subject: Subject) -> Iterator[Show]:
     for path, writable in subject.homes:
         if path != "/":
             yield Show(path=path, source=path, read_only=not writable, no_suid=True, no_dev=True)
@@ -200,33 +256,28 @@ def _without_minus(path: str) -> tuple[str, bool]:
 
 _READ_WRITE = "read_write_paths"
 _NO_EXEC = "no_exec_paths"
+# Tuples, made once: thousands of vassals are laid out by an emperor that starts.
 _OPAQUE = (Cover, Hide, Scratch, FileSystem)
 """Below one of these nothing of the host is seen unless it is shown again."""
 _SHOWN = (*_OPAQUE, Show)
+_ALL_OVER = (Restrict, HideElsewhere)
+_TAKES_AWAY = (Restrict, Hide)
+_EMPTY = (Cover, Scratch)
+Shown = dict[str, AnyMount]
+"""What lies at a path instead of what was there: of several the first, by path."""
 
 
-def _arranged(mounts: list[AnyMount], base: str) -> tuple[AnyMount, ...]:
-    """Return the mounts in the order to make them, each knowing what it lies in."""
-    for mount in mounts:
-        if mount.path == "/" and not isinstance(mount, Restrict | HideElsewhere):
-            raise ValueError(f"{mount.key}: nothing can be mounted on /")
-    ordered = sorted(_without_covered(mounts), key=lambda mount: len(parts(mount.path)))
-    no_exec = {mount.path for mount in ordered if mount.key == _NO_EXEC}
-    made: list[AnyMount] = []
-    for mount in ordered:
-        around = _around(mount, made)
-        if isinstance(mount, Show) and mount.key == _READ_WRITE:
-            mount = _writable_again(mount, made, base)
-        if isinstance(around, Hide) and isinstance(mount, Restrict | Hide):
-            continue  # already out of reach
-        if isinstance(around, Hide):
-            # The way to what is shown below it must be open.
-            made[made.index(around)] = around = _opened(around, made)
-        if isinstance(around, Cover | Scratch) and not isinstance(mount, Restrict | Hide):
-            mount = msgspec.structs.replace(mount, below=around.path)
-        if any(is_below(mount.path, folder) for folder in no_exec):
-            mount = msgspec.structs.replace(mount, no_exec=True)
-        made.append(mount)
+class Arrangement(NamedTuple):
+    """Mounts in the order to make them, each knowing what it lies in. `occupied` are the paths
+    of all that were to be arranged, and all folders above them."""
+
+    made: tuple[AnyMount, ...]
+    occupied: frozenset[str]
+
+
+def _sealed(made: Iterable[AnyMount]) -> tuple[AnyMount, ...]:
+    """Return the mounts, and after them what makes the empty places read-only."""
+    made = tuple(made)
     seals = (mount for mount in made if isinstance(mount, Cover) and mount.read_only)
     return (
         *made,
@@ -234,11 +285,45 @@ def _arranged(mounts: list[AnyMount], base: str) -> tuple[AnyMount, ...]:
     )
 
 
-def _opened(hide: Hide, made: list[AnyMount]) -> Cover:
+def _depth(mount: AnyMount) -> int:
+    return depth(mount.path)
+
+
+def _arranged(mounts: list[AnyMount], base: str) -> Arrangement:
+    for mount in mounts:
+        if mount.path == "/" and not isinstance(mount, _ALL_OVER):
+            raise ValueError(f"{mount.key}: nothing can be mounted on /")
+    ordered = sorted(_without_covered(mounts), key=_depth)
+    no_exec = {mount.path for mount in ordered if mount.key == _NO_EXEC}
+    made: list[AnyMount] = []
+    shown: Shown = {}
+    for mount in ordered:
+        around = _around(mount.path, shown)
+        if isinstance(mount, Show) and mount.key == _READ_WRITE:
+            mount = _writable_again(mount, made, shown, base)
+        takes_away = isinstance(mount, _TAKES_AWAY)
+        if takes_away and isinstance(around, Hide):
+            continue  # already out of reach
+        if isinstance(around, Hide):
+            # The way to what is shown below it must be open.
+            hidden, around = around, _opened(around, shown)
+            made[made.index(hidden)] = shown[around.path] = around
+        if isinstance(around, _EMPTY) and not takes_away:
+            mount = msgspec.structs.replace(mount, below=around.path)
+        if no_exec and any(folder in no_exec for folder in above(mount.path)):
+            mount = msgspec.structs.replace(mount, no_exec=True)
+        made.append(mount)
+        if isinstance(mount, _SHOWN):
+            shown.setdefault(mount.path, mount)
+    occupied = {path for mount in mounts for path in (mount.path, *above(mount.path))}
+    return Arrangement(tuple(made), frozenset(occupied))
+
+
+def _opened(hide: Hide, shown: Shown) -> Cover:
     """Return an empty place instead of a hidden one, made where something hides even that."""
     opened = _empty(hide.path, hide.key, mode=0o755)
-    outer = _around(hide, made)
-    if isinstance(outer, Cover | Scratch):
+    outer = _around(hide.path, shown)
+    if isinstance(outer, _EMPTY):
         return msgspec.structs.replace(opened, below=outer.path, optional=False)
     return msgspec.structs.replace(opened, optional=hide.optional)
 
@@ -248,28 +333,24 @@ def _without_covered(mounts: list[AnyMount]) -> Iterator[AnyMount]:
     last = {
         mount.path: index
         for index, mount in enumerate(mounts)
-        if isinstance(mount, Show | Cover | Hide | Scratch | FileSystem)
+        if isinstance(mount, _SHOWN)
         and not (isinstance(mount, Show) and (mount.optional or mount.key == _READ_WRITE))
     }
     for index, mount in enumerate(mounts):
-        if index >= last.get(mount.path, index) or isinstance(mount, Restrict):
+        if last.get(mount.path, index) <= index or isinstance(mount, Restrict):
             yield mount
 
 
-def _around(mount: AnyMount, made: list[AnyMount]) -> AnyMount | None:
-    """Return the nearest mount above, of those that show something else than was there."""
-    nearest: AnyMount | None = None
-    path = mount.path
-    for other in made:
-        # The comparison of texts first: it rules out most, and is asked 1,000 times a vassal.
-        folder = other.path
-        if path.startswith(folder) and is_below(path, folder) and isinstance(other, _SHOWN):
-            if nearest is None or len(folder) > len(nearest.path):
-                nearest = other
-    return nearest
+def _around(path: str, shown: Shown) -> AnyMount | None:
+    """Return the nearest mount above a path, of those that show something else than was there."""
+    while path != "/":
+        path = path.rpartition("/")[0] or "/"
+        if path in shown:
+            return shown[path]
+    return None
 
 
-def _writable_again(mount: Show, made: list[AnyMount], base: str) -> Show | Restrict:
+def _writable_again(mount: Show, made: list[AnyMount], shown: Shown, base: str) -> Show | Restrict:
     """Show a path of the host once more, without the restrictions around it.
 
     What is hidden stays so, as in systemd: below an empty place there is nothing to be
@@ -277,7 +358,7 @@ def _writable_again(mount: Show, made: list[AnyMount], base: str) -> Show | Rest
     """
     here = [other for other in made if other.path == mount.path]
     opaque = next((other for other in reversed(here) if not isinstance(other, Restrict)), None)
-    around = opaque or _around(mount, made)
+    around = opaque or _around(mount.path, shown)
     if isinstance(around, _OPAQUE):
         return Restrict(path=mount.path, optional=mount.optional, key=mount.key)
     if isinstance(around, Show):

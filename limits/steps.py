@@ -11,12 +11,11 @@ import resource
 import signal
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import prctl
 
-from limits import syscalls
+from limits import kernel_files, syscalls
 from limits.capabilities import NUMBERS
 from limits.rlimits import RLIMITS, as_text
 
@@ -92,7 +91,7 @@ class SetOomScore(Step):
                 prctl.set_dumpable(0)
 
     def _write(self) -> None:
-        Path("/proc/self/oom_score_adj").write_text(str(self.value), encoding="ascii")
+        kernel_files.write("/proc/self/oom_score_adj", str(self.value))
 
 
 @dataclass(frozen=True)

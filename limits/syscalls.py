@@ -4,7 +4,10 @@ Each raises OSError as the kernel said it. Nothing here decides anything.
 """
 
 import ctypes
+import errno
 import os
+import platform
+from collections.abc import Iterable, Sequence
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
@@ -12,6 +15,10 @@ _libc.syscall.restype = ctypes.c_long
 # Since Linux 5.0 new calls have one number on every architecture but alpha.
 _SYS_CLOSE_RANGE = 436
 _SYS_PIDFD_GETFD = 438
+_SYS_SETGROUPS = {"x86_64": 116, "aarch64": 159, "riscv64": 159}
+
+_SIGSET_WORDS = 16  # 128 bytes, of which the kernel reads the first eight
+_SFD_FLAGS = os.O_CLOEXEC | os.O_NONBLOCK
 
 CLONE_NEWPID = 0x20000000
 
@@ -60,6 +67,34 @@ def pidfd_getfd(pidfd: int, fd: int) -> int:
 def call(number: int, *arguments: int) -> int:
     """Make a system call by its number on this machine, with up to six integers or addresses."""
     return _syscall(number, *arguments)
+
+
+def set_thread_groups(groups: Sequence[int]) -> None:
+    """Set the supplementary groups of this thread alone; glibc's setgroups() is for all."""
+    number = _SYS_SETGROUPS.get(platform.machine())
+    if number is None:
+        raise OSError(errno.ENOSYS, f"setgroups has no known number on {platform.machine()}")
+    array = (ctypes.c_uint32 * max(1, len(groups)))(*groups)
+    _syscall(number, len(groups), ctypes.addressof(array))
+
+
+def signalfd(signals: Iterable[int]) -> int:
+    """Return a descriptor that these signals are read from, as long as they are blocked.
+
+    It is close-on-exec and does not wait; signalfd(2) describes what is read.
+    """
+    mask = (ctypes.c_uint64 * _SIGSET_WORDS)(sum(1 << (signum - 1) for signum in signals))
+    return _check(_libc.signalfd(ctypes.c_int(-1), mask, ctypes.c_int(_SFD_FLAGS)))
+
+
+def setfsuid(uid: int) -> int:
+    """Set the uid by which this thread opens files; return the one before. -1 only asks."""
+    return int(_libc.setfsuid(ctypes.c_int(uid)))
+
+
+def setfsgid(gid: int) -> int:
+    """Set the gid by which this thread opens files; return the one before. -1 only asks."""
+    return int(_libc.setfsgid(ctypes.c_int(gid)))
 
 
 # python-prctl refuses capabilities and securebits that are younger than its headers:

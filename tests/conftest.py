@@ -11,6 +11,7 @@ import pytest
 from tests.support import leftovers
 from tests.support.emperor import Emperor, emperor_over
 from tests.support.processes import fds_of, pid_tree
+from tests.support.uwsgi_emperor import Running, our_site, real_site_somewhere
 
 PROCESS_TESTS = tuple(Path(__file__).parent / name for name in ("integration", "faults"))
 
@@ -62,5 +63,16 @@ def emperor(nothing_left_behind: None) -> Iterator[Emperor]:
         if one.process is not None and one.process.poll() is None:
             assert one.stop() == 0, one.log()
             found = leftovers.stray_files(one.runtime_dir) if one.runtime_dir.exists() else []
-            assert not [path for path in found if not path.split()[1].startswith("log")], found
+            kept = ("log", "state")
+            assert not [path for path in found if not path.split()[1].startswith(kept)], found
+            found = leftovers.stray_cgroups(one.runtime_dir) + leftovers.stray_mounts(one.base)
+            assert not found, found
         assert "Traceback" not in one.log(), one.log()
+
+
+@pytest.fixture(params=["uwsgi", "ours"])
+def running(request: pytest.FixtureRequest, emperor: Emperor) -> Running:
+    """Return what runs a site, under uWSGI's emperor and under ours."""
+    if request.param == "ours":
+        return lambda more="": our_site(emperor, more)
+    return real_site_somewhere

@@ -53,7 +53,8 @@ class Watched:
 
 @dataclass(frozen=True)
 class Limits:
-    """`limit_ns` 0 = harakiri off; `limit_max_ns` bounds what an app may ask for."""
+    """`limit_ns` 0 = harakiri off but for who asks for it; `limit_max_ns` bounds what an app
+    may ask for, 0 = nothing does."""
 
     limit_ns: int
     limit_max_ns: int
@@ -92,15 +93,15 @@ def review(
     `expected_ns` is when this look was due: a much later one means the machine slept or
     we were stopped, and then nobody is punished in this pass.
     """
-    if not limits.limit_ns:
-        return Verdict()
     late = expected_ns is not None and now_ns - expected_ns > max(GAP_NS, limits.limit_ns)
     warn: list[int] = []
     dump: list[int] = []
     kill: list[int] = []
-    looks = [now_ns + limits.shortest_ns]
+    looks = [now_ns + limits.shortest_ns] if limits.limit_ns else []
     keep: dict[int, Watched] = {}
     for request in requests:
+        if not limits.limit_ns and not request.deadline_ns:
+            continue
         entry = watched.get(request.slot)
         if entry is None or entry.request_id != request.request_id:
             entry = Watched(request.request_id, now_ns)
@@ -116,10 +117,12 @@ def review(
             )
         entry = keep[request.slot] = moved
         looks.append(_next_look(request, entry, due_ns, limits))
-    return Verdict(tuple(warn), tuple(dump), tuple(kill), min(looks), keep)
+    return Verdict(tuple(warn), tuple(dump), tuple(kill), min(looks, default=None), keep)
 
 
 def _due(request: Request, entry: Watched, limits: Limits) -> int:
+    if not limits.limit_max_ns:
+        return request.deadline_ns
     latest = entry.first_seen_ns + limits.limit_max_ns
     return min(request.deadline_ns, latest) if request.deadline_ns else latest
 

@@ -71,6 +71,16 @@ class KillMaster(Message, frozen=True, tag="kill-master"):
     token: str
 
 
+class DismissWorkers(Message, frozen=True, tag="dismiss-workers"):
+    """SIGTERM the children of a master that does not answer: they finish, and accept no more."""
+
+    token: str
+
+
+class Pong(Message, frozen=True, tag="pong"):
+    """Answer to Ping, of the emperor and of a master: it lives."""
+
+
 class NotifySystemd(Message, frozen=True, tag="notify-systemd"):
     """Pass `state` (sd_notify lines) on to systemd; nothing happens without systemd."""
 
@@ -106,9 +116,13 @@ class HeldMaster(Message, frozen=True, tag="held-master"):
 
 
 class InventoryComplete(Message, frozen=True, tag="inventory-complete"):
-    """Everything that outlived the earlier emperor has been named. `starts` counts emperors."""
+    """Everything that outlived the earlier emperor has been named.
+
+    `starts` counts emperors; `version` is that of the spawner's code.
+    """
 
     starts: int
+    version: str = ""
 
 
 class MasterSpawned(Message, frozen=True, tag="master-spawned"):
@@ -138,8 +152,24 @@ class MasterExited(Message, frozen=True, tag="master-exited"):
     signal: int | None = None
 
 
+class MasterStopped(Message, frozen=True, tag="master-stopped"):
+    """A signal stopped this master: as long as nobody continues it, it does nothing."""
+
+    token: str
+
+
+class Ping(Message, frozen=True, tag="ping"):
+    """To emperor and masters: say Pong."""
+
+
 class ShutdownRequested(Message, frozen=True, tag="shutdown-requested"):
     """SIGTERM or SIGINT came: stop all vassals, then say Exit."""
+
+
+class Signalled(Message, frozen=True, tag="signalled"):
+    """A signal came that asks the emperor for something; `signal` is its name."""
+
+    signal: str
 
 
 class ReloadRequested(Message, frozen=True, tag="reload-requested"):
@@ -180,11 +210,22 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float = 5.0
 
 
+class AccessLog(msgspec.Struct, frozen=True, kw_only=True):
+    """A line for each request; where a condition is given, only for those that meet one."""
+
+    format: str
+    log_4xx: bool = False
+    log_5xx: bool = False
+    log_slow_s: float = 0.0
+
+
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
     """All a master needs to run one generation of its application. Seconds and bytes.
 
+    `app` is "" where there are only `mounts`, which are named by prefix.
     `confinement` is what the mold is put under, beyond what its master was born into;
-    `memory_max_bytes` is the limit of its cgroup, 0 = none.
+    `memory_max_bytes` is the limit of its cgroup, 0 = none. `master_pid` is the master's
+    own as the host counts it, for `pidfile`; 0 = as itself does.
     """
 
     vassal: str
@@ -193,16 +234,30 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     app: str
     directory: str
     python: str
+    mounts: dict[str, str] = {}
+    static: dict[str, str] = {}
+    static_index: tuple[str, ...] = ()
+    check_static: tuple[str, ...] = ()
     pythonpath: tuple[str, ...] = ()
     env: dict[str, str] = {}
     workers: int = 1
     workers_min: int = 0  # 0 = `workers` is fixed; else it is the most
+    workers_granted: int = 0  # have no more without asking; 0 = up to `workers`
+    workers_initial: int = 0  # 0 = `workers_min`
+    workers_step: int = 0  # 0 = by as many as clients wait for
     threads: int = 1
     listeners: tuple[Listener, ...] = ()
+    stats: tuple[Listener, ...] = ()
+    stats_requests: bool = False
     harakiri_s: float = 0.0
     harakiri_max_s: float = 0.0
     harakiri_soft_s: float = 0.0
     spawn_timeout_s: float = 30.0
+    lazy_apps: bool = False  # loaded by each worker, not by the mold
+    worker_cpus: int = 0  # that each worker is bound to, in turn; 0 = all
+    exec_start_pre: tuple[str, ...] = ()  # for /bin/sh; one with "-" before it may fail
+    exec_start_post: tuple[str, ...] = ()
+    exec_stop_post: tuple[str, ...] = ()
     stop_timeout_s: float = 30.0
     socket_timeout_s: float = 30.0
     keepalive_timeout_s: float = 15.0
@@ -210,12 +265,23 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     max_requests_jitter: int = 0
     max_worker_lifetime_s: float = 0.0
     reload_on_rss_bytes: int = 0
+    reload_on_as_bytes: int = 0
+    autoreload_s: float = 0.0
     head_bytes_max: int = 32 * 1024
     body_bytes_max: int = 0
     max_unavailable: int = 0
     settle_s: float = 0.0
     health: Health | None = None
+    procname: str = ""
+    uwsgi_api: bool = False
+    uwsgi_options: tuple[tuple[str, str], ...] = ()
+    pidfile: str = ""
+    master_pid: int = 0
+    access_log: AccessLog | None = None
     idle_stop_s: float = 0.0  # 0 = never say that it is idle
+    on_demand: bool = False
+    fifo: tuple[str, ...] = ()  # the first is there, the others by their numbers
+    signals: str = "ignore"
     confinement: Confinement = Confinement()
     memory_max_bytes: int = 0
     log: LogSettings = LogSettings()
@@ -224,8 +290,9 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
 class StartGeneration(Message, frozen=True, tag="start-generation"):
     """Build this generation; when it is ready, retire the one before.
 
-    fds: the listeners, in the order of `generation.listeners`, and behind them, for one
-    whose number of workers follows the load, a socket for sock_diag. Answered by
+    fds: the listeners, in the order of `generation.listeners` and `generation.stats`, and
+    behind them, for one whose number of workers follows the load or that has to tell
+    statistics, a socket for sock_diag. Answered by
     GenerationReady or GenerationFailed. A later one supersedes one under way.
     """
 
@@ -245,6 +312,12 @@ class ChangeLimits(Message, frozen=True, tag="change-limits"):
     memory_max_bytes: int = 0
 
 
+class GrantWorkers(Message, frozen=True, tag="grant-workers"):
+    """Answer to AskForWorkers: have no more than this from now on."""
+
+    workers: int
+
+
 class Note(Message, frozen=True, tag="note"):
     """Write this line into the vassal's log: what happened to it from outside."""
 
@@ -256,7 +329,9 @@ class Describe(Message, frozen=True, tag="describe"):
 
 
 class ReopenLogs(Message, frozen=True, tag="reopen-logs"):
-    """Open the log file anew, for logrotate."""
+    """Open the log file anew, for logrotate; with `rotate` move the one there is away first."""
+
+    rotate: bool = False
 
 
 # ── master → emperor ─────────────────────────────────────────────────────────────────
@@ -283,6 +358,7 @@ FAILURE_KINDS = {
     "exec": "the interpreter could not be started",
     "load": "the application could not be loaded",
     "spawn-timeout": "loading took longer than spawn_timeout",
+    "hook": "a command of exec_start_pre or exec_start_post failed",
     "health": "the health probe was not answered as expected",
     "crash": "a process died that was not told to",
     "harakiri": "a request ran longer than harakiri",
@@ -328,7 +404,9 @@ class Description(Message, frozen=True, tag="description"):
 
     `generation` is the one that serves or, when `serving` is false, that is being built;
     `newest` the highest number that was ever asked for. `scaling` says why there are so
-    many workers, where their number follows the load.
+    many workers, where their number follows the load or is none; `workers_granted` how many
+    it may have, 0 = as many as its generation says. `code` is the digest of what it runs,
+    "" = of a time when masters did not say.
     """
 
     state: str
@@ -343,6 +421,9 @@ class Description(Message, frozen=True, tag="description"):
     unsupported: tuple[str, ...] = ()
     output: str = ""
     scaling: str = ""
+    workers_granted: int = 0
+    paused: bool = False
+    code: str = ""
 
 
 class GenerationReady(Message, frozen=True, tag="generation-ready"):
@@ -363,6 +444,31 @@ class GenerationFailed(Message, frozen=True, tag="generation-failed"):
 
 class Idle(Message, frozen=True, tag="idle"):
     """No request has come for at least the generation's `idle_stop_s`."""
+
+
+class AskForWorkers(Message, frozen=True, tag="ask-for-workers"):
+    """The load wants this many workers; with fewer than were granted, the rest is given back."""
+
+    workers: int
+
+
+class AskForReload(Message, frozen=True, tag="ask-for-reload"):
+    """The application, or who told the master `by` a signal or a letter, wants a new generation."""
+
+    by: str = ""
+
+
+class AskForRestart(Message, frozen=True, tag="ask-for-restart"):
+    """Somebody told the master `by` a signal or a letter to end: the emperor starts it anew."""
+
+    by: str
+
+
+class Told(Message, frozen=True, tag="told"):
+    """Somebody told the master `by` a signal or a letter to do `what`, and it did."""
+
+    what: str
+    by: str
 
 
 class LimitsChanged(Message, frozen=True, tag="limits-changed"):
@@ -391,7 +497,15 @@ class BirthFailed(Message, frozen=True, tag="birth-failed"):
 
 
 FromEmperor = (
-    HoldListener | DropListener | SpawnMaster | KillMaster | NotifySystemd | RestartEmperor | Exit
+    HoldListener
+    | DropListener
+    | SpawnMaster
+    | KillMaster
+    | DismissWorkers
+    | Pong
+    | NotifySystemd
+    | RestartEmperor
+    | Exit
 )
 FromSpawner = (
     HeldListener
@@ -400,15 +514,25 @@ FromSpawner = (
     | MasterSpawned
     | MasterNotSpawned
     | MasterExited
+    | MasterStopped
+    | Ping
     | ShutdownRequested
     | ReloadRequested
+    | Signalled
 )
-ToMaster = StartGeneration | Stop | ChangeLimits | Note | Describe | ReopenLogs
+ToMaster = (
+    StartGeneration | Stop | ChangeLimits | GrantWorkers | Note | Describe | ReopenLogs | Ping
+)
 FromMaster = (
     Description
+    | Pong
     | GenerationReady
     | GenerationFailed
     | Idle
+    | AskForWorkers
+    | AskForReload
+    | AskForRestart
+    | Told
     | LimitsChanged
     | WorkerDied
     | Born

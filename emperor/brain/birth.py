@@ -9,10 +9,11 @@ import msgspec
 
 from emperor.config.identity import Identity
 from emperor.config.settings import ListenAddress, VassalSettings
+from emperor.uwsgi.live import LIVE
 from limits.confinement import Confinement
 from limits.directives import Limits, Subject
 from limits.layout import Layout
-from vassal.messages import Generation, Health, Listener, LogSettings
+from vassal.messages import AccessLog, Generation, Health, Listener, LogSettings
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -50,7 +51,8 @@ def build(
         subject=subject,
         confinement=layout.birth,
         generation=generation,
-        generation_digest=_digest(_without_limits(generation)),
+        # Who may connect is seen to when a generation is born.
+        generation_digest=_digest((_without_limits(generation), settings.socket, settings.backlog)),
         # A master moves to another customer's cgroup as it is born: it cannot move later.
         birth_digest=_digest((layout.birth, subject.customer)),
         limits_digest=_digest((_without_slice(settings.limits), _egress(settings))),
@@ -81,18 +83,31 @@ def _generation(
         number=0,
         fingerprint="",
         app=settings.app,
+        mounts=settings.mounts,
+        static=settings.static,
+        static_index=settings.static_index,
+        check_static=settings.check_static,
         directory=settings.directory,
         python=python,
         pythonpath=settings.pythonpath,
         env=environment(settings, identity, python, lang),
         workers=settings.workers.max,
         workers_min=settings.workers.min,
+        workers_initial=settings.workers.initial,
+        workers_step=settings.workers.step,
         threads=settings.threads,
         listeners=tuple(_listener(address) for address in settings.listen),
+        stats_requests=settings.stats_requests,
+        stats=tuple(_listener(address) for address in settings.stats),
         harakiri_s=settings.harakiri,
         harakiri_max_s=settings.harakiri_max,
         harakiri_soft_s=settings.harakiri_soft,
         spawn_timeout_s=settings.spawn_timeout,
+        lazy_apps=settings.lazy_apps,
+        worker_cpus=settings.worker_cpus,
+        exec_start_pre=settings.exec_start_pre,
+        exec_start_post=settings.exec_start_post,
+        exec_stop_post=settings.exec_stop_post,
         stop_timeout_s=settings.stop_timeout,
         socket_timeout_s=settings.socket_timeout,
         keepalive_timeout_s=settings.keepalive_timeout,
@@ -100,11 +115,21 @@ def _generation(
         max_requests_jitter=settings.max_requests // 10 if jitter is None else jitter,
         max_worker_lifetime_s=settings.max_worker_lifetime,
         reload_on_rss_bytes=settings.reload_on_rss,
+        reload_on_as_bytes=settings.reload_on_as,
+        autoreload_s=settings.autoreload,
         head_bytes_max=settings.max_head,
         body_bytes_max=settings.max_body,
         max_unavailable=settings.max_unavailable,
         settle_s=settings.health.settle,
         health=_health(settings),
+        procname=settings.procname or "",
+        uwsgi_api=settings.uwsgi_api,
+        uwsgi_options=settings.uwsgi_options,
+        pidfile=settings.pidfile or "",
+        on_demand=settings.on_demand,
+        fifo=settings.fifo,
+        signals=settings.signals,
+        access_log=_access_log(settings),
         idle_stop_s=settings.idle_stop if settings.on_demand else 0.0,
         confinement=confinement,
         memory_max_bytes=max(0, settings.limits.memory_max or 0),
@@ -114,6 +139,15 @@ def _generation(
             keep=settings.log.keep,
             lines_per_second=settings.log.lines_per_second,
         ),
+    )
+
+
+def _access_log(settings: VassalSettings) -> AccessLog | None:
+    log = settings.access_log
+    if log is None:
+        return None
+    return AccessLog(
+        format=log.format, log_4xx=log.log_4xx, log_5xx=log.log_5xx, log_slow_s=log.log_slow
     )
 
 
@@ -157,7 +191,10 @@ def _listener(address: ListenAddress) -> Listener:
 def _without_limits(generation: Generation) -> Generation:
     """Return the generation without what can be changed while it runs."""
     confinement = msgspec.structs.replace(generation.confinement, rlimits={})
-    return msgspec.structs.replace(generation, confinement=confinement, memory_max_bytes=0)
+    options = tuple(pair for pair in generation.uwsgi_options if pair[0] not in LIVE)
+    return msgspec.structs.replace(
+        generation, confinement=confinement, memory_max_bytes=0, uwsgi_options=options
+    )
 
 
 def _digest(value: object) -> str:

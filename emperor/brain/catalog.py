@@ -11,21 +11,22 @@ from pathlib import Path
 
 import msgspec
 
-from emperor.brain import interpreter
+from emperor.brain.birth import Spec
 from emperor.brain.fleet import Fleet
+from emperor.brain.history import History, Pin, Version, choose_back
 from emperor.brain.roll import Publish
-from emperor.brain.specs import SpecMaker
-from emperor.brain.wishes import Wish
-from emperor.config.identity import owner_of
-from emperor.config.parser_process import ParserProcess
-from emperor.config.problems import ConfigError
+from emperor.brain.version_reader import VersionReader
+from emperor.brain.wishes import EVICTED, Wish
+from emperor.config.file_names import speaks_uwsgi, vassal_name
 from emperor.config.read import Changing, Content, Missing, Unreadable, read_file
-from emperor.config.settings import EmperorSettings, VassalSettings
-from emperor.config.vassal_file import load_vassal, vassal_name
+from emperor.config.settings import EmperorSettings
+from emperor.status import NotPossible
+from emperor.touches import Touch, stamp, touches
 from emperor.watch.scan import scan
 from vassal.messages import Failure
 
 RETRY_CHANGING_S = 0.05
+UNKNOWN_UID = -1
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,8 +36,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     file_name: str
     owner_uid: int = 0
     digest: str = ""
+    mtime_ns: int = 0
     problems: tuple[str, ...] = ()
-    touch_files: tuple[str, ...] = ()
+    touches: frozenset[tuple[str, Touch]] = frozenset()
 
 
 class Catalog:
@@ -45,19 +47,22 @@ class Catalog:
     def __init__(
         self,
         settings: EmperorSettings,
-        specs: SpecMaker,
+        reader: VersionReader,
         fleet: Fleet,
         publish: Publish,
         stopped: frozenset[str],
+        history: History,
     ) -> None:
         self._settings = settings
-        self._specs = specs
+        self._reader = reader
         self._fleet = fleet
         self._publish = publish
         self._stopped = stopped
+        self._history = history
+        self._unproven: dict[str, Version] = {}
         self._entries: dict[str, Entry] = {}
+        self._touches: dict[str, frozenset[tuple[str, Touch]]] = {}  # of those that name any
         self._strays: dict[str, str] = {}
-        self._parser = ParserProcess(settings)
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._again: set[tuple[str, str]] = set()
         self._touched: dict[str, tuple[int, int]] = {}
@@ -66,7 +71,7 @@ class Catalog:
         """Stop reading."""
         for task in self._tasks.values():
             task.cancel()
-        await self._parser.close()
+        await self._reader.close()
 
     # ── reasons to read ──────────────────────────────────────────────────────────────
 
@@ -84,23 +89,68 @@ class Catalog:
         self._in_background((directory, file_name))
 
     def on_touched(self, path: str) -> None:
-        """A `touch_reload` file may have been touched: reload those that name it."""
-        stamp = _stamp(path)
-        if self._touched.get(path, stamp) == stamp:
+        """A file may have been touched: do what those want who name it."""
+        now = stamp(path)
+        if self._touched.get(path, now) == now:
             return
-        self._touched[path] = stamp
-        for name, entry in self._entries.items():
-            wish = self._fleet.wishes.get(name)
-            if path in entry.touch_files and wish is not None:
-                self._publish("info", "touched", name, {"path": path})
-                serial = wish.reload_serial + 1
-                self._fleet.wish(name, msgspec.structs.replace(wish, reload_serial=serial))
+        self._touched[path] = now
+        for name, wanted in self._touches.items():
+            for touch in Touch:
+                if (path, touch) in wanted and name in self._fleet.wishes:
+                    self._publish("info", "touched", name, {"path": path, "for": touch.value})
+                    self._on_touch(name, touch)
+
+    def _on_touch(self, name: str, touch: Touch) -> None:
+        if touch is Touch.RELOAD:
+            self._reload(name)
+        else:
+            self._fleet.renew_log(name, rotate=touch is Touch.ROTATE)
 
     async def refresh(self, name: str) -> None:
         """Read one vassal's file now."""
         entry = self._entries.get(name)
-        if entry is not None:
-            await self._read(entry.directory, entry.file_name)
+        if entry is None:
+            return
+        if speaks_uwsgi(entry.file_name):
+            # What it includes may be other than it was.
+            self._enter(name, msgspec.structs.replace(entry, digest=""))
+        await self._read(entry.directory, entry.file_name)
+
+    # ── what served ──────────────────────────────────────────────────────────────────
+
+    def on_served(self, name: str) -> None:
+        """What is wanted of the vassal serves: its version is one to come back to."""
+        version = self._unproven.pop(name, None)
+        if version is not None:
+            at = version.at or time.time()
+            self._history.served(name, msgspec.structs.replace(version, at=at))
+
+    def rolled_back_to(self, name: str) -> float | None:
+        """Return when the version first served that a person went back to; None = no one did."""
+        pin = self._history.pin_of(name)
+        return pin.version.at if pin is not None else None
+
+    async def roll_back(self, name: str) -> Version:
+        """Go back to the last version that served before the one in effect, and return it.
+
+        The file stays as it is; another content of it counts again. From there once more
+        leads back to the file's own. Raises NotPossible.
+        """
+        entry = self._entries.get(name)
+        if entry is None:
+            raise NotPossible(f"{name} has no file any more")
+        pin = self._history.pin_of(name)
+        in_effect = pin.version.digest if pin is not None else entry.digest
+        version = choose_back(self._history.versions(name), in_effect)
+        if version is None:
+            raise NotPossible(f"no other version of {name} has served: write the file anew")
+        if version.digest == entry.digest:
+            self._history.unpin(name)
+        else:
+            self._history.pin(name, Pin(version=version, instead_of=entry.digest))
+        self._enter(name, msgspec.structs.replace(entry, digest=""))
+        await self._read(entry.directory, entry.file_name)
+        return version
 
     def presume(self, name: str, path: str) -> None:
         """A vassal runs of which no file was read: its file may be there all the same.
@@ -117,7 +167,8 @@ class Catalog:
             return
         except OSError:
             pass
-        self._entries[name] = Entry(directory=directory, file_name=file_name)
+        presumed = Entry(directory=directory, file_name=file_name, owner_uid=UNKNOWN_UID)
+        self._enter(name, presumed)
         self._fleet.wish(name, Wish(run=name not in self._stopped))
         self._publish("warning", "file_presumed", name, {"path": path})
         self._in_background((directory, file_name))
@@ -125,10 +176,10 @@ class Catalog:
     # ── what is known ────────────────────────────────────────────────────────────────
 
     def touch_files(self) -> set[str]:
-        """Return every path that some vassal names in `touch_reload`."""
-        found = {path for entry in self._entries.values() for path in entry.touch_files}
+        """Return every path that some vassal wants to be touched at."""
+        found = {path for wanted in self._touches.values() for path, _ in wanted}
         for path in found - self._touched.keys():
-            self._touched[path] = _stamp(path)
+            self._touched[path] = stamp(path)
         return found
 
     def path_of(self, name: str) -> str:
@@ -199,7 +250,7 @@ class Catalog:
             return
         path = f"{directory}/{file_name}"
         holder = self._entries.get(name)
-        if holder is not None and holder.directory != directory:
+        if holder is not None and (holder.directory, holder.file_name) != (directory, file_name):
             if Path(path).exists():
                 self._strays[path] = f"{path}: {name} is described by {self.path_of(name)} already"
             else:
@@ -221,49 +272,89 @@ class Catalog:
     def _drop(self, name: str, path: str) -> None:
         self._strays.pop(path, None)
         if self._entries.pop(name, None) is not None:
+            self._touches.pop(name, None)
             self._publish("info", "file_removed", name, {"path": path})
-            self._specs.forget(name)
+            self._reader.forget(name)
+            self._history.forget(name)
+            self._unproven.pop(name, None)
             self._fleet.wish(name, None)
 
     async def _take(self, name: str, directory: str, file_name: str, found: Content) -> None:
         """Turn a file's content into a wish, unless it is the content we know."""
         known = self._entries.get(name)
         digest = f"{found.digest}:{found.owner_uid}"
-        if known is not None and known.digest == digest and not known.problems:
+        touched = known is not None and _is_touched(known, file_name, found)
+        if known is not None and known.digest == digest and not known.problems and not touched:
             return
-        settings = await self._parse(name, directory, file_name, found)
-        if isinstance(settings, ConfigError):
-            lines = tuple(map(str, settings.problems))
-            self._refuse(name, directory, file_name, found.owner_uid, digest, lines)
-            return
+        pin = self._history.pin_of(name)
+        if pin is not None and pin.instead_of != digest:
+            self._history.unpin(name)
+            pin = None
+        version = Version(text=found.text, owner_uid=found.owner_uid, digest=digest)
+        effective = pin.version if pin is not None else version
         path = f"{directory}/{file_name}"
-        try:
-            spec = self._specs.make(settings, found.owner_uid, path)
-        except (ConfigError, interpreter.NoInterpreter, OSError) as error:
-            problems = getattr(error, "problems", None)
-            lines = tuple(map(str, problems)) if problems else (f"{path}: {error}",)
-            self._refuse(name, directory, file_name, found.owner_uid, digest, lines)
+        spec = await self._reader.read(name, path, effective)
+        if isinstance(spec, tuple):
+            if known is not None and known.owner_uid not in (UNKNOWN_UID, found.owner_uid):
+                self._evict(name)
+            self._refuse(name, directory, file_name, found.owner_uid, digest, spec)
+            await self._fall_back(name, path, version)
             return
-        self._entries[name] = Entry(
+        entry = Entry(
             directory=directory,
             file_name=file_name,
             owner_uid=found.owner_uid,
             digest=digest,
-            touch_files=settings.touch_reload,
+            mtime_ns=found.mtime_ns,
+            touches=touches(spec.settings),
         )
-        wish = self._fleet.wishes.get(name) or Wish(run=name not in self._stopped)
+        self._enter(name, entry)
         self._publish("info", "file_read", name, {"path": path})
+        self._adopt(name, spec, effective)
+        if touched:
+            self._reload(name)
+
+    def _enter(self, name: str, entry: Entry) -> None:
+        self._entries[name] = entry
+        self._touches.pop(name, None)
+        if entry.touches:
+            self._touches[name] = entry.touches
+
+    def _reload(self, name: str) -> None:
+        wish = self._fleet.wishes[name]
+        serial = wish.reload_serial + 1
+        self._fleet.wish(name, msgspec.structs.replace(wish, reload_serial=serial))
+
+    async def _fall_back(self, name: str, path: str, refused: Version) -> None:
+        """A file was broken while nobody looked: what served last of it serves again."""
+        wish = self._fleet.wishes.get(name)
+        if wish is not None and wish.spec is not None:
+            return
+        last = choose_back(self._history.versions(name), refused.digest)
+        if last is None or last.owner_uid != refused.owner_uid:
+            return
+        spec = await self._reader.read(name, path, last)
+        if not isinstance(spec, tuple):
+            self._publish("warning", "last_good_used", name, {"path": path})
+            self._adopt(name, spec, last)
+
+    def _adopt(self, name: str, spec: Spec, version: Version) -> None:
+        """From now on this is what is wanted; whether it serves is to be seen."""
+        self._unproven[name] = version
+        wish = self._fleet.wishes.get(name) or Wish(run=name not in self._stopped)
+        if wish.why_not == EVICTED:
+            wish = Wish()
         self._fleet.wish(name, msgspec.structs.replace(wish, spec=spec))
 
-    async def _parse(
-        self, name: str, directory: str, file_name: str, found: Content
-    ) -> VassalSettings | ConfigError:
-        path = f"{directory}/{file_name}"
-        owner = owner_of(found.owner_uid)
-        if not owner.tenant:
-            return load_vassal(name, found.text, path, directory, self._settings, owner)
-        # A tenant's bytes are parsed by a process that has nothing to lose.
-        return await self._parser.parse(name, found.text, path, directory, owner)
+    def _evict(self, name: str) -> None:
+        """What runs of a file does so in the name of an owner who does not have it any more."""
+        self._history.forget(name)
+        wish = self._fleet.wishes.get(name)
+        if wish is not None and wish.run:
+            evicted = msgspec.structs.replace(wish, spec=None, run=False, why_not=EVICTED)
+            self._fleet.wish(name, evicted)
+            # Clients are refused, and do not wait for somebody who never comes.
+            self._fleet.listeners.keep_only(name, set())
 
     def _refuse(
         self,
@@ -278,14 +369,15 @@ class Catalog:
         known = self._entries.get(name)
         if known is not None and known.problems == lines:
             return
-        self._entries[name] = Entry(
+        entry = Entry(
             directory=directory,
             file_name=file_name,
             owner_uid=owner_uid,
             digest=digest,
             problems=lines,
-            touch_files=known.touch_files if known else (),
+            touches=known.touches if known else frozenset(),
         )
+        self._enter(name, entry)
         for line in lines:
             self._publish("error", "file_refused", name, {"error": line})
         if name not in self._fleet.wishes:
@@ -294,10 +386,9 @@ class Catalog:
         self._fleet.note_failure(name, failure)
 
 
-def _stamp(path: str) -> tuple[int, int]:
-    """Return what a touch changes; (0, 0) for a file that is not there."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return (0, 0)
-    return (status.st_mtime_ns, status.st_ino)
+def _is_touched(known: Entry, file_name: str, found: Content) -> bool:
+    """Return whether a file was touched whose dialect says that this means reload.
+
+    What it includes may have changed as well, which its own content does not tell.
+    """
+    return speaks_uwsgi(file_name) and known.mtime_ns not in (0, found.mtime_ns)

@@ -8,16 +8,18 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping
 
+import msgspec
+
 from emperor.brain.birth import Spec
 from limits.cgroups import counters
 from limits.cgroups.facts import probe_cgroups
-from limits.cgroups.names import SUPERVISOR, app_path, customer_path
+from limits.cgroups.names import SUPERVISOR, app_path
 from limits.cgroups.tree import NotDelegated, claim
 from limits.cgroups.watch import MEMORY, PIDS, CgroupWatch
 from limits.cgroups.writes import CgroupHost, CgroupPlan, cgroup_writes, io_paths
 from limits.directives import Limits, Sandbox
 from limits.egress import programs
-from limits.egress_hooks import EgressUnavailable, attach_egress, detach_egress, keep_listeners
+from limits.egress_hooks import EgressFilter, EgressUnavailable, detach_egress, keep_listeners
 from limits.quota import QuotaUnavailable, set_quota
 from vassal.messages import CGROUP_FILES
 
@@ -26,6 +28,16 @@ Problem = Callable[[str, str], None]
 
 DEFAULT_RUNTIME_DIR = "/run/emperor"
 EVERYWHERE = ("0.0.0.0/0", "::/0")
+
+
+PLANS_MAX = 256
+"""Plans of limits that are remembered; a tenant may write ever new ones."""
+
+FILTERS_MAX = 64
+"""The same of network filters, which have five descriptors each."""
+
+Networks = tuple[tuple[str, ...], tuple[str, ...]]
+"""Those that are allowed, and those that are not."""
 
 
 class CgroupError(Exception):
@@ -43,10 +55,12 @@ class Cgroups:
         self._problem = problem
         self._paths: dict[str, str] = {}  # of vassals
         self._of_masters: dict[str, str] = {}  # by their tokens
+        self._plans: dict[bytes, CgroupPlan] = {}  # by the limits they are for
         self._leaving: set[str] = set()
         self._failed: dict[str, tuple[str, ...]] = {}
-        name = _tree_name(runtime_dir)
+        name = tree_name(runtime_dir)
         self._tree, self._facts = None, probe_cgroups(pids, private_name=name)
+        self._filters: dict[Networks, EgressFilter] = {}
         self._watch: CgroupWatch | None = None
         self._no_egress = ""
         try:
@@ -66,7 +80,15 @@ class Cgroups:
 
     def plan(self, limits: Limits) -> CgroupPlan:
         """Return what is written for these limits here, and what is unsupported."""
-        return cgroup_writes(limits, self._host(limits))
+        if io_paths(limits):
+            return cgroup_writes(limits, self._host(limits))  # disks come and go
+        # Most vassals have one plan's limits.
+        key = msgspec.json.encode(limits)
+        if key not in self._plans:
+            if len(self._plans) >= PLANS_MAX:
+                self._plans.clear()
+            self._plans[key] = cgroup_writes(limits, self._host(limits))
+        return self._plans[key]
 
     def _host(self, limits: Limits) -> CgroupHost:
         if self._tree is None:
@@ -102,7 +124,7 @@ class Cgroups:
 
     def adopt(self, vassal: str, token: str, path: str) -> None:
         """A master that outlived an earlier emperor is in the cgroup at `path`."""
-        if self._tree is not None and path in self._tree.apps():
+        if self._tree is not None and self._tree.has_app(path):
             self._of_masters[token] = path
             self._paths.setdefault(vassal, path)
 
@@ -116,10 +138,11 @@ class Cgroups:
         self._paths[name] = path
         if before not in (None, path) and before not in self._of_masters.values():
             self._leaving.add(before or "")
-        failed = self._tree.create_customer(
-            customer_path(spec.subject.customer), self._slice_plan(spec.subject.customer).writes
+        failed = self._tree.create(
+            path,
+            self.plan(spec.settings.limits).writes,
+            self._slice_plan(spec.subject.customer).writes,
         )
-        failed += self._tree.create(path, self.plan(spec.settings.limits).writes)
         problems = [f"{key}: {one}" for one in failed for key in one.keys]
         problems += self._filter_egress(spec.settings.sandbox, path)
         self._set_quota(spec, problems)
@@ -165,12 +188,25 @@ class Cgroups:
             if not deny or sandbox.network == "none":
                 detach_egress(directory)
             else:
-                attach_egress(directory, programs(sandbox.ip_address_allow, deny))
+                self._filter(sandbox.ip_address_allow, deny).attach(directory)
         except EgressUnavailable as error:
             if sandbox.network == "egress-filter":
                 raise CgroupError(f"network = egress-filter: {error}") from error
             return [f"ip_address_deny: {error}"]
         return [f"ip_address_deny: {self._no_egress}"] if self._no_egress else []
+
+    def _filter(self, allow: tuple[str, ...], deny: tuple[str, ...]) -> EgressFilter:
+        """Return the loaded programs: most vassals, which have one plan's networks, share them."""
+        if (allow, deny) not in self._filters:
+            if len(self._filters) >= FILTERS_MAX:
+                self._close_filters()
+            self._filters[allow, deny] = EgressFilter(programs(allow, deny))
+        return self._filters[allow, deny]
+
+    def _close_filters(self) -> None:
+        for one in self._filters.values():
+            one.close()
+        self._filters.clear()
 
     def _set_quota(self, spec: Spec, problems: list[str]) -> None:
         limits = spec.settings.limits
@@ -195,6 +231,11 @@ class Cgroups:
         """Return what a vassal uses and has counted; None without a cgroup."""
         path = self._paths.get(name)
         return self._tree.usage(path) if self._tree is not None and path else None
+
+    def work_of(self, token: str) -> int | None:
+        """Return the CPU time in µs that a master's workload has used; None = it is not counted."""
+        path = self._of_masters.get(token)
+        return self._tree.cpu_us(path) if self._tree is not None and path else None
 
     def pids(self, name: str) -> list[int]:
         """Return a vassal's processes as the host numbers them, its master's among them."""
@@ -267,11 +308,12 @@ class Cgroups:
             if self._tree.wait_empty(path, patience_s):
                 self._tree.remove(path)
         self._tree.dissolve()
+        self._close_filters()
         if self._watch is not None:
             self._watch.close()
 
 
-def _tree_name(runtime_dir: str) -> str:
+def tree_name(runtime_dir: str) -> str:
     """Return the name of our tree where nobody manages cgroups: each emperor has its own."""
     if runtime_dir == DEFAULT_RUNTIME_DIR:
         return "emperord"

@@ -1,14 +1,14 @@
 """The brain's hands: carries out what `reconcile` decided, one short method a deed."""
 
-import contextlib
 import json
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
 
+from emperor.brain.allotments import Allotments
 from emperor.brain.birth import Spec
 from emperor.brain.cgroups import CgroupError, Cgroups
 from emperor.brain.links import ChannelFull
@@ -46,9 +46,10 @@ from emperor.core.registry import (
 from emperor.status import VassalState
 from limits.facts import HostFacts
 from vassal import packets
-from vassal.master.backlog import open_diag
+from vassal.master.backlog import diag_for
 from vassal.messages import (
     ChangeLimits,
+    DismissWorkers,
     Failure,
     KillMaster,
     Message,
@@ -60,6 +61,9 @@ from vassal.messages import (
 
 START_GRACE_S = 10.0
 STOP_GRACE_S = 5.0
+RELIEF_PAUSE_S = 60.0
+"""After this time a master that is silent gets another successor, if one has failed."""
+
 DROPPED_STOP_S = 5.0
 """How long a second master that is given up may take to finish what it has accepted."""
 
@@ -74,6 +78,7 @@ class Deeds:
         listeners: Listeners,
         cgroups: Cgroups,
         sleepers: Sleepers,
+        allotments: Allotments,
         to_spawner: Callable[[Message, list[int]], None],
         facts: HostFacts,
     ) -> None:
@@ -82,6 +87,7 @@ class Deeds:
         self._listeners = listeners
         self._cgroups = cgroups
         self._sleepers = sleepers
+        self._allotments = allotments
         self._to_spawner = to_spawner
         self._facts = facts
         self._limited: dict[str, VassalSettings] = {}
@@ -112,7 +118,7 @@ class Deeds:
             case SleepVassal():
                 self._sleep(vassal, now)
             case SettleVassal():
-                self._roll.vassals[vassal.name] = advance(vassal, Fact.SETTLED, now)
+                self._roll.set(advance(vassal, Fact.SETTLED, now))
             case ForgetVassal():
                 self._forget(vassal)
 
@@ -134,6 +140,7 @@ class Deeds:
             birth=desired.birth,
             limits=desired.limits,
             restart_serial=desired.restart_serial,
+            outdated=False,
         )
         self._roll.set(record)
         try:
@@ -157,10 +164,11 @@ class Deeds:
         )
         self._sleepers.leave(vassal.name)
         try:
-            self._listeners.prepare(spec.settings, spec.identity)
+            self._listeners.prepare(spec.settings, spec.identity, spec.settings.listen)
         except ListenError as error:
             self._roll.lose(record, _not_begun(error), token=None)
             return
+        # Nobody is there to tell statistics: who asks is refused, and does not wait.
         self._listeners.keep_only(vassal.name, {one.key for one in spec.settings.listen})
         self._roll.set(record)
         if vassal.state is not VassalState.DORMANT:
@@ -171,7 +179,7 @@ class Deeds:
 
         Raises ListenError and CgroupError.
         """
-        self._listeners.prepare(spec.settings, spec.identity)
+        self._listeners.prepare(spec.settings, spec.identity, spec.settings.addresses)
         names, fds = self._cgroups.prepare(spec, token)
         self._limited[spec.settings.name] = spec.settings
         memo = {
@@ -226,7 +234,11 @@ class Deeds:
 
     def give_up_successor(self, vassal: Vassal, failure: Failure) -> None:
         """The second master did not come to serve: end it; the first one serves on."""
-        self._roll.reload_failed(self._drop_successor(vassal), failure)
+        record = self._drop_successor(vassal)
+        if record.replace_at is not None:
+            again = time.monotonic() + RELIEF_PAUSE_S
+            record = msgspec.structs.replace(record, replace_at=again)
+        self._roll.reload_failed(record, failure)
 
     def _drop_successor(self, vassal: Vassal) -> Vassal:
         """Ask a second master to go, and return the record without it.
@@ -237,14 +249,19 @@ class Deeds:
             return vassal
         token = vassal.successor.token
         self._masters.send(token, Stop(timeout_s=DROPPED_STOP_S))
-        leaving = Retiring(token=token, deadline=time.monotonic() + DROPPED_STOP_S + STOP_GRACE_S)
+        patience_s = DROPPED_STOP_S + STOP_GRACE_S + self._roll.clearing_s(vassal.name)
+        leaving = Retiring(token=token, deadline=time.monotonic() + patience_s)
         return msgspec.structs.replace(vassal, successor=None, retiring=(*vassal.retiring, leaving))
 
     def retire(self, token: str, vassal: Vassal) -> float:
         """Ask a master that was replaced to finish; return when patience with it ends."""
         timeout_s = self._stop_timeout_s(vassal.name)
         self._masters.send(token, Stop(timeout_s=timeout_s))
-        return time.monotonic() + timeout_s + STOP_GRACE_S
+        if vassal.replace_at is not None:
+            # It cannot tell them, and they would go on accepting until it is killed.
+            self._to_spawner(DismissWorkers(token=token), [])
+        grace_s = STOP_GRACE_S + self._roll.clearing_s(vassal.name)
+        return time.monotonic() + timeout_s + grace_s
 
     def _reload(self, vassal: Vassal, now: float) -> None:
         record = advance(vassal, Fact.RELOAD_BEGAN, now)
@@ -252,7 +269,7 @@ class Deeds:
         if vassal.state is VassalState.STARTING and vassal.pid == 0:
             # Its master is not there yet and will get the newest generation anyway.
             wanted = self._roll.wishes[vassal.name].desired().fingerprint
-            self._roll.vassals[vassal.name] = msgspec.structs.replace(record, attempted=wanted)
+            self._roll.set(msgspec.structs.replace(record, attempted=wanted))
             return
         self.send_generation(record, record.token)
 
@@ -267,12 +284,17 @@ class Deeds:
         record = msgspec.structs.replace(vassal, attempted=fingerprint, generation=number)
         self._roll.set(record)
         try:
-            sockets = self._listeners.prepare(spec.settings, spec.identity)
+            settings = spec.settings
+            sockets = self._listeners.prepare(settings, spec.identity, settings.addresses)
             generation = msgspec.structs.replace(
-                spec.generation, number=number, fingerprint=fingerprint
+                spec.generation,
+                workers_granted=self._allotments.at_start(spec),
+                number=number,
+                fingerprint=fingerprint,
+                master_pid=_pid_of(vassal, token),
             )
             fds = [held.fileno() for held in sockets]
-            with _diag_for(spec.settings) as diag:
+            with diag_for(generation) as diag:
                 self._masters.send(token, StartGeneration(generation=generation), fds + diag)
         except ListenError as error:
             self._on_not_built(record, Failure(kind="listen", message=str(error)))
@@ -326,12 +348,9 @@ class Deeds:
 
     def _stop(self, vassal: Vassal, why: str, now: float) -> None:
         timeout_s = self._stop_timeout_s(vassal.name)
-        self._roll.vassals[vassal.name] = advance(
-            self._drop_successor(vassal),
-            Fact.STOP_BEGAN,
-            now,
-            deadline=now + timeout_s + STOP_GRACE_S,
-        )
+        record = self._drop_successor(vassal)
+        deadline = now + timeout_s + STOP_GRACE_S + self._roll.clearing_s(vassal.name)
+        self._roll.set(advance(record, Fact.STOP_BEGAN, now, deadline=deadline))
         self._masters.send(vassal.token, Stop(timeout_s=timeout_s))
         self._roll.publish("info", "vassal_stopping", vassal.name, {"reason": why})
 
@@ -356,11 +375,16 @@ class Deeds:
         self._sleepers.leave(vassal.name)
         self._listeners.keep_only(vassal.name, set())
         self._cgroups.forget(vassal.name)
-        self._roll.vassals.pop(vassal.name, None)
-        self._roll.unsupported.pop(vassal.name, None)
-        self._roll.limit_changes.pop(vassal.name, None)
+        self._roll.drop(vassal.name)
         self._limited.pop(vassal.name, None)
         self._roll.publish("info", "vassal_removed", vassal.name, {})
+
+
+def _pid_of(vassal: Vassal, token: str | None) -> int:
+    successor = vassal.successor
+    if successor is not None and successor.token == token:
+        return successor.pid
+    return vassal.pid
 
 
 def _not_begun(error: ListenError | CgroupError) -> Failure:
@@ -368,13 +392,3 @@ def _not_begun(error: ListenError | CgroupError) -> Failure:
     # A full machine may have room later; a socket that somebody else has is theirs.
     kind = "listen" if isinstance(error, ListenError) else "crash"
     return Failure(kind=kind, message=str(error))
-
-
-@contextlib.contextmanager
-def _diag_for(settings: VassalSettings) -> Iterator[list[int]]:
-    """Yield what a master needs to see how many connections wait, if it wants to know."""
-    if settings.workers.min == settings.workers.max:
-        yield []
-        return
-    with open_diag() as diag:
-        yield [diag.fileno()]

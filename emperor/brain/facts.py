@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 import msgspec
 
+from emperor.brain.allotments import Allotments
 from emperor.brain.cgroups import Cgroups
 from emperor.brain.deeds import START_GRACE_S, STOP_GRACE_S, Deeds
 from emperor.brain.listeners import Listeners
 from emperor.brain.masters import Masters
+from emperor.brain.petitions import Petitions
 from emperor.brain.roll import Roll
 from emperor.brain.wishes import serial_of
 from emperor.core.registry import (
@@ -24,7 +26,11 @@ from emperor.core.registry import (
     without_retired,
 )
 from emperor.status import LimitChange, VassalState
+from vassal.code import DIGEST
 from vassal.messages import (
+    AskForReload,
+    AskForRestart,
+    AskForWorkers,
     BirthFailed,
     Born,
     Describe,
@@ -42,8 +48,10 @@ from vassal.messages import (
     MasterExited,
     MasterNotSpawned,
     MasterSpawned,
+    MasterStopped,
     Message,
     Stop,
+    Told,
     WorkerDied,
 )
 
@@ -61,16 +69,23 @@ class Facts:
         listeners: Listeners,
         cgroups: Cgroups,
         deeds: Deeds,
+        allotments: Allotments,
         to_spawner: Callable[[Message, list[int]], None],
         look: Callable[[], None],
+        doubt: Callable[[str], None],
+        served: Callable[[str], None],
     ) -> None:
         self._roll = roll
         self._masters = masters
         self._listeners = listeners
         self._cgroups = cgroups
         self._deeds = deeds
+        self._allotments = allotments
+        self._petitions = Petitions(roll, masters, allotments)
         self._to_spawner = to_spawner
         self._look = look
+        self._doubt = doubt
+        self._served = served
         self._adopting: set[str] = set()
 
     def on_spawner_message(self, message: FromSpawner, fds: list[int]) -> None:
@@ -86,6 +101,8 @@ class Facts:
                 self._on_not_spawned(token, Failure(kind="crash", message=message.message))
             case MasterExited():
                 self._on_master_exited(message)
+            case MasterStopped(token=token):
+                self._doubt(token)
             case _:
                 pass
         self._look()
@@ -118,7 +135,7 @@ class Facts:
                 msgspec.structs.replace(known, successor=successor, attempted_birth=birth)
             )
         else:
-            self._roll.vassals[held.vassal] = Vassal(
+            adopted = Vassal(
                 name=held.vassal,
                 state=VassalState.STARTING,
                 since=now,
@@ -130,6 +147,7 @@ class Facts:
                 deadline=now + START_GRACE_S,
                 last_failure=known.last_failure,
             )
+            self._roll.set(adopted)
         self._deeds.remember_limits(held.vassal, _in_memo(held.memo, "limits"))
         self._cgroups.adopt(held.vassal, held.token, _in_memo(held.memo, "cgroup"))
         self._roll.name_token(held.token, held.vassal)
@@ -219,6 +237,11 @@ class Facts:
         if vassal is None:
             self._on_successor_message(token, message)
             return
+        if vassal.replace_at is not None and vassal.successor is None:
+            # Its relief has not begun: it was stopped for a while, or very busy.
+            vassal = msgspec.structs.replace(vassal, replace_at=None)
+            self._roll.set(vassal)
+            self._roll.publish("info", "master_answers", vassal.name, {"pid": vassal.pid})
         match message:
             case Description():
                 self._on_description(vassal, token, message)
@@ -232,12 +255,12 @@ class Facts:
                 self._on_generation_failed(vassal, token, message)
             case Idle():
                 self._roll.set(msgspec.structs.replace(vassal, idle_at=time.monotonic()))
+            case AskForWorkers() | AskForReload() | AskForRestart() | Told():
+                self._petitions.hear(vassal, token, message)
             case LimitsChanged(failed=failed):
                 self._on_limits_changed(vassal, failed)
             case WorkerDied(failure=failure, worker=worker):
-                self._roll.vassals[vassal.name] = msgspec.structs.replace(
-                    vassal, last_failure=failure
-                )
+                self._roll.set(msgspec.structs.replace(vassal, last_failure=failure))
                 fields = {"slot": worker, "reason": failure.kind, "message": failure.message}
                 self._roll.publish("warning", "worker_died", vassal.name, fields)
         self._look()
@@ -276,7 +299,8 @@ class Facts:
             self._roll.set(again)
             return
         self._adopting.discard(vassal.token or "")
-        self._restore_serials(vassal, found.fingerprint)
+        self._restore_serials(vassal, found.fingerprint, vassal.successor.birth)
+        self._allotments.restore(vassal.name, found.workers_granted)
         record = msgspec.structs.replace(
             vassal, generation=found.newest, attempted=found.fingerprint or None
         )
@@ -291,10 +315,11 @@ class Facts:
             self._roll.limit_changes[vassal.name] = change
             fields = {"keys": ", ".join(keys), "needs_generation": "; ".join(failed) or None}
             self._roll.publish("info", "limits_changed", vassal.name, fields)
+        self._note_served(vassal)
         wish = self._roll.wishes.get(vassal.name)
         if failed and wish is not None:
             serial = wish.reload_serial + 1
-            self._roll.wishes[vassal.name] = msgspec.structs.replace(wish, reload_serial=serial)
+            self._roll.wish(vassal.name, msgspec.structs.replace(wish, reload_serial=serial))
 
     def _on_generation_failed(self, vassal: Vassal, token: str, message: GenerationFailed) -> None:
         if message.serving:
@@ -309,14 +334,16 @@ class Facts:
             return
         self._adopting.discard(token)
         now = time.monotonic()
-        self._restore_serials(vassal, found.fingerprint)
+        self._restore_serials(vassal, found.fingerprint, vassal.birth or "")
+        self._allotments.restore(vassal.name, found.workers_granted)
         common: dict[str, object] = {
             "generation": found.newest,
             "attempted": found.fingerprint or None,
             "last_failure": latest(vassal.last_failure, found.last_failure),
+            "outdated": found.code != DIGEST,
         }
         if found.state in ("stopping", "done"):
-            deadline = now + STOP_GRACE_S
+            deadline = now + STOP_GRACE_S + self._roll.clearing_s(vassal.name)
             record = advance(vassal, Fact.STOP_BEGAN, now, deadline=deadline, **common)
         elif found.serving:
             common |= {"serving": found.fingerprint, "ready_at": now}
@@ -326,15 +353,17 @@ class Facts:
         self._roll.set(record)
         self._roll.publish("info", "vassal_adopted", vassal.name, {"pid": vassal.pid})
 
-    def _restore_serials(self, vassal: Vassal, fingerprint: str) -> None:
-        """People's reloads and restarts before this emperor's time are part of the truth."""
+    def _restore_serials(self, vassal: Vassal, fingerprint: str, birth: str) -> None:
+        """What people asked for before this emperor's time is part of the truth."""
         wish = self._roll.wishes.get(vassal.name)
         if wish is not None:
-            self._roll.wishes[vassal.name] = msgspec.structs.replace(
+            restored = msgspec.structs.replace(
                 wish,
                 reload_serial=serial_of(fingerprint),
                 restart_serial=vassal.restart_serial,
+                renew_serial=serial_of(birth),
             )
+            self._roll.wish(vassal.name, restored)
             if wish.spec is not None:
                 self._listeners.claim(wish.spec.settings)
 
@@ -349,10 +378,11 @@ class Facts:
             ready_at=now if vassal.ready_at is None else vassal.ready_at,
         )
         self._roll.set(record)
+        self._note_served(record)
         wish = self._roll.wishes.get(vassal.name)
         if wish is not None and wish.spec is not None:
             self._listeners.keep_only(
-                vassal.name, {address.key for address in wish.spec.settings.listen}
+                vassal.name, {address.key for address in wish.spec.settings.addresses}
             )
         fields = {
             "generation": record.generation,
@@ -363,6 +393,22 @@ class Facts:
             else None,
         }
         self._roll.publish("info", "vassal_ready", vassal.name, fields)
+
+    def _note_served(self, vassal: Vassal) -> None:
+        """Tell whether a vassal serves just what is wanted now."""
+        wish = self._roll.wishes.get(vassal.name)
+        if wish is not None and vassal.serving == wish.desired().fingerprint:
+            self._served(vassal.name)
+
+    def on_silence(self, token: str) -> None:
+        """A master gives no sign of life: its workers serve on until another has its place."""
+        vassal = self._roll.by_token(token)
+        if vassal is None or vassal.state not in RUNNING or vassal.serving is None:
+            return  # whoever is waited for has a deadline anyway
+        if vassal.replace_at is None:
+            self._roll.set(msgspec.structs.replace(vassal, replace_at=time.monotonic()))
+            self._roll.publish("error", "master_hung", vassal.name, {"pid": vassal.pid})
+            self._look()
 
     def on_nonsense(self, token: str, problem: str) -> None:
         """A master said what is no message."""

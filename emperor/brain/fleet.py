@@ -1,24 +1,28 @@
 """All vassals: what is wanted, what is, and the loop that brings them together.
 
-Events are only reasons to look again. What is done at a look is decided by
-`reconcile`, done by `deeds`; what comes of it comes back through `facts`.
+Events are only reasons to look again. At whom is decided by `agenda`, what is done at a look by
+`reconcile`; it is done by `deeds`, and what comes of it comes back through `facts`.
 """
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Set
 
 import msgspec
 
+from emperor.brain.allotments import Allotments
 from emperor.brain.cgroups import Cgroups
 from emperor.brain.deeds import Deeds
 from emperor.brain.facts import Facts
+from emperor.brain.heartbeat import Heartbeat
 from emperor.brain.listeners import Listeners
 from emperor.brain.masters import Masters
 from emperor.brain.roll import Publish, Roll
-from emperor.brain.sleepers import Bell, Door, Sleepers
+from emperor.brain.sleepers import Door, Sleepers
 from emperor.brain.wishes import Wish
-from emperor.core.reconcile import LimitVassal, next_look, reconcile
+from emperor.core.agenda import Agenda
+from emperor.core.allotment import Caps
+from emperor.core.reconcile import LimitVassal, reconcile
 from emperor.core.registry import Fact, Vassal, advance, fail
 from emperor.status import LimitChange, VassalState
 from limits.facts import HostFacts
@@ -31,6 +35,7 @@ from vassal.messages import (
     HoldListener,
     Message,
     Note,
+    ReopenLogs,
 )
 
 DESCRIBE_PATIENCE_S = 2.0
@@ -38,18 +43,22 @@ LOOK_PAUSE_MAX_S = 0.1
 
 
 class Fleet:
-    """All vassals. One event loop's; `publish` gets every event, `changed` every change."""
+    """All vassals. One event loop's; `publish` gets every event, `changed` the names of those
+    that were looked at, `served` the name of each that has come to serve what is wanted."""
 
     def __init__(
         self,
         to_spawner: Callable[[Message, list[int]], None],
         facts: HostFacts,
         concurrency: int,
+        caps: Caps,
         cgroups: Cgroups,
         publish: Publish,
-        changed: Callable[[], None],
+        changed: Callable[[Collection[str]], None],
+        served: Callable[[str], None],
     ) -> None:
-        self._concurrency = concurrency
+        self._agenda = Agenda(concurrency)
+        self._unsettled: set[str] = set()
         self._changed = changed
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -60,15 +69,20 @@ class Fleet:
             hold=lambda key, fd: to_spawner(HoldListener(key=key), [fd]),
             drop=lambda key: to_spawner(DropListener(key=key), []),
         )
-        self._roll = Roll(publish)
+        self._roll = Roll(publish, self._agenda.note)
         self._masters = Masters(self._on_master_message, self._on_nonsense)
+        self._heartbeat = Heartbeat(
+            self._masters, self._on_silence, cgroups.work_of, self._look_at_all
+        )
         self._sleepers = Sleepers(self._on_ring)
+        allotments = Allotments(self._roll, caps)
         self._deeds = Deeds(
             self._roll,
             self._masters,
             self.listeners,
             cgroups,
             self._sleepers,
+            allotments,
             to_spawner,
             facts,
         )
@@ -78,17 +92,25 @@ class Fleet:
             self.listeners,
             cgroups,
             self._deeds,
+            allotments,
             to_spawner,
             self.look,
+            self._heartbeat.doubt,
+            served,
         )
 
     @property
-    def wishes(self) -> dict[str, Wish]:
+    def wishes(self) -> Mapping[str, Wish]:
         return self._roll.wishes
 
     @property
-    def vassals(self) -> dict[str, Vassal]:
+    def vassals(self) -> Mapping[str, Vassal]:
         return self._roll.vassals
+
+    @property
+    def counts(self) -> Mapping[VassalState, int]:
+        """How many vassals are in each state."""
+        return self._roll.counts
 
     @property
     def unsupported(self) -> dict[str, tuple[str, ...]]:
@@ -102,10 +124,7 @@ class Fleet:
 
     def wish(self, name: str, wish: Wish | None) -> None:
         """Replace what is wanted of `name`; None = its file is gone."""
-        if wish is None:
-            self.wishes.pop(name, None)
-        else:
-            self.wishes[name] = wish
+        self._roll.wish(name, wish)
         self.look()
 
     def note_failure(self, name: str, failure: Failure) -> None:
@@ -123,21 +142,21 @@ class Fleet:
         """Let a vassal in backoff or parked start now."""
         vassal = self._roll.get(name)
         if vassal.state in {VassalState.BACKOFF, VassalState.PARKED}:
-            self.vassals[name] = advance(
-                vassal, Fact.SETTLED, time.monotonic(), failures=0, attempted=None
-            )
+            now = time.monotonic()
+            self._roll.set(advance(vassal, Fact.SETTLED, now, failures=0, attempted=None))
         self.look()
 
     def begin(self) -> None:
         """From now on act: everything that runs and everything that is wanted is known."""
         self._looking = False
+        self._heartbeat.begin()
         self.look()
 
     def look(self) -> None:
-        """Reconcile soon: many reasons in one turn make one look.
+        """Reconcile soon those of whom something was heard: many reasons in one turn make one look.
 
-        With a thousand vassals a look takes milliseconds; then the next one waits as long
-        as the last one took, so that a burst of events does not become one of looks.
+        The next one waits as long as the last one took, so that a burst of events does not
+        become one of looks.
         """
         if not self._looking:
             self._looking = True
@@ -151,17 +170,25 @@ class Fleet:
         """Write a line into the vassal's log, if its master runs."""
         self._masters.send(self._roll.get(name).token, Note(line=line))
 
+    def renew_log(self, name: str, rotate: bool = False) -> None:
+        """Let a vassal's master open its log anew, or rotate it, if it runs."""
+        vassal = self._roll.get(name)
+        successor = vassal.successor.token if vassal.successor is not None else None
+        for token in (vassal.token, successor, *(master.token for master in vassal.retiring)):
+            self._masters.send(token, ReopenLogs(rotate=rotate))
+            rotate = False  # one file for all of them: it is to move once
+
     def stop_all(self) -> None:
         """Want nothing any more; `is_empty` tells when it is so."""
-        for name, wish in self.wishes.items():
-            self.wishes[name] = msgspec.structs.replace(
-                wish, run=False, why_not="the emperor stops"
-            )
+        for name, wish in tuple(self.wishes.items()):
+            stopped = msgspec.structs.replace(wish, run=False, why_not="the emperor stops")
+            self._roll.wish(name, stopped)
         self.look()
 
-    def stopped_by_hand(self) -> list[str]:
-        """Return the names of vassals that somebody stopped."""
-        return sorted(name for name, wish in self.wishes.items() if not wish.run)
+    @property
+    def stopped_by_hand(self) -> Set[str]:
+        """The names of vassals that somebody stopped."""
+        return self._roll.stopped_by_hand
 
     @property
     def is_empty(self) -> bool:
@@ -174,12 +201,7 @@ class Fleet:
     @property
     def has_settled(self) -> bool:
         """Whether nothing is on its way: the first vassals have started, or failed."""
-        pending = {VassalState.STARTING, VassalState.STOPPED}
-        return not any(
-            vassal.state in pending and wish.run and wish.spec is not None
-            for name, wish in self.wishes.items()
-            for vassal in [self._roll.get(name)]
-        )
+        return not self._unsettled
 
     # ── facts ────────────────────────────────────────────────────────────────────────
 
@@ -195,6 +217,9 @@ class Fleet:
     def _on_master_message(self, token: str, message: FromMaster) -> None:
         self._facts.on_master_message(token, message)
 
+    def _on_silence(self, token: str) -> None:
+        self._facts.on_silence(token)
+
     def _on_nonsense(self, token: str, problem: str) -> None:
         self._facts.on_nonsense(token, problem)
 
@@ -203,35 +228,48 @@ class Fleet:
     def _reconcile(self) -> None:
         self._looking = False
         now = time.monotonic()
-        desired = {name: wish.desired() for name, wish in self.wishes.items()}
-        for action in reconcile(desired, self.vassals, now, self._concurrency):
+        names = self._agenda.take(now, self.vassals)
+        wishes, vassals = self.wishes, self.vassals
+        desired = {name: wishes[name].desired() for name in names if name in wishes}
+        actual = {name: vassals[name] for name in names if name in vassals}
+        look = reconcile(desired, actual, now, self._agenda.room)
+        for action in look.actions:
             self._deeds.act(action, now)
             if isinstance(action, LimitVassal):
                 self.look()  # it may need a new generation as well
-        self._sleepers.update(self._doors())
+        for name in names:
+            self._agenda.looked_at(name, vassals.get(name), now, name in look.waiting)
+            self._attend(name)
         self._set_timer()
-        self._changed()
+        self._changed(names)
         self._looked_at = self._loop.time()
         self._look_took_s = min(LOOK_PAUSE_MAX_S, self._looked_at - now)
 
-    def _doors(self) -> dict[str, tuple[Door, tuple[Bell, ...]]]:
-        """Return whose sockets are to be watched here, because nothing of them runs."""
-        found = {}
-        for name, wish in self.wishes.items():
-            if not wish.run or wish.spec is None or not wish.spec.settings.on_demand:
-                continue
-            vassal = self._roll.get(name)
-            if vassal.state is VassalState.DORMANT and vassal.retry_at is None:
-                found[name] = Door.WAKE, self.listeners.bells(wish.spec.settings)
-            elif vassal.state in {VassalState.BACKOFF, VassalState.PARKED}:
-                found[name] = Door.REFUSE, self.listeners.bells(wish.spec.settings)
-        return found
+    def _look_at_all(self) -> None:
+        """Whatever was overlooked is found now."""
+        self._agenda.note_all(self.wishes.keys() | self.vassals.keys())
+        self.look()
+
+    def _attend(self, name: str) -> None:
+        """See to the doors of a vassal of which nothing runs, and whether it is on its way."""
+        vassal, wish = self._roll.get(name), self.wishes.get(name)
+        spec = wish.spec if wish is not None and wish.run else None
+        if spec is not None and vassal.state in _PENDING:
+            self._unsettled.add(name)
+        else:
+            self._unsettled.discard(name)
+        door = _door(vassal) if spec is not None and spec.settings.on_demand else None
+        if spec is None or door is None:
+            self._sleepers.leave(name)
+        else:
+            self._sleepers.attend(name, door, self.listeners.bells(spec.settings))
 
     def _on_ring(self, name: str) -> None:
         """Somebody has connected to a vassal that sleeps."""
         vassal = self._roll.get(name)
         if vassal.state is VassalState.DORMANT:
             self._roll.set(msgspec.structs.replace(vassal, retry_at=time.monotonic()))
+        self._agenda.note(name)  # whatever it is by now, nobody watches its sockets
         self.look()
 
     def claim_all(self) -> None:
@@ -242,10 +280,23 @@ class Fleet:
 
     def close_doors(self) -> None:
         """Watch no socket any more: all of them will be closed."""
+        self._heartbeat.close()
         self._sleepers.close()
 
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        at = next_look(self.vassals)
+        at = self._agenda.next_look()
         self._timer = self._loop.call_at(at, self.look) if at is not None else None
+
+
+_PENDING = frozenset({VassalState.STARTING, VassalState.STOPPED})
+
+
+def _door(vassal: Vassal) -> Door | None:
+    """Return what a connection to one that runs on demand leads to, None while its own
+    processes, or those to come, answer."""
+    if vassal.state is VassalState.DORMANT:
+        return Door.WAKE if vassal.retry_at is None else None
+    refuses = vassal.state in {VassalState.BACKOFF, VassalState.PARKED}
+    return Door.REFUSE if refuses else None

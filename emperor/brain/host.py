@@ -1,11 +1,10 @@
 """Snapshots of processes, for status only; never for supervision."""
 
 from collections.abc import Iterable
-from pathlib import Path
-
-import psutil
 
 from emperor.brain.views import HostProcess
+from emperor.children import children
+from limits import kernel_files
 
 
 def processes_below(master_pid: int, expected: Iterable[int] = ()) -> dict[int, HostProcess]:
@@ -19,16 +18,14 @@ def processes_below(master_pid: int, expected: Iterable[int] = ()) -> dict[int, 
 
 
 def _children(master_pid: int) -> dict[int, HostProcess]:
+    # Not before somebody asks for status: a brain that was killed is missed.
+    import psutil
+
     found: dict[int, HostProcess] = {}
-    try:
-        # Not psutil's children(): it reads every process of the host for each master.
-        listing = Path(f"/proc/{master_pid}/task/{master_pid}/children")
-        children = [int(word) for word in listing.read_text(encoding="ascii").split()]
-    except (OSError, ValueError):
-        return found
-    for pid in children:
+    for pid in children(master_pid):
         try:
-            found[namespace_pid(pid)] = HostProcess(pid, psutil.Process(pid).memory_info().rss)
+            memory = psutil.Process(pid).memory_info()
+            found[namespace_pid(pid)] = HostProcess(pid, memory.rss, memory.vms)
         except (psutil.Error, OSError, ValueError):
             continue  # gone in the meantime
     return found
@@ -36,8 +33,7 @@ def _children(master_pid: int) -> dict[int, HostProcess]:
 
 def namespace_pid(pid: int) -> int:
     """Return the pid of a host's process inside the innermost namespace it is in."""
-    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:  # noqa: PTH123
-        for line in status:
-            if line.startswith("NSpid:"):
-                return int(line.split()[-1])
+    for line in kernel_files.read(f"/proc/{pid}/status").split("\n"):
+        if line.startswith("NSpid:"):
+            return int(line.split()[-1])
     return pid

@@ -5,7 +5,6 @@ What is one incident and what are two is decided in `core.incidents`.
 
 import asyncio
 import time
-from collections.abc import Set
 
 from emperor.brain.cgroups import Cgroups
 from emperor.brain.fleet import Fleet
@@ -47,11 +46,10 @@ class Incidents:
         if usage is not None:
             self._counters[name] = _counters(usage)
 
-    def keep_only(self, names: Set[str]) -> None:
-        """Forget every vassal that is not among `names`."""
-        for name in (self._counters.keys() | self._incidents.keys()) - names:
-            self._counters.pop(name, None)
-            self._incidents.pop(name, None)
+    def forget(self, name: str) -> None:
+        """The vassal is gone."""
+        self._counters.pop(name, None)
+        self._incidents.pop(name, None)
 
     def close(self) -> None:
         """Notice nothing any more."""

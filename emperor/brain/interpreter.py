@@ -3,9 +3,11 @@
 import os
 import stat
 import sys
+from functools import cache
 from pathlib import Path
 
 from emperor.config.identity import Identity
+from limits.real_path import real_path
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 
@@ -36,7 +38,7 @@ def choose(python: str | None, identity: Identity) -> str:
         return path
     own = own_interpreter()
     for path in (own, SYSTEM_PYTHON):
-        if Path(path).exists() and not first_blocker(path, identity):
+        if os.path.exists(path) and not first_blocker(path, identity):
             return path
     raise NoInterpreter(
         f"user {identity.user} may execute neither {own} nor {SYSTEM_PYTHON}; write python = "
@@ -44,8 +46,12 @@ def choose(python: str | None, identity: Identity) -> str:
     )
 
 
+@cache
 def own_interpreter() -> str:
-    """Return the emperor's interpreter outside its virtualenv: ours is not for tenants."""
+    """Return the emperor's interpreter outside its virtualenv: ours is not for tenants.
+
+    That which this process runs, whatever the links to it lead to by now.
+    """
     base = getattr(sys, "_base_executable", None) or sys.executable
     return os.path.realpath(base)
 
@@ -55,12 +61,18 @@ def first_blocker(path: str, identity: Identity) -> str | None:
 
     Follows symbolic links as the kernel would; None = the user may execute it.
     """
-    for step in (path, os.path.realpath(path)):
-        parents = list(reversed(Path(step).parents))
-        for part in (*parents, Path(step)):
-            if not may_execute(os.stat(part), identity.uid, identity.gid, identity.groups):
-                return str(part)
+    # A real path is often the path itself, and every folder on the way is asked for once.
+    steps = dict.fromkeys(part for whole in (path, real_path(path)) for part in _way_to(whole))
+    for part in steps:
+        if not may_execute(os.stat(part), identity.uid, identity.gid, identity.groups):
+            return part
     return None
+
+
+def _way_to(path: str) -> list[str]:
+    """Return the folders from the root to a path, and the path itself."""
+    names = [name for name in path.split("/") if name]
+    return ["/", *("/" + "/".join(names[: depth + 1]) for depth in range(len(names)))]
 
 
 def may_execute(status: os.stat_result, uid: int, gid: int, groups: tuple[int, ...]) -> bool:

@@ -30,6 +30,7 @@ class Inventory(NamedTuple):
     """`ours` maps a key above to its descriptor; `rest` is for the fleet, in order."""
 
     starts: int
+    spawner_version: str
     ours: dict[str, int]
     rest: list[tuple[FromSpawner, list[int]]]
 
@@ -44,7 +45,7 @@ def receive_inventory(channel: socket.socket) -> Inventory:
         message = decode_from_spawner(packet.data)
         if isinstance(message, InventoryComplete):
             channel.setblocking(False)
-            return Inventory(message.starts, ours, rest)
+            return Inventory(message.starts, message.version, ours, rest)
         if isinstance(message, HeldListener) and message.key.startswith("emperor:"):
             ours[message.key] = packet.fds[0]
         else:

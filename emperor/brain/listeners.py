@@ -3,16 +3,17 @@
 Bound sockets go to the spawner at once and outlive every other process.
 """
 
-import contextlib
 import os
 import socket
 import stat
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 from emperor.brain.sleepers import Bell
+from emperor.brain.socket_files import FileId, give, identify, owners, remove
 from emperor.config.identity import Identity
-from emperor.config.settings import ListenAddress, VassalSettings
+from emperor.config.resolve import open_folder
+from emperor.config.settings import ListenAddress, SocketMode, VassalSettings
+from emperor.config.stats_addresses import STATS, STATS_HTTP
 
 DEFER_ACCEPT_S = 1
 """A connection is accepted when its first bytes are there, or after this long without: a
@@ -30,6 +31,7 @@ class Listeners:
         self._hold = hold
         self._drop = drop
         self._sockets: dict[str, socket.socket] = {}
+        self._files: dict[str, FileId] = {}
         self._holders: dict[str, str] = {}
         self._keys: dict[str, set[str]] = {}  # the same by vassal
 
@@ -39,38 +41,56 @@ class Listeners:
         One whose file is gone nobody could connect to: it is closed, to be bound anew.
         """
         held = socket.socket(fileno=fd)
-        if key.startswith("unix:") and not os.path.lexists(key.removeprefix("unix:")):
-            held.close()
-            self._drop(key)
-        else:
-            self._sockets[key] = held
+        if key.startswith("unix:/"):
+            file = identify(key.removeprefix("unix:"))
+            if file is None:
+                held.close()
+                self._drop(key)
+                return
+            self._files[key] = file
+        self._sockets[key] = held
 
-    def prepare(self, settings: VassalSettings, identity: Identity) -> list[socket.socket]:
-        """Return the bound sockets of a vassal, in the order of its `listen`.
+    def take_over(self, key: str, fd: int) -> None:
+        """Use a socket that systemd bound: its file is systemd's, and stays."""
+        self._sockets[key] = socket.socket(fileno=fd)
+        self._sockets[key].setblocking(False)
+
+    def prepare(
+        self, settings: VassalSettings, identity: Identity, addresses: Sequence[ListenAddress]
+    ) -> list[socket.socket]:
+        """Return the bound sockets of a vassal at these of its addresses, in their order.
 
         Binds what is not bound yet; all or nothing. Raises ListenError.
         """
-        for address in settings.listen:
+        for address in addresses:
             holder = self._holders.get(address.key, settings.name)
             if holder != settings.name:
                 raise ListenError(f"{address.url}: vassal {holder} listens there already")
         bound: list[str] = []
         try:
-            for address in settings.listen:
+            for address in addresses:
                 if address.key not in self._sockets:
-                    self._sockets[address.key] = bind(address, settings, identity)
+                    self._sockets[address.key] = bind(
+                        address, settings.backlog, settings.socket, identity.uid, identity.gid
+                    )
                     bound.append(address.key)
+                    # An abstract name is no file: there is nothing to remove later.
+                    if address.path is not None and (file := identify(address.path)):
+                        self._files[address.key] = file
         except OSError as error:
             for key in bound:
                 self._close(key)
             raise ListenError(f"{address.url}: {explain(error)}") from error
-        for address in settings.listen:
-            # Again for those bound earlier: a backlog that was edited takes effect.
+        for address in addresses:
+            # Again for those bound earlier: what was edited takes effect.
             self._sockets[address.key].listen(settings.backlog)
+            file = self._files.get(address.key)
+            if address.path is not None and file is not None:
+                give(address.path, file, settings.socket, identity.uid, identity.gid)
             self._hold_for(settings.name, address.key)
         for key in bound:
             self._hold(key, self._sockets[key].fileno())
-        return [self._sockets[address.key] for address in settings.listen]
+        return [self._sockets[address.key] for address in addresses]
 
     def bells(self, settings: VassalSettings) -> tuple[Bell, ...]:
         """Return a vassal's sockets, as far as they are bound, with their protocols."""
@@ -80,9 +100,17 @@ class Listeners:
             if address.key in self._sockets
         )
 
+    def bound(self, settings: VassalSettings) -> tuple[tuple[str, socket.socket], ...]:
+        """Return a vassal's sockets with their URLs, as far as they are bound."""
+        return tuple(
+            (address.url, self._sockets[address.key])
+            for address in settings.listen
+            if self._holders.get(address.key) == settings.name
+        )
+
     def claim(self, settings: VassalSettings) -> None:
         """Remember that a running vassal, found at the start, holds its sockets."""
-        for address in settings.listen:
+        for address in settings.addresses:
             if address.key in self._sockets and address.key not in self._holders:
                 self._hold_for(settings.name, address.key)
 
@@ -118,19 +146,45 @@ class Listeners:
 
     def _close(self, key: str) -> None:
         held = self._sockets.pop(key)
-        if key.startswith("unix:"):
-            _remove_file(Path(key.removeprefix("unix:")))
+        file = self._files.pop(key, None)
+        if file is not None:
+            remove(key.removeprefix("unix:"), file)
         held.close()
 
 
-def bind(address: ListenAddress, settings: VassalSettings, identity: Identity) -> socket.socket:
-    """Return a new non-blocking listening socket for `address`; raise OSError."""
+def unheld() -> Listeners:
+    """Return listeners that no spawner holds: they end with this process."""
+    return Listeners(lambda key, fd: None, lambda key: None)
+
+
+def bind(
+    address: ListenAddress, backlog: int, access: SocketMode, uid: int, gid: int
+) -> socket.socket:
+    """Return a new non-blocking listening socket for `address`; raise OSError.
+
+    A socket's file belongs to `uid` and `gid`, unless `access` names others.
+    """
+    if address.is_abstract:
+        return _bind_abstract(address.path or "", backlog)
     if address.path is not None:
-        return _bind_unix(address.path, settings, identity)
-    return _bind_tcp(address.host, address.port or 0, settings.backlog)
+        return _bind_unix(address.path, backlog, access, uid, gid)
+    # Who asks for statistics sends nothing.
+    speaks_first = address.protocol not in (STATS, STATS_HTTP)
+    return _bind_tcp(address.host, address.port or 0, backlog, speaks_first)
 
 
-def _bind_tcp(host: str, port: int, backlog: int) -> socket.socket:
+def _bind_abstract(name: str, backlog: int) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        listener.bind("\0" + name.removeprefix("@"))
+        listener.listen(backlog)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _bind_tcp(host: str, port: int, backlog: int, speaks_first: bool) -> socket.socket:
     every = host == ""
     dual = every and socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if dual or ":" in host else socket.AF_INET
@@ -138,7 +192,8 @@ def _bind_tcp(host: str, port: int, backlog: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, DEFER_ACCEPT_S)
+        if speaks_first:
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, DEFER_ACCEPT_S)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dual else 1)
         listener.bind(("::" if dual else "0.0.0.0" if every else host, port))
@@ -149,19 +204,19 @@ def _bind_tcp(host: str, port: int, backlog: int) -> socket.socket:
     return listener
 
 
-def _bind_unix(path: str, settings: VassalSettings, identity: Identity) -> socket.socket:
+def _bind_unix(path: str, backlog: int, access: SocketMode, uid: int, gid: int) -> socket.socket:
     folder, name = os.path.split(path)
     # Through a descriptor of the folder: whoever owns it may swap it under a path.
-    folder_fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    folder_fd = open_folder(folder)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     # The mode comes from the umask: there is no moment with looser permissions.
-    umask = os.umask(0o777 & ~settings.socket.mode)
+    umask = os.umask(0o777 & ~access.mode)
     try:
         local = path if _is_ours_alone(folder_fd) else f"/proc/self/fd/{folder_fd}/{name}"
         _remove_stale(local, path)
         listener.bind(local)
-        _give_to(folder_fd, name, settings, identity)
-        listener.listen(settings.backlog)
+        _give_to(folder_fd, name, access, uid, gid)
+        listener.listen(backlog)
     except OSError:
         listener.close()
         raise
@@ -177,22 +232,16 @@ def _is_ours_alone(folder_fd: int) -> bool:
     return status.st_uid in (0, os.geteuid()) and not status.st_mode & 0o022
 
 
-def _give_to(folder_fd: int, name: str, settings: VassalSettings, identity: Identity) -> None:
+def _give_to(folder_fd: int, name: str, access: SocketMode, uid: int, gid: int) -> None:
     """Change the owner of the socket file that was just made, and of no other file."""
-    import grp
-    import pwd
-
     if os.geteuid() != 0:
         return
-    owner, group = settings.socket.user, settings.socket.group
-    uid = pwd.getpwnam(owner).pw_uid if owner else identity.uid
-    gid = grp.getgrnam(group).gr_gid if group else identity.gid
     fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
     try:
         status = os.fstat(fd)
         if not stat.S_ISSOCK(status.st_mode) or status.st_uid != 0 or status.st_nlink != 1:
             raise PermissionError(1, "somebody replaced the socket while it was made")
-        os.chown(f"/proc/self/fd/{fd}", uid, gid)
+        os.chown(f"/proc/self/fd/{fd}", *owners(access, uid, gid))
     finally:
         os.close(fd)
 
@@ -215,12 +264,6 @@ def _remove_stale(local: str, path: str) -> None:
         except OSError as error:
             raise FileExistsError(17, f"{path} exists: {error.strerror}") from error
     raise OSError(98, "another process listens there")
-
-
-def _remove_file(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        if stat.S_ISSOCK(path.lstat().st_mode):
-            path.unlink()
 
 
 def explain(error: OSError) -> str:

@@ -8,7 +8,7 @@ import resource
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import msgspec
@@ -20,6 +20,7 @@ from emperor.brain.cgroups import Cgroups
 from emperor.brain.eventstream import EventStream
 from emperor.brain.facts import path_in_memo
 from emperor.brain.fleet import DESCRIBE_PATIENCE_S, Fleet
+from emperor.brain.history import History
 from emperor.brain.incidents import Incidents
 from emperor.brain.inventory import (
     LOCK,
@@ -31,6 +32,7 @@ from emperor.brain.inventory import (
     receive_inventory,
 )
 from emperor.brain.links import Link
+from emperor.brain.pidfile import EmperorPidFile
 from emperor.brain.routing import Routing
 from emperor.brain.specs import SpecMaker
 from emperor.brain.startup import (
@@ -40,11 +42,14 @@ from emperor.brain.startup import (
     remove_traces,
     take_lock,
 )
+from emperor.brain.stats_server import EmperorStats
 from emperor.brain.steering import BrainSteering
+from emperor.brain.told import Ears
+from emperor.brain.version_reader import VersionReader
 from emperor.config.settings import EmperorSettings
-from emperor.control.server import ControlServer
+from emperor.core.allotment import Caps
 from emperor.logfmt import Log
-from emperor.status import EmperorStatus, Event, VassalState
+from emperor.status import EmperorStatus, Event
 from emperor.watch.events import Changed, Degraded, FileChanged, Rescan, WatchEvent
 from emperor.watch.watcher import Watcher
 from limits.facts import probe
@@ -55,9 +60,12 @@ from vassal.messages import (
     FromSpawner,
     HeldMaster,
     NotifySystemd,
+    Ping,
+    Pong,
     ReloadRequested,
     RestartEmperor,
     ShutdownRequested,
+    Signalled,
     decode_from_spawner,
     encode,
 )
@@ -127,6 +135,8 @@ class Brain:
         self._told_summary = ""
         self._kept_stopped: list[str] = []
         self._watcher: Watcher | None = None
+        self._ears: Ears | None = None
+        self._pidfile = EmperorPidFile(self._on_pidfile_problem)
         self._stopping = asyncio.Event()
         self._spawner_gone = asyncio.Event()
         self._leaving = asyncio.Event()
@@ -141,10 +151,11 @@ class Brain:
             lambda problem: self._log.error("message_not_understood", error=problem),
             self._spawner_gone.set,
         )
+        self._pidfile.keep(settings.pidfile)
         facts = probe(can_pid_namespace=can_fork_in_new_pid_namespace())
         self._cgroups = Cgroups(
             [os.getppid(), os.getpid()],
-            settings.customers,
+            {name: budget.limits for name, budget in settings.customers.items()},
             settings.runtime_dir,
             self._on_cgroup_problem,
         )
@@ -152,16 +163,28 @@ class Brain:
             self._link.send,
             facts,
             settings.spawn_concurrency,
+            _caps(settings),
             self._cgroups,
             self._publish,
             self._on_change,
+            self._on_served,
         )
         self._incidents = Incidents(self._cgroups, self._fleet, self._publish)
-        specs = SpecMaker(settings, facts, self._cgroups)
-        self._catalog = Catalog(settings, specs, self._fleet, self._publish, self._stopped())
+        reader = VersionReader(settings, SpecMaker(settings, facts, self._cgroups))
+        history = History(Path(settings.state_dir), self._on_history_problem)
+        self._catalog = Catalog(
+            settings, reader, self._fleet, self._publish, self._stopped(), history
+        )
         self._routing = Routing(settings.runtime_dir, self._fleet, self._publish)
+        # All that is made from here to gc.freeze() is kept: looking for garbage among it again
+        # and again would be a fifth of the start over thousands of files.
+        gc.disable()
         await self._catalog.rescan_all()
-        await self._take_over()
+        self._take_over()
+        # Masters answer meanwhile: it is a third of all that a brain has to load.
+        from emperor.control.server import ControlServer
+
+        await self._until_described()
         for name in self._fleet.vassals:
             self._incidents.begin(name)
         self._watcher = watcher = Watcher(
@@ -179,9 +202,22 @@ class Brain:
             self._incidents,
             facts,
             self._about(facts.euid),
+            self._begin_anew,
         )
         control = ControlServer(steering, Path(settings.runtime_dir), self._log)
         await control.start()
+        self._ears = Ears(
+            settings,
+            self._fleet,
+            self._catalog,
+            self._publish,
+            self._begin_anew,
+            self._stop,
+            lambda: self._pidfile.keep(settings.pidfile),
+        )
+        self._ears.start()
+        stats = EmperorStats(settings, steering.status, self._on_stats_problem)
+        await stats.start()
         self._publish(
             "info",
             "emperor_started",
@@ -189,24 +225,32 @@ class Brain:
             {"version": __version__, "runtime_dir": settings.runtime_dir},
         )
         gc.freeze()
+        gc.enable()
         self._fleet.begin()
         await self._until_stopped()
         await watcher.close()
+        stats.stop()
+        self._ears.close()
         await control.stop()
         await self._catalog.close()
         self._incidents.close()
         self._routing.close()
+        if not self._leaving.is_set():
+            self._pidfile.remove()
         if self._stopping.is_set():
             self._finish()
 
     # ── starting and stopping ────────────────────────────────────────────────────────
 
-    async def _take_over(self) -> None:
+    def _take_over(self) -> None:
         """Adopt what an earlier emperor left running, and ask every master what it is."""
         for message, fds in self._inventory.rest:
             if isinstance(message, HeldMaster) and message.vassal not in self._fleet.wishes:
                 self._catalog.presume(message.vassal, path_in_memo(message.memo))
             self._fleet.on_spawner_message(message, fds)
+
+    async def _until_described(self) -> None:
+        """Wait for the masters' answers, and drop what belongs to nobody."""
         deadline = time.monotonic() + DESCRIBE_PATIENCE_S
         while self._fleet.is_adopting and time.monotonic() < deadline:
             await asyncio.sleep(0.005)
@@ -248,32 +292,50 @@ class Brain:
 
     # ── facts ────────────────────────────────────────────────────────────────────────
 
+    def _on_pidfile_problem(self, problem: str) -> None:
+        self._publish("error", "pidfile_not_written", None, {"error": problem})
+
+    def _on_stats_problem(self, problem: str) -> None:
+        self._publish("error", "stats_unavailable", None, {"error": problem})
+
     def _on_spawner_message(self, message: FromSpawner, fds: list[int]) -> None:
         if isinstance(message, ShutdownRequested):
             self._stopping.set()
         elif isinstance(message, ReloadRequested):
             self._begin_anew()
+        elif isinstance(message, Signalled):
+            if self._ears is not None:
+                self._ears.on_signal(message.signal)
+        elif isinstance(message, Ping):
+            self._link.send(Pong())
         else:
             self._fleet.on_spawner_message(message, fds)
 
-    def _begin_anew(self) -> None:
-        """SIGHUP: make way for an emperor with the settings, files and code as they are now.
+    def _stop(self) -> None:
+        self._notify(notify.STOPPING)
+        self._stopping.set()
+
+    def _begin_anew(self) -> str:
+        """Make way for an emperor with the settings, files and code as they are now.
 
         What runs is handed over as after a crash. With settings that cannot be used this
-        emperor stays.
+        emperor stays, and what is wrong with them is returned.
         """
         self._notify(notify.reloading(time.monotonic()))
         try:
-            read_settings(
+            settings = read_settings(
                 self._arguments.config, self._arguments.runtime_dir, self._arguments.directories
             )
         except CannotStart as error:
             self._publish("error", "reload_refused", None, {"error": str(error)})
             self._notify(notify.ready(self._summary()))
-            return
+            return str(error)
         self._publish("info", "emperor_restarting", None, {})
+        # The next emperor does not know that there was another.
+        self._pidfile.keep(settings.pidfile)
         self._link.send(RestartEmperor())
         self._leaving.set()
+        return ""
 
     def _on_watch(self, event: WatchEvent) -> None:
         match event:
@@ -286,13 +348,15 @@ class Brain:
             case Degraded(path, reason):
                 self._publish("warning", "watch_degraded", None, {"path": path, "reason": reason})
 
-    def _on_change(self) -> None:
-        """Something in the fleet may have changed: links, files to watch, status, readiness."""
-        self._routing.update()
+    def _on_change(self, names: Collection[str]) -> None:
+        """These may have changed: links, files to watch, status, readiness."""
+        self._routing.update(names)
         if self._watcher is not None:
             self._watcher.set_files(self._catalog.touch_files())
         self._keep_stopped()
-        self._incidents.keep_only(self._fleet.vassals.keys())
+        for name in names:
+            if name not in self._fleet.vassals:
+                self._incidents.forget(name)
         waited = time.monotonic() - self._started
         if not self._is_ready and (self._fleet.has_settled or waited > SETTLE_PATIENCE_S):
             self._is_ready = True
@@ -309,6 +373,12 @@ class Brain:
         texts = {key: str(value) for key, value in fields.items() if value is not None}
         self._stream.publish(Event(at=time.time(), event=event, vassal=vassal, fields=texts))
 
+    def _on_served(self, name: str) -> None:
+        self._catalog.on_served(name)
+
+    def _on_history_problem(self, problem: str) -> None:
+        self._publish("warning", "version_not_kept", None, {"error": problem})
+
     def _on_cgroup_problem(self, what: str, problem: str) -> None:
         self._publish("warning", "cgroup_problem", None, {"what": what, "error": problem})
 
@@ -318,16 +388,15 @@ class Brain:
         self._link.send(NotifySystemd(state=state))
 
     def _summary(self) -> str:
-        counts: dict[VassalState, int] = {}
-        for vassal in self._fleet.vassals.values():
-            counts[vassal.state] = counts.get(vassal.state, 0) + 1
-        return ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "empty"
+        counts = sorted(self._fleet.counts.items())
+        return ", ".join(f"{count} {state}" for state, count in counts if count) or "empty"
 
     def _about(self, euid: int) -> EmperorStatus:
         return EmperorStatus(
             pid=os.getpid(),
             spawner_pid=os.getppid(),
             version=__version__,
+            spawner_version=self._inventory.spawner_version,
             since=time.time(),
             mode="root" if euid == 0 else "rootless",
             cgroups=self._cgroups.mode,
@@ -345,7 +414,7 @@ class Brain:
         """What people stopped by hand stays stopped when the brain is started again."""
         if self._stopping.is_set():
             return
-        stopped = self._fleet.stopped_by_hand()
+        stopped = sorted(self._fleet.stopped_by_hand)
         if stopped != self._kept_stopped:
             self._kept_stopped = stopped
             self._keeper.keep(STOPPED, stopped)
@@ -361,6 +430,14 @@ def _settings(arguments: argparse.Namespace, inventory: Inventory, log: Log) -> 
         # Vassals run: a file that was broken since must not take them down.
         log.error("settings_unusable", error=error, action="the last good ones are used")
         return msgspec.json.decode(read_kept(fd), type=EmperorSettings)
+
+
+def _caps(settings: EmperorSettings) -> Caps:
+    budgets = settings.customers.items()
+    return Caps(
+        settings.workers_max,
+        {name: one.workers_max for name, one in budgets if one.workers_max is not None},
+    )
 
 
 def _parse() -> argparse.Namespace:

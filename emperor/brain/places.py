@@ -4,12 +4,13 @@ Looks at the file system, and changes nothing. What it returns goes into `limits
 """
 
 import os
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from emperor.config.identity import Identity
 from emperor.config.settings import EmperorSettings, VassalSettings
+from limits.mounts import above
+from limits.real_path import real_path
 
 Home = tuple[str, bool]
 """A path without symlinks, and whether the vassal may write there."""
@@ -23,33 +24,42 @@ class Places(NamedTuple):
 
 
 def find_places(
-    emperor: EmperorSettings,
+    emperors_own: Sequence[str],
     settings: VassalSettings,
     identity: Identity,
     python: str,
     log_target: str,
 ) -> Places:
-    """Return the places of a vassal that runs as `identity`."""
-    must_see: list[Home] = [(os.path.realpath(settings.directory), True)]
+    """Return the places of a vassal that runs as `identity`, beside the emperor's own."""
+    must_see: list[Home] = [(real_path(settings.directory), True)]
     if log_target.startswith("/"):
-        must_see.append((os.path.realpath(os.path.dirname(log_target)), True))
+        must_see.append((real_path(os.path.dirname(log_target)), True))
     must_see += [(path, False) for path in _interpreter_folders(python)]
-    must_see += [(os.path.realpath(path), False) for path in settings.pythonpath]
+    must_see += [(real_path(path), False) for path in settings.pythonpath]
     own: list[Home] = [(own_folder(settings.directory, identity.uid), True)]
     if identity.uid != 0 and _owner(identity.home) == identity.uid:
-        own.append((os.path.realpath(identity.home), True))
+        own.append((real_path(identity.home), True))
+    own += [(path, False) for path in _served(settings, emperors_own)]
     homes = tuple(_needed([*own, *must_see]))
-    hidden = tuple(
-        path for path in _emperors_own(emperor) if not _is_in_the_way(path, must_see, homes)
-    )
+    hidden = tuple(path for path in emperors_own if not _is_in_the_way(path, must_see, homes))
     return Places(homes, hidden)
 
 
-def _emperors_own(emperor: EmperorSettings) -> list[str]:
-    folders = {emperor.runtime_dir, emperor.log_dir, *emperor.directories}
+def emperors_own(emperor: EmperorSettings) -> list[str]:
+    """Return the folders of the emperor, without symlinks."""
+    folders = {emperor.runtime_dir, emperor.log_dir, emperor.state_dir, *emperor.directories}
     if os.path.isabs(emperor.file):
         folders.add(os.path.dirname(emperor.file))
-    return sorted({os.path.realpath(path) for path in folders} - {"/"})
+    return sorted({real_path(path) for path in folders} - {"/"})
+
+
+def _served(settings: VassalSettings, emperors_own: Iterable[str]) -> list[str]:
+    """Return the folders of static files; what is the emperor's own is shown to nobody."""
+    asked = (*settings.static.values(), *settings.check_static)
+    found = [real_path(path) for path in asked if os.path.isdir(path)]
+    return [
+        path for path in found if not any(_is_at_or_below(path, hidden) for hidden in emperors_own)
+    ]
 
 
 def _is_in_the_way(path: str, must_see: Iterable[Home], homes: Iterable[Home]) -> bool:
@@ -73,7 +83,7 @@ def own_folder(directory: str, uid: int) -> str:
 
     With releases beside one another and a symlink to the current one, it holds them all.
     """
-    path = os.path.realpath(directory)
+    path = real_path(directory)
     if uid == 0 or _owner(path) != uid:
         return path
     while (above := os.path.dirname(path)) != path and _owner(above) == uid:
@@ -91,10 +101,10 @@ def _owner(path: str) -> int:
 def _interpreter_folders(python: str) -> list[str]:
     """Return the virtualenv and the installation that an interpreter belongs to."""
     found = []
-    for path in (python, os.path.realpath(python)):
+    for path in (python, real_path(python)):
         prefix = os.path.dirname(os.path.dirname(path))
         if prefix != "/":
-            found.append(os.path.realpath(prefix))
+            found.append(real_path(prefix))
     return found
 
 
@@ -104,6 +114,6 @@ def _needed(found: Iterable[Home]) -> Iterable[Home]:
     for path, may_write in found:
         writable[path] = may_write or writable.get(path, False)
     for path, may_write in sorted(writable.items()):
-        above = next((str(p) for p in Path(path).parents if str(p) in writable), None)
-        if above is None or writable[above] != may_write:
+        around = next((folder for folder in above(path) if folder in writable), None)
+        if around is None or writable[around] != may_write:
             yield path, may_write

@@ -2,42 +2,94 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Set
 
 import msgspec
 
-from emperor.brain.wishes import Wish
+from emperor.brain.wishes import BY_HAND, Wish
 from emperor.core.registry import Fact, Vassal, advance, fail
 from emperor.core.restarts import RestartPolicy
-from emperor.status import LimitChange
+from emperor.status import LimitChange, VassalState
 from vassal.messages import Failure
 
 EXIT_PATIENCE_S = 5.0
 """How long a master that failed has to go by itself."""
+
+UNKNOWN_CLEARING_S = 60.0
+"""For the exec_stop_post of a vassal whose file is gone: the built-in spawn_timeout."""
 
 Publish = Callable[[str, str, str | None, Mapping[str, object]], None]
 """(level, event, vassal, fields) to log and event stream."""
 
 
 class Roll:
-    """Every vassal's record; nothing here acts."""
+    """Every vassal's record; nothing here acts. `note` is told whose record or wish is another."""
 
-    def __init__(self, publish: Publish) -> None:
+    def __init__(self, publish: Publish, note: Callable[[str], None]) -> None:
         self.publish = publish
         self.policy = RestartPolicy()
-        self.wishes: dict[str, Wish] = {}
-        self.vassals: dict[str, Vassal] = {}
+        self._note = note
+        self._wishes: dict[str, Wish] = {}
+        self._vassals: dict[str, Vassal] = {}
+        self._counts: Counter[VassalState] = Counter()
+        self._stopped_by_hand: set[str] = set()
         self.unsupported: dict[str, tuple[str, ...]] = {}
         self.limit_changes: dict[str, LimitChange] = {}
         self._names: dict[str, str] = {}
 
+    @property
+    def wishes(self) -> Mapping[str, Wish]:
+        """What is wanted of each vassal that has a file."""
+        return self._wishes
+
+    @property
+    def vassals(self) -> Mapping[str, Vassal]:
+        """The records by name."""
+        return self._vassals
+
+    @property
+    def counts(self) -> Mapping[VassalState, int]:
+        """How many vassals are in each state."""
+        return self._counts
+
+    @property
+    def stopped_by_hand(self) -> Set[str]:
+        """The names of vassals that somebody stopped."""
+        return self._stopped_by_hand
+
+    def wish(self, name: str, wish: Wish | None) -> None:
+        """Replace what is wanted of `name`; None = its file is gone."""
+        self._stopped_by_hand.discard(name)
+        if wish is None:
+            self._wishes.pop(name, None)
+        else:
+            self._wishes[name] = wish
+            if not wish.run and wish.why_not == BY_HAND:
+                self._stopped_by_hand.add(name)
+        self._note(name)
+
     def get(self, name: str) -> Vassal:
         """Return the record of `name`, a new one if there is none."""
-        return self.vassals.get(name) or Vassal(name=name)
+        return self._vassals.get(name) or Vassal(name=name)
 
     def set(self, vassal: Vassal) -> None:
         """Replace a record."""
-        self.vassals[vassal.name] = vassal
+        before = self._vassals.get(vassal.name)
+        if before is not None:
+            self._counts[before.state] -= 1
+        self._counts[vassal.state] += 1
+        self._vassals[vassal.name] = vassal
+        self._note(vassal.name)
+
+    def drop(self, name: str) -> None:
+        """Forget a record and all that was noted of the vassal."""
+        vassal = self._vassals.pop(name, None)
+        if vassal is not None:
+            self._counts[vassal.state] -= 1
+        self.unsupported.pop(name, None)
+        self.limit_changes.pop(name, None)
+        self._note(name)
 
     def name_token(self, token: str, name: str) -> None:
         """Remember that `token` is a master of the vassal `name`."""
@@ -49,19 +101,19 @@ class Roll:
     def by_token(self, token: str) -> Vassal | None:
         """Return the vassal whose present master is `token`."""
         # Most are asked for by a master's message: a thousand starting ones send thousands.
-        vassal = self.vassals.get(self._names.get(token, ""))
+        vassal = self._vassals.get(self._names.get(token, ""))
         return vassal if vassal is not None and vassal.token == token else None
 
     def by_successor(self, token: str) -> Vassal | None:
         """Return the vassal that `token` is the second master of."""
-        vassal = self.vassals.get(self._names.get(token, ""))
+        vassal = self._vassals.get(self._names.get(token, ""))
         if vassal is None or vassal.successor is None or vassal.successor.token != token:
             return None
         return vassal
 
     def by_retiring(self, token: str) -> Vassal | None:
         """Return the vassal that `token` was a master of, and still finishes for."""
-        vassal = self.vassals.get(self._names.get(token, ""))
+        vassal = self._vassals.get(self._names.get(token, ""))
         if vassal is None or all(master.token != token for master in vassal.retiring):
             return None
         return vassal
@@ -71,6 +123,14 @@ class Roll:
         self.set(advance(vassal, Fact.RELOAD_FAILED, time.monotonic(), last_failure=failure))
         fields = {"reason": failure.kind, "message": failure.message}
         self.publish("error", "reload_failed", vassal.name, fields)
+
+    def clearing_s(self, name: str) -> float:
+        """Return how much longer a master may take to end, because of exec_stop_post."""
+        wish = self.wishes.get(name)
+        if wish is None or wish.spec is None:
+            return UNKNOWN_CLEARING_S
+        settings = wish.spec.settings
+        return settings.spawn_timeout if settings.exec_stop_post else 0.0
 
     def lose(self, vassal: Vassal, failure: Failure, token: str | None) -> None:
         """A vassal ended unplanned. `token` None = its master is gone already."""
@@ -83,7 +143,7 @@ class Roll:
             token=token,
             pid=record.pid if token else 0,
             restarts=record.restarts + 1,
-            deadline=now + EXIT_PATIENCE_S if token else None,
+            deadline=now + EXIT_PATIENCE_S + self.clearing_s(vassal.name) if token else None,
         )
         self.set(record)
         fields = {

@@ -1,5 +1,6 @@
 """Keeps the links RUNTIME_DIR/hosts/HOST.sock true to what the fleet serves."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from emperor.brain.fleet import Fleet
@@ -17,20 +18,19 @@ class Routing:
         self._publish = publish
         self._existing = self._links.read()
         self._holders: dict[str, str] = {}
-        self._claims: list[Claim] = []
+        self._claims: dict[str, list[Claim]] = {}  # of those that have any
         self._refused: frozenset[tuple[str, str]] = frozenset()
 
-    def update(self) -> None:
-        """Bring the links up to date; does nothing when no claim changed."""
-        claims = [
-            claim
-            for name, wish in sorted(self._fleet.wishes.items())
-            if wish.spec is not None
-            for claim in claims_of(wish.spec.settings)
-        ]
-        if claims == self._claims:
+    def update(self, names: Iterable[str]) -> None:
+        """Bring the links up to date with what these vassals want now."""
+        changed = [name for name in names if self._claims.get(name, []) != self._claims_of(name)]
+        if not changed:
             return
-        self._claims = claims
+        for name in changed:
+            self._claims[name] = self._claims_of(name)
+            if not self._claims[name]:
+                del self._claims[name]
+        claims = [claim for name in sorted(self._claims) for claim in self._claims[name]]
         plan = plan_hosts(claims, self._existing, self._holders)
         for problem in self._links.apply(plan.actions):
             self._publish("error", "host_not_linked", None, {"error": problem})
@@ -42,6 +42,10 @@ class Routing:
                 self._publish("error", "host_refused", conflict.vassal, {"error": str(conflict)})
         self._refused = refused
 
+    def _claims_of(self, name: str) -> list[Claim]:
+        wish = self._fleet.wishes.get(name)
+        return claims_of(wish.spec.settings) if wish is not None and wish.spec is not None else []
+
     def refusals_of(self, vassal: str) -> tuple[str, ...]:
         """Return the hosts that were refused to `vassal`."""
         return tuple(sorted(host for host, name in self._refused if name == vassal))
@@ -52,6 +56,8 @@ class Routing:
 
 def claims_of(settings: VassalSettings) -> list[Claim]:
     """Return a vassal's claims: its hosts, all to one unix socket, a uwsgi one if it has it."""
+    if not settings.hosts:
+        return []
     sockets = [address for address in settings.listen if address.path is not None]
     sockets.sort(key=lambda address: address.protocol != "uwsgi")
     if not sockets:

@@ -6,8 +6,10 @@ waiting for nothing. Nothing that a client sends is looked at.
 
 import asyncio
 import contextlib
+import os
+import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
@@ -16,6 +18,8 @@ from vassal.master.rescue import UNAVAILABLE, whole_answer
 REFUSED_PER_TURN = 64
 READS_MAX = 8
 PAUSE_S = 1.0
+TURN_S = 0.25
+"""A turn takes some milliseconds. What holds it up longer is a tenant's trick."""
 
 
 class Door(Enum):
@@ -23,6 +27,10 @@ class Door(Enum):
 
     WAKE = "wake"
     REFUSE = "refuse"
+
+
+class HeldUpError(Exception):
+    """No OSError: what passes over those must not pass over this."""
 
 
 class Bell(NamedTuple):
@@ -40,14 +48,11 @@ class Sleepers:
         self._loop = asyncio.get_running_loop()
         self._doors: dict[str, tuple[Door, tuple[Bell, ...]]] = {}
 
-    def update(self, doors: Mapping[str, tuple[Door, tuple[Bell, ...]]]) -> None:
-        """Watch these and no others."""
-        for name in self._doors.keys() - doors.keys():
+    def attend(self, name: str, door: Door, bells: tuple[Bell, ...]) -> None:
+        """Watch these sockets of the vassal, and no others of its."""
+        if self._doors.get(name) != (door, bells):
             self.leave(name)
-        for name, (door, bells) in doors.items():
-            if self._doors.get(name) != (door, bells):
-                self.leave(name)
-                self._attend(name, door, bells)
+            self._attend(name, door, bells)
 
     def leave(self, name: str) -> None:
         """Watch the vassal's sockets no more; to be called before they are closed."""
@@ -71,19 +76,19 @@ class Sleepers:
         self._ring(name)
 
     def _refuse(self, name: str, bell: Bell) -> None:
-        for _ in range(REFUSED_PER_TURN):
-            try:
-                client, _ = bell.listener.accept()
-            except BlockingIOError:
-                return
-            except OSError:
-                self._pause(name)
-                return
-            with client:
-                _turn_away(client, bell.protocol)
+        try:
+            with at_most(TURN_S):
+                for _ in range(REFUSED_PER_TURN):
+                    with _accept(bell.listener) as client:
+                        _turn_away(client, bell.protocol)
+        except BlockingIOError:
+            return
+        except (OSError, HeldUpError):
+            self._pause(name)
 
     def _pause(self, name: str) -> None:
-        """No descriptor is left for a client: the socket stays ready, and must not spin."""
+        """No descriptor is left for a client, or the tenant holds us up: the socket stays
+        ready, and must not spin."""
         doors = self._doors.get(name)
         self.leave(name)
         if doors is not None:
@@ -92,6 +97,35 @@ class Sleepers:
     def _resume(self, name: str, door: Door, bells: tuple[Bell, ...]) -> None:
         if name not in self._doors and all(bell.listener.fileno() >= 0 for bell in bells):
             self._attend(name, door, bells)
+
+
+def _accept(listener: socket.socket) -> socket.socket:
+    """Return the next client's connection; raise BlockingIOError where there is none.
+
+    O_NONBLOCK is the open socket's, which the tenant's processes have too: what they cleared
+    is set again. One of them that does so at this very moment meets `at_most`.
+    """
+    os.set_blocking(listener.fileno(), False)
+    return listener.accept()[0]
+
+
+@contextlib.contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Interrupt the block after `seconds` with HeldUpError, whatever call it waits in.
+
+    For the main thread, and for calls that no flag of our own keeps from waiting.
+    """
+
+    def on_alarm(signum: int, frame: object) -> None:
+        raise HeldUpError
+
+    before = signal.signal(signal.SIGALRM, on_alarm)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _turn_away(client: socket.socket, protocol: str) -> None:

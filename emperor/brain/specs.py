@@ -4,7 +4,6 @@ Everything that can be known to be impossible before a process is started is fou
 """
 
 import os
-from pathlib import Path
 
 import msgspec
 
@@ -12,7 +11,7 @@ from emperor.brain import interpreter
 from emperor.brain.birth import Spec, build
 from emperor.brain.cgroups import Cgroups
 from emperor.brain.neighbours import Neighbours
-from emperor.brain.places import find_places
+from emperor.brain.places import emperors_own, find_places
 from emperor.brain.tenancy import refusals
 from emperor.config.identity import Identity, decide, look_up, owner_of
 from emperor.config.policy import Holder, choose, shared_uid, too_many
@@ -21,8 +20,12 @@ from emperor.config.settings import EmperorSettings, VassalSettings
 from emperor.config.unsupported import refusals_of_unsupported
 from limits.directives import Sandbox, Subject
 from limits.facts import HostFacts
-from limits.layout import done_by_landlock, lay_out, plans
+from limits.layout import Layout, done_by_landlock, lay_out, plans
+from limits.plan import Unsupported
 from limits.seccomp.compile import compile_filter
+
+MISSING_MAX = 256
+"""Confinements of which is remembered what they lack; a tenant may ask for ever new ones."""
 
 
 class SpecMaker:
@@ -34,7 +37,9 @@ class SpecMaker:
         self._cgroups = cgroups
         self._machine = os.uname().machine
         self._filters: dict[bytes, bytes | None] = {}
+        self._missing: dict[bytes, tuple[Unsupported, ...]] = {}
         self._neighbours = Neighbours()
+        self._emperors_own = emperors_own(settings)
 
     def make(
         self,
@@ -60,7 +65,7 @@ class SpecMaker:
             raise ConfigError(problems)
         python = interpreter.choose(settings.python, identity)
         log_target = self._log_target(settings, identity)
-        seen = find_places(self._settings, settings, identity, python, log_target)
+        seen = find_places(self._emperors_own, settings, identity, python, log_target)
         subject = Subject(
             vassal=settings.name,
             customer=settings.limits.slice or identity.user,
@@ -73,14 +78,8 @@ class SpecMaker:
         )
         program = self._filter(settings.sandbox)
         layout = lay_out(settings.limits, settings.sandbox, subject, self._facts, program)
-        birth, workload = plans(layout, self._facts)
-        cgroup = self._cgroups.plan(settings.limits)
-        instead = done_by_landlock(layout, self._facts)
-        lacking = [
-            item
-            for item in (*birth.missing(), *workload.missing(), *cgroup.unsupported)
-            if item.key not in instead
-        ]
+        lacking = self._lacking(settings, subject, layout)
+        lacking += self._cgroups.plan(settings.limits).unsupported
         problems = refusals_of_unsupported(settings, lacking, path)
         if problems:
             raise ConfigError(problems)
@@ -101,6 +100,25 @@ class SpecMaker:
             except ValueError:
                 self._filters[key] = None  # the numbers of this machine are not known
         return self._filters[key]
+
+    def _lacking(
+        self, settings: VassalSettings, subject: Subject, layout: Layout
+    ) -> tuple[Unsupported, ...]:
+        """Return what of a layout no process can have here.
+
+        The paths in it have no part in that, and what this process may do does not change:
+        most vassals, which have one plan's limits and one user each, are asked for once.
+        """
+        asked = (settings.limits, settings.sandbox, subject.uid, subject.gid, subject.groups)
+        key = msgspec.json.encode(asked)
+        if key not in self._missing:
+            if len(self._missing) >= MISSING_MAX:
+                self._missing.clear()
+            birth, workload = plans(layout, self._facts)
+            instead = done_by_landlock(layout, self._facts)
+            missing = (*birth.missing(), *workload.missing())
+            self._missing[key] = tuple(item for item in missing if item.key not in instead)
+        return self._missing[key]
 
     def _policy_problems(
         self,
@@ -129,12 +147,16 @@ class SpecMaker:
         """Return where the master writes; make the folder that belongs to it alone."""
         if settings.log.target != "file":
             return settings.log.target
-        folder = Path(self._settings.log_dir) / settings.name
-        folder.mkdir(mode=0o750, exist_ok=True)
-        status = folder.lstat()
+        folder = f"{self._settings.log_dir}/{settings.name}"
+        try:
+            os.mkdir(folder, 0o750)
+        except FileExistsError:
+            if not os.path.isdir(folder):
+                raise
+        status = os.lstat(folder)
         if os.geteuid() == 0 and (status.st_uid, status.st_gid) != (identity.uid, identity.gid):
             os.chown(folder, identity.uid, identity.gid, follow_symlinks=False)
-        return str(folder / f"{settings.name}.log")
+        return f"{folder}/{settings.name}.log"
 
 
 def _holder(settings: VassalSettings, identity: Identity) -> Holder:

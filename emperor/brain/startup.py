@@ -24,7 +24,7 @@ def read_settings(
     places = default_places(os.geteuid(), os.environ)
     if runtime_dir is not None:
         # An emperor in a directory of its own keeps its logs there too.
-        places = Places(runtime_dir, f"{runtime_dir}/log")
+        places = Places(runtime_dir, f"{runtime_dir}/log", f"{runtime_dir}/state")
     text, file = "", "emperor.toml"
     if config_file is not None:
         file = config_file
@@ -48,18 +48,24 @@ def read_settings(
 
 
 def prepare_directories(settings: EmperorSettings) -> None:
-    """Make the runtime and log directories; raise CannotStart."""
-    runtime = Path(settings.runtime_dir)
+    """Make the runtime, log and state directories; raise CannotStart."""
+    runtime, state = Path(settings.runtime_dir), Path(settings.state_dir)
     try:
-        for path in (runtime, runtime / "sockets", runtime / "hosts", Path(settings.log_dir)):
+        for path in (
+            runtime,
+            runtime / "sockets",
+            runtime / "hosts",
+            Path(settings.log_dir),
+            state,
+        ):
             path.mkdir(parents=True, exist_ok=True)
             if path.stat().st_uid != os.geteuid():
                 raise CannotStart(
                     f"{path} belongs to another user, who could replace what is in it; "
                     "choose a directory of your own with --runtime-dir"
                 )
-            # Names in it are for everyone, contents are not.
-            path.chmod(0o755)
+            # Names in it are for everyone, contents are not. Of the state nothing is.
+            path.chmod(0o700 if path == state else 0o755)
     except OSError as error:
         raise CannotStart(
             f"{error.filename}: {error.strerror}; choose another with --runtime-dir DIR"

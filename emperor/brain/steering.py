@@ -4,7 +4,7 @@ import asyncio
 import os
 import stat
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,6 +23,7 @@ from emperor.brain.wishes import Wish
 from emperor.core.registry import RUNNING, Vassal
 from emperor.status import (
     AppliedLimit,
+    Backlog,
     EmperorStatus,
     Event,
     Explanation,
@@ -33,6 +34,7 @@ from emperor.status import (
     VassalStatus,
 )
 from limits.facts import HostFacts
+from vassal.master.backlog import open_diag, queue
 from vassal.messages import Description
 
 
@@ -48,6 +50,7 @@ class BrainSteering:
         incidents: Incidents,
         facts: HostFacts,
         about: EmperorStatus,
+        begin_anew: Callable[[], str],
     ) -> None:
         self._fleet = fleet
         self._catalog = catalog
@@ -56,25 +59,31 @@ class BrainSteering:
         self._incidents = incidents
         self._facts = facts
         self._about = about
+        self._begin_anew = begin_anew
 
     async def status(self) -> Status:
         """Return everything; masters that do not answer within a second show no workers."""
-        found = await asyncio.gather(*(self._vassal_or_none(name) for name in self.names()))
+        with open_diag() as diag:
+            found = await asyncio.gather(
+                *(self._vassal_or_none(name, diag.fileno()) for name in self.names())
+            )
         vassals = [vassal for vassal in found if vassal is not None]
         about = msgspec.structs.replace(self._about, errors=self._catalog.stray_problems())
         return Status(emperor=about, vassals=tuple(vassals))
 
-    async def _vassal_or_none(self, name: str) -> VassalStatus | None:
+    async def _vassal_or_none(self, name: str, diag_fd: int) -> VassalStatus | None:
         try:
-            return await self.vassal(name)
+            return await self._vassal(name, diag_fd)
         except UnknownVassal:
             return None  # removed while its master was asked
 
     async def vassal(self, name: str) -> VassalStatus:
         """Return one vassal's status; raise UnknownVassal."""
-        self._check(name)
-        found = await self._fleet.describe(name)
-        vassal, wish = self._look_up(name)
+        with open_diag() as diag:
+            return await self._vassal(name, diag.fileno())
+
+    async def _vassal(self, name: str, diag_fd: int) -> VassalStatus:
+        vassal, wish, found = await self._described(name)
         return vassal_status(
             vassal,
             wish,
@@ -87,9 +96,19 @@ class BrainSteering:
                 self._incidents.of(name),
                 self._fleet.limit_change(name),
             ),
+            self._backlog(wish, diag_fd),
+            self._catalog.rolled_back_to(name),
             time.monotonic(),
             time.time(),
         )
+
+    def _backlog(self, wish: Wish | None, diag_fd: int) -> tuple[Backlog, ...]:
+        """Return how many connections wait at a vassal's sockets, as far as they are bound."""
+        if wish is None or wish.spec is None:
+            return ()
+        bound = self._fleet.listeners.bound(wish.spec.settings)
+        queues = [(url, queue(held.fileno(), diag_fd)) for url, held in bound]
+        return tuple(Backlog(url=url, waiting=one.waiting, max=one.max) for url, one in queues)
 
     def _missing(
         self, name: str, wish: Wish | None, found: Description | None
@@ -102,7 +121,9 @@ class BrainSteering:
             *(found.unsupported if found is not None else ()),
             *self._cgroups.unsupported(name),
         )
-        return missing(texts, self._cgroups.plan(wish.spec.settings.limits))
+        settings = wish.spec.settings
+        said = (Unsupported(key=one.key, reason=one.reason) for one in settings.remarks)
+        return (*missing(texts, self._cgroups.plan(settings.limits)), *said)
 
     def names(self) -> tuple[str, ...]:
         return tuple(sorted(self._fleet.wishes.keys() | self._fleet.vassals.keys()))
@@ -120,6 +141,24 @@ class BrainSteering:
         self._fleet.wish(name, msgspec.structs.replace(wish, reload_serial=wish.reload_serial + 1))
         return f"{name}: building generation {vassal.generation + 1}"
 
+    async def rollback(self, name: str) -> str:
+        """Go back to the last other version of the file that served."""
+        self._check(name)
+        version = await self._catalog.roll_back(name)
+        _, wish = self._look_up(name)
+        problems = self._catalog.problems_of(name)
+        if wish is None or problems:
+            raise NotPossible("\n".join(problems) or f"{name} has no file any more")
+        self._fleet.wish(name, msgspec.structs.replace(wish, reload_serial=wish.reload_serial + 1))
+        self._fleet.forgive(name)
+        since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(version.at))
+        if self._catalog.rolled_back_to(name) is None:
+            return f"{name}: back to what its file says, which served first at {since}"
+        return (
+            f"{name}: back to the version that served first at {since}; "
+            "the file counts again when its content changes"
+        )
+
     async def restart(self, name: str) -> str:
         """Stop the vassal and start it anew."""
         vassal, wish = await self._fresh(name)
@@ -132,6 +171,32 @@ class BrainSteering:
         self._fleet.wish(name, restarted)
         self._fleet.forgive(name)
         return f"{name}: " + ("stopping, then starting" if vassal.state in RUNNING else "starting")
+
+    async def renew(self, name: str) -> str:
+        """Let a new master of the newest code take the place of the one that serves."""
+        vassal, wish = await self._fresh(name)
+        if vassal.state not in RUNNING:
+            raise NotPossible(f"{name} is {vassal.state}: its next start takes the newest code")
+        self._fleet.wish(name, msgspec.structs.replace(wish, renew_serial=wish.renew_serial + 1))
+        return f"{name}: building a new master"
+
+    async def reopen(self, name: str) -> str:
+        """Let the vassal's log be opened anew, because somebody has moved the file away."""
+        vassal, wish = self._look_up(name)
+        target = wish.spec.generation.log.target if wish and wish.spec else "inherit"
+        if target in ("journal", "inherit"):
+            raise NotPossible(f"{name} has no log file of its own: nothing is to be opened anew")
+        if vassal.token is None:
+            return f"{name}: it does not run, and opens its log when it starts"
+        self._fleet.renew_log(name)
+        return f"{name}: opening {target} anew"
+
+    async def upgrade(self) -> str:
+        """Take new code and settings into spawner and brain."""
+        problem = self._begin_anew()
+        if problem:
+            raise NotPossible(problem)
+        return f"brain {os.getpid()} makes way for the next"
 
     async def stop(self, name: str) -> str:
         """Stop gracefully and stay stopped until `start`."""
@@ -152,9 +217,7 @@ class BrainSteering:
 
     async def explain(self, name: str) -> Explanation:
         """Return what is wanted of a vassal, what is, and all that confines it."""
-        self._check(name)
-        found = await self._fleet.describe(name)
-        vassal, wish = self._look_up(name)
+        vassal, wish, found = await self._described(name)
         limits: tuple[AppliedLimit, ...] = ()
         steps: tuple[str, ...] = ()
         if wish is not None and wish.spec is not None:
@@ -185,6 +248,18 @@ class BrainSteering:
     def _check(self, name: str) -> None:
         if name not in self._fleet.wishes and name not in self._fleet.vassals:
             raise UnknownVassal(name)
+
+    async def _described(self, name: str) -> tuple[Vassal, Wish | None, Description | None]:
+        """Return the record of a vassal with what its master says: both of the same time."""
+        self._check(name)
+        before = self._fleet.vassals.get(name)
+        found = await self._fleet.describe(name)
+        vassal, wish = self._look_up(name)
+        if before is not None and before.state is not vassal.state:
+            # "Ready" came right behind the answer, which still told of a start.
+            found = await self._fleet.describe(name)
+            vassal, wish = self._look_up(name)
+        return vassal, wish, found
 
     def _look_up(self, name: str) -> tuple[Vassal, Wish | None]:
         self._check(name)

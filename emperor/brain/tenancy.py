@@ -20,14 +20,25 @@ def refusals(
 ) -> list[Problem]:
     """Return what a file that a tenant owns asks for and may not have."""
     problems = []
-    for address in settings.listen:
-        if address.path is not None:
+    for address in settings.addresses:
+        key = "listen" if address in settings.listen else "stats"
+        if address.is_abstract:
+            # Bound by root, it would look like root's to whoever asks whose it is.
+            problems.append(
+                _problem(
+                    file,
+                    key,
+                    f"{address.url}: abstract names are the host's",
+                    f"write a path in a folder of {identity.user}'s, or in {sockets_dir}",
+                )
+            )
+        elif address.path is not None:
             folder = posixpath.dirname(address.path)
             if folder != sockets_dir and not _may_write(folder, identity):
                 problems.append(
                     _problem(
                         file,
-                        "listen",
+                        key,
                         f"{address.url}: {identity.user} may not write in {folder}",
                         f"write a path in a folder of {identity.user}'s, or in {sockets_dir}",
                     )
@@ -36,7 +47,7 @@ def refusals(
             problems.append(
                 _problem(
                     file,
-                    "listen",
+                    key,
                     f"{address.url}: ports below {FIRST_FREE_PORT} are the host's",
                     f"write a port from {FIRST_FREE_PORT}, or let root own the file",
                 )

@@ -9,6 +9,7 @@ from emperor.core.reconcile import decide, why_not_yet
 from emperor.core.registry import Vassal, latest
 from emperor.status import (
     AppliedLimit,
+    Backlog,
     CurrentRequest,
     Explanation,
     Incident,
@@ -24,11 +25,12 @@ from vassal.messages import Description, Totals, WorkerDescription
 class HostProcess:
     """A worker's process as the host sees it."""
 
-    __slots__ = ("pid", "rss_bytes")
+    __slots__ = ("pid", "rss_bytes", "vsz_bytes")
 
-    def __init__(self, pid: int, rss_bytes: int) -> None:
+    def __init__(self, pid: int, rss_bytes: int, vsz_bytes: int = 0) -> None:
         self.pid = pid
         self.rss_bytes = rss_bytes
+        self.vsz_bytes = vsz_bytes
 
 
 class Confined(NamedTuple):
@@ -47,6 +49,8 @@ def vassal_status(
     found: Description | None,
     processes: Mapping[int, HostProcess],
     confined: Confined,
+    backlog: tuple[Backlog, ...],
+    rolled_back_to: float | None,
     now: float,
     unix_now: float,
 ) -> VassalStatus:
@@ -61,6 +65,8 @@ def vassal_status(
         state=vassal.state,
         config=config,
         user=spec.identity.user if spec else "",
+        uid=spec.identity.uid if spec else 0,
+        gid=spec.identity.gid if spec else 0,
         generation=found.generation if found else vassal.generation,
         pid=vassal.pid,
         since=unix_now - (now - vassal.since),
@@ -78,6 +84,9 @@ def vassal_status(
         usage=confined.usage,
         incidents=confined.incidents,
         limit_change=confined.change,
+        backlog=backlog,
+        rolled_back_to=rolled_back_to,
+        paused=found.paused if found else False,
     )
 
 
@@ -100,7 +109,7 @@ def explanation(
     elif spec is None:
         wanted = "to run, once its file is valid"
     else:
-        wanted = f"to run: {spec.settings.app} as {spec.identity.user}"
+        wanted = f"to run: {spec.settings.app or 'mounts'} as {spec.identity.user}"
     actual = vassal.state.value + (f", master pid {vassal.pid}" if vassal.pid else "")
     return Explanation(
         name=vassal.name,
@@ -124,6 +133,7 @@ def _worker_status(
         current = CurrentRequest(method=row.method, uri=row.uri, seconds=row.request_s)
     return WorkerStatus(
         slot=row.slot,
+        worker=row.worker,
         generation=row.generation,
         pid=process.pid if process else 0,
         state=row.state,
@@ -131,6 +141,9 @@ def _worker_status(
         exceptions=row.exceptions,
         harakiris=row.harakiris,
         rss_bytes=process.rss_bytes if process else 0,
+        vsz_bytes=process.vsz_bytes if process else 0,
+        bytes_sent=row.bytes_sent,
+        running_s=row.running_s,
         since=unix_now - row.age_s,
         current=current,
     )

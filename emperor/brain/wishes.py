@@ -5,26 +5,30 @@ import msgspec
 from emperor.brain.birth import Spec
 from emperor.core.reconcile import Desired
 
+BY_HAND = "somebody said stop"
+EVICTED = "its file has another owner, and cannot be used"
+
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """What is wanted of one name: its latest valid spec, and what people said since.
 
-    `spec` None: the file was never valid. The serials make a reload or restart by hand
-    look like a change.
+    `spec` None: the file was never valid. The serials make a reload, a restart or
+    a new master by hand look like a change.
     """
 
     spec: Spec | None = None
     run: bool = True
-    why_not: str = "somebody said stop"
+    why_not: str = BY_HAND
     reload_serial: int = 0
     restart_serial: int = 0
+    renew_serial: int = 0
 
     def desired(self) -> Desired:
         if self.spec is None:
             return Desired(fingerprint=None, run=self.run, why_not=self.why_not)
         return Desired(
             fingerprint=f"{self.spec.generation_digest}:{self.reload_serial}",
-            birth=self.spec.birth_digest,
+            birth=f"{self.spec.birth_digest}:{self.renew_serial}",
             restart_serial=self.restart_serial,
             limits=self.spec.limits_digest,
             run=self.run,

@@ -13,7 +13,7 @@ from emperor.cli.errors import DONE, FAILED, NO_EMPEROR
 from emperor.cli.runtime_dir import runtime_dir
 from emperor.cli.verdict import verdict
 from emperor.cli.view import View, plain, printable_line
-from emperor.control.client import ControlClient
+from emperor.control.client import ControlClient, NotReachable
 
 LINE_BYTES_MAX = 64 * 1024
 WAIT_LOOK_S = 0.1
@@ -21,7 +21,7 @@ WAIT_LOOK_S = 0.1
 
 def status(arguments: argparse.Namespace) -> int:
     """Show all vassals, or one in detail."""
-    client = _client(arguments)
+    client = client_of(arguments)
     now = time.time()
     if arguments.name is None:
         all_of_them = client.status()
@@ -34,7 +34,7 @@ def status(arguments: argparse.Namespace) -> int:
 
 def explain(arguments: argparse.Namespace) -> int:
     """Show what is wanted of a vassal, what is, what comes next and why."""
-    explanation = _client(arguments).explain(arguments.name)
+    explanation = client_of(arguments).explain(arguments.name)
     if arguments.steps:
         view = tables.steps_view(explanation)
     else:
@@ -45,20 +45,39 @@ def explain(arguments: argparse.Namespace) -> int:
 
 def steer(arguments: argparse.Namespace) -> int:
     """Reload, restart, stop or start a vassal."""
-    client = _client(arguments)
+    client = client_of(arguments)
     if arguments.wait:
-        return _steer_and_wait(client, arguments.name, arguments.command, arguments.timeout)
+        return steer_and_wait(client, arguments.name, arguments.command, arguments.timeout)
     print(printable_line(client.steer(arguments.name, arguments.command)))
     return DONE
 
 
-def _steer_and_wait(client: ControlClient, name: str, action: str, timeout_s: float) -> int:
-    """Ask, and come back with the verdict, so that deploy scripts can rely on the status."""
+def reopen(arguments: argparse.Namespace) -> int:
+    """Let a vassal's log, or all of them, be opened anew."""
+    client = client_of(arguments)
+    if arguments.name is None:
+        print(printable_line(client.reopen_all()))
+    else:
+        print(printable_line(client.steer(arguments.name, "reopen")))
+    return DONE
+
+
+def steer_and_wait(client: ControlClient, name: str, action: str, timeout_s: float) -> int:
+    """Ask, and come back with the verdict, so that deploy scripts can rely on the status.
+
+    A brain that is lost meanwhile is waited for: the next one knows how it ended, or it is never
+    told and the time runs out. Raises NotReachable if nobody answers until then.
+    """
     before, began_at = client.vassal(name), time.time()
     print(printable_line(client.steer(name, action)), flush=True)
     give_up_at = time.monotonic() + timeout_s
     while True:
-        found = verdict(action, before, client.vassal(name), began_at)
+        try:
+            found = verdict(action, before, client.vassal(name), began_at)
+        except NotReachable:
+            if time.monotonic() >= give_up_at:
+                raise
+            found = None
         if found is not None:
             print(*map(printable_line, found.text.split("\n")), sep="\n")
             return DONE if found.good else FAILED
@@ -70,7 +89,7 @@ def _steer_and_wait(client: ControlClient, name: str, action: str, timeout_s: fl
 
 def events(arguments: argparse.Namespace) -> int:
     """Print what happens, line by line, until the emperor ends."""
-    for event in _client(arguments).events():
+    for event in client_of(arguments).events():
         text = json_text(event) if arguments.json else tables.event_line(event)
         print(text, flush=True)
     print("emperor: the emperor ended the stream.", file=sys.stderr)
@@ -79,7 +98,7 @@ def events(arguments: argparse.Namespace) -> int:
 
 def logs(arguments: argparse.Namespace) -> int:
     """Print the end of a vassal's log, and with -f what comes after."""
-    pieces = _client(arguments).logs(arguments.name, arguments.lines, arguments.follow)
+    pieces = client_of(arguments).logs(arguments.name, arguments.lines, arguments.follow)
     for text in log_lines(pieces):
         print(text, flush=arguments.follow)
     if arguments.follow:
@@ -122,7 +141,7 @@ def _decoded(line: bytes) -> str:
     return printable_line(line.decode("utf-8", "backslashreplace"))
 
 
-def _client(arguments: argparse.Namespace) -> ControlClient:
+def client_of(arguments: argparse.Namespace) -> ControlClient:
     return ControlClient(runtime_dir(arguments.runtime_dir, os.environ, os.geteuid()))
 
 

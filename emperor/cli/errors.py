@@ -4,7 +4,6 @@ DONE = 0
 FAILED = 1
 USAGE = 2
 NO_EMPEROR = 3
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 class UsageError(Exception):

@@ -5,10 +5,11 @@ What a command needs is imported when it is called for: a status must be there a
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
-from emperor.cli.errors import DONE, FAILED, INTERRUPTED, NO_EMPEROR, USAGE, UsageError
+from emperor.cli.errors import DONE, FAILED, NO_EMPEROR, USAGE, UsageError
 from emperor.cli.runtime_dir import VARIABLE, named_runtime_dir
 
 _EPILOG = f"""\
@@ -23,15 +24,37 @@ environment:
                        for root, else $XDG_RUNTIME_DIR/emperor
   NO_COLOR             no colours on the terminal
 """
+_UWSGI = """\
+In a unit that started uWSGI only the program has to be changed.
+
+With --emperor DIR it is an emperor. Options that count: --emperor DIR, --emperor-tyrant,
+--uid USER, --logto FILE, --vassals-inherit FILE, --vassals-include FILE,
+--vassals-inherit-before FILE, --vassals-include-before FILE, --vassal-set NAME=VALUE, and
+--ini FILE and the like for a file that has them. The runtime directory is that of
+EMPEROR_RUNTIME_DIR.
+
+Without it one application is served, by the same options as in a vassal's file: --ini FILE, or
+--http :8000 --wsgi-file app.py --processes 4. It stays in the foreground. --reload PIDFILE and
+--stop PIDFILE signal one that runs.
+
+Of every option that is not done it says what becomes of it.
+"""
 LOG_LINES_DEFAULT = 100
 WAIT_TIMEOUT_S = 300.0
 LOG_LINES_MAX = 10_000
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run one command; return the exit status."""
-    words = sys.argv[1:] if words is None else words
-    arguments = build_parser(words).parse_args(words)
+    """Run one command; return the exit status. Without `words` this process is the command's."""
+    if words is None:
+        words = sys.argv[1:]
+        # Ctrl-C ends a command at once. KeyboardInterrupt would come anywhere: in the middle of
+        # an import it leaves a traceback, and inside msgspec a segmentation fault.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if list(words[:1]) == ["uwsgi"] and words[1:2] not in (["-h"], ["--help"]):
+        arguments = argparse.Namespace(command="uwsgi", words=words[1:])
+    else:
+        arguments = build_parser(words).parse_args(words)
     try:
         status = _run(arguments)
         sys.stdout.flush()
@@ -43,8 +66,6 @@ def main(words: Sequence[str] | None = None) -> int:
         # `emperor status | head`. At exit Python would flush again, and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
-    except KeyboardInterrupt:
-        return INTERRUPTED
     return status
 
 
@@ -60,12 +81,29 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
 
     where = argparse.ArgumentParser(add_help=False)
     where.add_argument("--runtime-dir", metavar="DIR", help="where the emperor is")
+    patience = argparse.ArgumentParser(add_help=False)
+    patience.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=float,
+        default=WAIT_TIMEOUT_S,
+        help=f"wait no longer than this for each vassal (default: {WAIT_TIMEOUT_S:g})",
+    )
     as_json = argparse.ArgumentParser(add_help=False)
     as_json.add_argument("--json", action="store_true", help="print JSON")
 
     run = commands.add_parser("run", parents=[where], help="run an emperor in the foreground")
     run.add_argument("--config", metavar="FILE", help="the emperor's own settings, emperor.toml")
     run.add_argument("directories", metavar="DIR", nargs="*", help="a folder of vassal files")
+
+    # Its words are uWSGI's: they do not come this far.
+    commands.add_parser(
+        "uwsgi",
+        help="run an emperor, or one application, with uWSGI's options",
+        usage="emperor uwsgi [OPTION ...]",
+        description=_UWSGI,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
     serve = commands.add_parser("serve", help="serve one application without an emperor")
     if list(words[:1]) == ["serve"]:
@@ -82,28 +120,38 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     schema = commands.add_parser("schema", help="print the JSON Schema of vassal files")
     schema.add_argument("--emperor", action="store_true", help="print that of emperor.toml instead")
 
+    show = commands.add_parser("show-config", help="print a vassal file, uWSGI's too, as ours")
+    show.add_argument("file", metavar="FILE")
+    migrate = commands.add_parser("migrate", help="write files of ours for uWSGI's in a folder")
+    migrate.add_argument("folder", metavar="DIR", help="the folder of uWSGI's vassal files")
+    migrate.add_argument("--to", metavar="DIR", help="where to write them (default: DIR/native)")
+
     status = commands.add_parser(
         "status", parents=[where, as_json], help="show all vassals, or one in detail"
     )
     status.add_argument("name", metavar="NAME", nargs="?")
     for action, text in (
         ("reload", "replace a vassal's processes without refusing a connection"),
+        ("rollback", "go back to the last other version of a vassal's file that served"),
         ("restart", "stop a vassal and start it anew"),
         ("stop", "stop a vassal until it is started again"),
         ("start", "start a stopped, parked or waiting vassal now"),
     ):
-        steer = commands.add_parser(action, parents=[where], help=text)
+        steer = commands.add_parser(action, parents=[where, patience], help=text)
         steer.add_argument("name", metavar="NAME")
         steer.add_argument(
             "--wait", action="store_true", help="wait for the end; exit status 1 = it failed"
         )
-        steer.add_argument(
-            "--timeout",
-            metavar="SECONDS",
-            type=float,
-            default=WAIT_TIMEOUT_S,
-            help=f"wait no longer than this (default: {WAIT_TIMEOUT_S:g})",
-        )
+    reopen = commands.add_parser(
+        "reopen", parents=[where], help="open log files anew, after somebody has moved them away"
+    )
+    reopen.add_argument("name", metavar="NAME", nargs="?", help="the vassal; default: all")
+    upgrade = commands.add_parser(
+        "upgrade", parents=[where, patience], help="take new code and settings in; vassals serve on"
+    )
+    upgrade.add_argument(
+        "--vassals", action="store_true", help="then give each vassal a new master, one by one"
+    )
     commands.add_parser("events", parents=[where, as_json], help="print what happens")
     logs = commands.add_parser("logs", parents=[where], help="print a vassal's log")
     logs.add_argument("name", metavar="NAME")
@@ -133,12 +181,20 @@ def _run(arguments: argparse.Namespace) -> int:
 
         print(f"emperor {__version__}")
         return DONE
+    if arguments.command == "uwsgi":
+        from emperor.cli.uwsgi_line import run_uwsgi
+
+        return run_uwsgi(arguments.words)
     if arguments.command in ("run", "serve"):
         return _start(arguments)
     if arguments.command in ("check", "schema"):
         from emperor.cli import file_commands
 
         return file_commands.COMMANDS[arguments.command](arguments)
+    if arguments.command in ("show-config", "migrate"):
+        from emperor.cli import uwsgi_commands
+
+        return uwsgi_commands.COMMANDS[arguments.command](arguments)
     return _ask(arguments)
 
 
@@ -157,7 +213,7 @@ def _start(arguments: argparse.Namespace) -> int:
 
 
 def _ask(arguments: argparse.Namespace) -> int:
-    from emperor.cli import client_commands
+    from emperor.cli import client_commands, upgrade_command
     from emperor.control.client import ControlError, NotReachable
 
     commands = {
@@ -165,6 +221,8 @@ def _ask(arguments: argparse.Namespace) -> int:
         "explain": client_commands.explain,
         "events": client_commands.events,
         "logs": client_commands.logs,
+        "reopen": client_commands.reopen,
+        "upgrade": upgrade_command.upgrade,
     }
     try:
         return commands.get(arguments.command, client_commands.steer)(arguments)

@@ -9,13 +9,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from emperor.cli.errors import UsageError
+from emperor.config.application import seen_from
 from emperor.config.keys import VASSAL_KEYS
 from emperor.config.problems import Invalid, dotted
-from emperor.config.settings import LogConfig, VassalSettings
+from emperor.config.settings import LogConfig, VassalSettings, Workers
 from emperor.config.values import resolved
 
 _TEXT_KEYS = ("directory", "python")
 _HELP = {
+    "app": "MODULE:CALLABLE or FILE.py:CALLABLE, or a FACTORY(ARGUMENTS) instead of CALLABLE.",
     "directory": "Working directory, on the import path. Default: the current one.",
     "listen": "PROTOCOL://HOST:PORT or PROTOCOL+unix:///PATH; http, uwsgi, fastcgi or scgi. "
     "May be given more than once.",
@@ -36,6 +38,7 @@ _NUMBER_KEYS = (
     "max_requests_jitter",
     "max_worker_lifetime",
     "reload_on_rss",
+    "reload_on_as",
     "max_head",
     "max_body",
     "backlog",
@@ -57,7 +60,7 @@ class ServeOptions:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; every value stays text until `parse`."""
-    parser.add_argument("app", metavar="APP", help="MODULE:CALLABLE or MODULE:FACTORY(ARGUMENTS)")
+    parser.add_argument("app", metavar="APP", help=_HELP["app"])
     parser.add_argument(
         "--listen", metavar="URL", action="append", required=True, help=_HELP["listen"]
     )
@@ -92,7 +95,7 @@ def parse(arguments: argparse.Namespace, current_directory: str) -> ServeOptions
     given["pythonpath"] = arguments.pythonpath
     given["env"] = _environment(arguments.env, faults)
     values = _checked(given, faults)
-    if not arguments.master and values.get("workers", (1, 1)) != (1, 1):
+    if not arguments.master and values.get("workers", Workers(1, 1)) != Workers(1, 1):
         faults.append("--no-master: one process serves; leave out --workers")
     if faults:
         raise UsageError("\n".join(faults))
@@ -120,7 +123,8 @@ def _settings(values: dict[str, object], current_directory: str) -> VassalSettin
     paths = values["pythonpath"]
     assert isinstance(paths, tuple)
     values["pythonpath"] = tuple(resolved(path, current_directory) for path in paths)
-    name = str(values["app"]).partition(":")[0].partition(".")[0]
+    app = values["app"] = seen_from(str(values["app"]), str(values["directory"]))
+    name = app.partition(":")[0].rpartition("/")[2].partition(".")[0] or "app"
     return VassalSettings(name=name, log=LogConfig(target="inherit"), **values)  # type: ignore[arg-type]
 
 
@@ -141,7 +145,7 @@ def _option(name: str) -> str:
 def _metavar(name: str) -> str:
     if name in _TEXT_KEYS:
         return "PATH"
-    if name in ("reload_on_rss", "max_head", "max_body"):
+    if name in ("reload_on_rss", "reload_on_as", "max_head", "max_body"):
         return "SIZE"
     return "S" if "timeout" in name or "harakiri" in name or "lifetime" in name else "N"
 

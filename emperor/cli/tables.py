@@ -92,13 +92,13 @@ def vassal_view(vassal: VassalStatus, now: float) -> View:
     """Return all that is known of one vassal."""
     totals = vassal.totals
     view: View = [
-        line(cell(vassal.name, STRONG), "  ", _state(vassal.state)),
+        line(cell(vassal.name, STRONG), "  ", _state(vassal)),
         _field("config", vassal.config),
         _field("user", vassal.user),
         _field("generation", vassal.generation),
         _field("master", f"pid {vassal.pid}" if vassal.pid else "none runs"),
         _field("since", units.since(vassal.since, now)),
-        *(_field("listen", url) for url in vassal.listen),
+        *_listen_lines(vassal),
         *(_field("host", host) for host in vassal.hosts),
         _field(
             "totals",
@@ -110,6 +110,9 @@ def vassal_view(vassal: VassalStatus, now: float) -> View:
     ]
     if totals.log_lines_dropped:
         view.append(_field("log", f"{totals.log_lines_dropped} lines dropped"))
+    if vassal.rolled_back_to is not None:
+        since = units.since(vassal.rolled_back_to, now)
+        view.append(_field("rolled back", f"to the version that served first {since} ago"))
     if vassal.next_retry_s is not None:
         view.append(_field("next try", f"in {units.duration(vassal.next_retry_s)}"))
     view += _usage_lines(vassal, now)
@@ -120,6 +123,18 @@ def vassal_view(vassal: VassalStatus, now: float) -> View:
         rows = tuple(_worker_row(worker, now) for worker in vassal.workers)
         view += [line(), Table(_WORKER_COLUMNS, rows)]
     return view + _failure_lines(vassal.last_failure, now)
+
+
+def _listen_lines(vassal: VassalStatus) -> Iterable[Line]:
+    """Where it listens, and how many connections wait there."""
+    queues = {queue.url: queue for queue in vassal.backlog}
+    for url in vassal.listen:
+        queue = queues.get(url)
+        if queue is None or not queue.waiting:
+            yield _field("listen", url)
+        else:
+            text = f"{url}  {queue.waiting} of {queue.max} wait"
+            yield _field("listen", cell(text, BAD if queue.waiting >= queue.max else BUSY))
 
 
 def _usage_lines(vassal: VassalStatus, now: float) -> Iterable[Line]:
@@ -214,7 +229,7 @@ def _vassal_row(vassal: VassalStatus, now: float) -> tuple[Cell, ...]:
     memory = {worker.pid: worker.rss_bytes for worker in vassal.workers}  # threads share one
     return (
         cell(vassal.name, STRONG),
-        _state(vassal.state),
+        _state(vassal),
         cell(f"{busy}/{len(vassal.workers)}" if vassal.workers else "-"),
         cell(vassal.totals.requests),
         _count(vassal.totals.exceptions),
@@ -310,8 +325,9 @@ def _field(name: str, value: object) -> Line:
     return line(cell(f"{name + ':':<13}", FAINT), value)
 
 
-def _state(state: VassalState) -> Cell:
-    return cell(state.value, STATE_STYLES[state])
+def _state(vassal: VassalStatus) -> Cell:
+    style = STATE_STYLES[vassal.state]
+    return cell("paused", BUSY) if vassal.paused else cell(vassal.state.value, style)
 
 
 def _count(number: int) -> Cell:

@@ -41,9 +41,11 @@ def verdict(
 def _is_done(action: str, before: VassalStatus, now: VassalStatus) -> bool:
     if action == "stop":
         return now.state is S.STOPPED
+    if action == "rollback" and now.state in {S.DORMANT, S.STOPPED} and before.state is now.state:
+        return True  # it is what starts next
     if now.state is not S.READY:
         return False
-    if action == "reload":
+    if action in {"reload", "rollback"}:
         return now.generation > before.generation
     # A new master: the one before had another pid, or there was none.
     return now.pid not in (0, before.pid) or before.state is not S.READY

@@ -1,4 +1,4 @@
-"""Checks `app`: "module:callable" or "module:factory('argument', key=1)". Pure.
+"""Checks `app`: "module:callable", "file.py:callable", or either with a call. Pure.
 
 The tenant's interpreter evaluates it; here only its form is checked, so that a typo is
 found when the file is checked and not when the application starts.
@@ -8,40 +8,47 @@ import ast
 import warnings
 
 from emperor.config.problems import Invalid, quoted
-from emperor.config.values import text
+from emperor.config.values import path_text, resolved, text
 
 APP_MAX = 1024
 _EXAMPLE = '"blog.wsgi:application"'
+_CALLABLE = "application"
+
+
+def is_file(place: str) -> bool:
+    """Return whether what stands before the colon is a file, not a module."""
+    # A module "py" inside a package is possible, a file's name is meant. "blog.wsgi" is the
+    # module that Django makes: the file of that name is written "./blog.wsgi".
+    return "/" in place or place.endswith(".py")
+
+
+def seen_from(app: str, directory: str) -> str:
+    """Return `app` with the path of its file absolute."""
+    place, separator, target = app.partition(":")
+    return resolved(place, directory) + separator + target if is_file(place) else app
 
 
 def application(value: object) -> str:
     """Return the checked text of `app`."""
     app = text(value, "an application", _EXAMPLE).strip()
-    if len(app) > APP_MAX:
-        raise Invalid(f"is {len(app)} characters long", f"write at most {APP_MAX}")
-    module, separator, target = app.partition(":")
+    place, separator, target = app.partition(":")
     if not separator:
-        raise Invalid(f"{quoted(app)} names no callable", f'write "{_as_module(app)}:application"')
-    # A module "py" inside a package is possible, a file's name is meant.
-    if module.endswith(".py") or not all(map(str.isidentifier, module.split("."))):
+        target = _CALLABLE
+    if len(target) > APP_MAX or (len(place) > APP_MAX and not is_file(place)):
+        raise Invalid(f"is {len(app)} characters long", f"write at most {APP_MAX}")
+    if is_file(place):
+        path_text(place)
+    elif not all(map(str.isidentifier, place.split("."))):
         raise Invalid(
-            f"{quoted(module)} is not the name of a module",
-            f'write "{_as_module(module)}:{target or "application"}"'
-            if module.endswith(".py")
-            else f"write the name as after import, like {_EXAMPLE}",
+            f"{quoted(place)} is neither the name of a module nor a file",
+            f'write the name as after import, like {_EXAMPLE}, or a file, like "wsgi.py"',
         )
     if not target:
-        raise Invalid(f"{quoted(app)} names no callable", f'write "{module}:application"')
-    if all(map(str.isidentifier, target.split("."))):
-        return app
-    _check_call(app, module, target)
+        raise Invalid(f"{quoted(app)} names no callable", f'write "{place}:{_CALLABLE}"')
+    app = f"{place}:{target}"
+    if not all(map(str.isidentifier, target.split("."))):
+        _check_call(app, place, target)
     return app
-
-
-def _as_module(name: str) -> str:
-    """Return the module that was probably meant by the path of a file."""
-    module = name.rpartition("/")[2].removesuffix(".py")
-    return module if module.isidentifier() and len(module) < 60 else "blog.wsgi"
 
 
 def _check_call(app: str, module: str, target: str) -> None:

@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from emperor.config.locate import locate
+from emperor.config.locate import Lines, locate
 from emperor.config.problems import Path, Problem, printable, quoted
 
 
@@ -49,10 +49,10 @@ def read_document(text: str, file: str) -> Document | Problem:
         return _unlocated(
             file, "arrays or tables are nested too deep", "write the keys one level below a table"
         )
-    places = locate(text)
-    for path in places.octals:
-        _mark_octal(values, path)
-    return Document(file, values, places.lines)
+    if "0o" in text:
+        for path in locate(text).octals:
+            _mark_octal(values, path)
+    return Document(file, values, Lines(text))
 
 
 def _mark_octal(container: Any, path: Path) -> None:

@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 from emperor.config import values
 from emperor.config.directives import word
 from emperor.config.document import Document, read_document
-from emperor.config.emperor_tables import below, layer_of, read_tables, within
+from emperor.config.emperor_tables import below, layer_of, read_tables, within, workers_max
 from emperor.config.key import Key
-from emperor.config.keys import paths
-from emperor.config.problems import PROBLEMS_MAX, ConfigError, Invalid, Problem
+from emperor.config.problems import PROBLEMS_MAX, ConfigError, Invalid, Problem, described
 from emperor.config.schemas import (
     ACCOUNT,
     BOOLEAN,
@@ -18,11 +17,14 @@ from emperor.config.schemas import (
     PATH,
     PATHS,
     TABLE,
+    TEXTS,
     WORD,
     choice,
     integer,
 )
-from emperor.config.settings import EmperorSettings, Machine, Policy, WatchMode
+from emperor.config.serving_keys import file_path
+from emperor.config.settings import EmperorSettings, Machine, Policy, Templates, WatchMode
+from emperor.config.stats_addresses import stats_addresses
 from emperor.config.table import Layers, Reading, read_table
 from emperor.config.vassal_file import check_defaults
 
@@ -37,17 +39,18 @@ class Places(NamedTuple):
 
     runtime_dir: str
     log_dir: str
+    state_dir: str
 
 
 def default_places(uid: int, environ: Mapping[str, str]) -> Places:
     """Return the places for an emperor that runs as `uid` in this environment."""
     if uid == 0:
-        return Places("/run/emperor", "/var/log/emperor")
+        return Places("/run/emperor", "/var/log/emperor", "/var/lib/emperor")
     home = environ.get("HOME") or "/"
     state = environ.get("XDG_STATE_HOME") or f"{home.rstrip('/')}/.local/state"
     # Never a fixed name in /tmp: somebody else may have made it first.
     runtime = environ.get("XDG_RUNTIME_DIR") or f"{state}/run"
-    return Places(f"{runtime}/emperor", f"{state}/emperor/log")
+    return Places(f"{runtime}/emperor", f"{state}/emperor/log", f"{state}/emperor/state")
 
 
 def _table(value: object) -> object:
@@ -60,16 +63,38 @@ def _table(value: object) -> object:
 def _tables(value: object) -> object:
     """Accept [plan.NAME] and the like here: read_tables reports what is wrong in them."""
     if not isinstance(value, dict):
-        raise Invalid("is not a table", "write [plan.NAME], [owner.NAME] or [customer.NAME.limits]")
+        raise Invalid("is not a table", "write [plan.NAME], [owner.NAME] or [customer.NAME]")
     return value
 
+
+def _settings_to_set(value: object) -> tuple[str, ...]:
+    """Return options for every file of uWSGI's, each NAME=VALUE."""
+    return values.list_of(value, _option_to_set, '["chmod-socket=660"]')
+
+
+def _option_to_set(value: object) -> str:
+    if not isinstance(value, str) or "=" not in value:
+        raise Invalid(f"{described(value)} has no =", 'write "chmod-socket=660"')
+    return value
+
+
+_TEMPLATES = (
+    ("vassals_inherit", "Inherited by every file of uWSGI's.", '["/etc/uwsgi/all.ini"]'),
+    ("vassals_include", "Included by every file of uWSGI's.", '["/etc/uwsgi/all.ini"]'),
+    ("vassals_inherit_before", "Inherited before each of uWSGI's files.", '["/etc/uwsgi/all.ini"]'),
+    ("vassals_include_before", "Included before each of uWSGI's files.", '["/etc/uwsgi/all.ini"]'),
+    ("vassals_set", "Options of every file of uWSGI's.", '["chmod-socket=660"]'),
+    ("vassals_options", "The same, before all others.", '["master=true"]'),
+)
+OPTION_TEMPLATES = ("vassals_set", "vassals_options")
+"""Those of the table `uwsgi` that are NAME=VALUE, not paths."""
 
 EMPEROR_KEYS: Mapping[str, Key] = {
     key.name: key
     for key in (
         Key(
             "directories",
-            paths,
+            values.paths,
             PATHS,
             "Folders of vassal files.",
             "[]",
@@ -90,12 +115,54 @@ EMPEROR_KEYS: Mapping[str, Key] = {
             example='"/var/log/emperor"',
         ),
         Key(
+            "state_dir",
+            values.path_text,
+            PATH,
+            "The last versions of vassal files that served. Default: /var/lib/emperor, or under "
+            "XDG_STATE_HOME.",
+            example='"/var/lib/emperor"',
+        ),
+        Key(
             "spawn_concurrency",
             partial(values.whole, minimum=1, maximum=256),
             integer(1, 256),
             "Vassals that may be starting at one time.",
             "4",
             "8",
+        ),
+        workers_max(example="64"),
+        Key(
+            "stats",
+            stats_addresses,
+            TEXTS,
+            "Addresses that tell of emperor and vassals in the form of uWSGI's emperor-stats.",
+            "[]",
+            '["tcp://127.0.0.1:9190"]',
+            write=lambda addresses: [address.url for address in addresses],
+        ),
+        Key(
+            "stats_workers",
+            stats_addresses,
+            TEXTS,
+            "Addresses that tell of the workers of all vassals in the form of uWSGI's stats.",
+            "[]",
+            '["unix:///run/emperor/workers.stats"]',
+            write=lambda addresses: [address.url for address in addresses],
+        ),
+        Key(
+            "fifo",
+            file_path,
+            PATH,
+            "A named pipe of root's: letters in it are told to the emperor, as to uWSGI's"
+            " master-fifo.",
+            example='"/run/emperor/emperor.fifo"',
+        ),
+        Key(
+            "pidfile",
+            file_path,
+            PATH,
+            "A file with the pid of the main process, in a folder that is root's alone.",
+            example='"/run/emperor/emperor.pid"',
         ),
         Key(
             "shutdown_timeout",
@@ -130,12 +197,39 @@ EMPEROR_KEYS: Mapping[str, Key] = {
             '"www-data"',
         ),
         Key(
+            "policy.default_group",
+            values.account_name,
+            ACCOUNT,
+            "Their group, unless the file names one. Default: the account's own.",
+            "",
+            '"www-data"',
+        ),
+        Key(
             "policy.allow_root",
             values.boolean,
             BOOLEAN,
             'A root-owned file may say user = "root".',
             "false",
             "true",
+        ),
+        Key(
+            "policy.tyrant",
+            values.boolean,
+            BOOLEAN,
+            "Every vassal runs as the owner of its file; files of root are refused.",
+            "false",
+            "true",
+        ),
+        *(
+            Key(
+                f"uwsgi.{name}",
+                values.paths if name not in OPTION_TEMPLATES else _settings_to_set,
+                PATHS if name not in OPTION_TEMPLATES else TEXTS,
+                text,
+                "[]",
+                example,
+            )
+            for name, text, example in _TEMPLATES
         ),
         Key(
             "policy.default_plan",
@@ -165,7 +259,7 @@ EMPEROR_KEYS: Mapping[str, Key] = {
             "customer",
             _tables,
             TABLE,
-            "Budgets that several vassals share: [customer.NAME.limits].",
+            "Budgets that several vassals share: [customer.NAME].",
             "{}",
             '{ acme = { limits = { memory_max = "2G" } } }',
         ),
@@ -202,10 +296,17 @@ def load_emperor(
     problems = [*reading.problems, *in_defaults, *table_problems]
     if problems:
         return ConfigError(sorted(problems, key=lambda problem: problem.line)[: PROBLEMS_MAX + 1])
-    simple = ("spawn_concurrency", "shutdown_timeout", "poll_interval")
+    simple = (
+        "spawn_concurrency",
+        "workers_max",
+        "stats",
+        "stats_workers",
+        "shutdown_timeout",
+        "poll_interval",
+    )
     policy = {
         field: read[f"policy.{field}"]
-        for field in ("default_user", "allow_root", "default_plan")
+        for field in ("default_user", "default_group", "allow_root", "tyrant", "default_plan")
         if f"policy.{field}" in read
     }
     merged_under = layer_of(defaults)
@@ -213,8 +314,12 @@ def load_emperor(
         directories=tuple(values.resolved(path, folder) for path in read.get("directories", ())),
         runtime_dir=runtime_dir,
         log_dir=values.resolved(read.get("log_dir", places.log_dir), folder),
+        fifo=values.resolved(read["fifo"], folder) if "fifo" in read else None,
+        pidfile=values.resolved(read["pidfile"], folder) if "pidfile" in read else None,
+        state_dir=values.resolved(read.get("state_dir", places.state_dir), folder),
         watch=WatchMode(read.get("watch", WatchMode.AUTO)),
         policy=Policy(**policy),
+        uwsgi=_templates(read, folder),
         defaults=merged_under.values,
         defaults_lines=merged_under.lines,
         plans=tables.plans,
@@ -224,6 +329,16 @@ def load_emperor(
         file=file,
         **{name: read[name] for name in simple if name in read},
     )
+
+
+def _templates(read: dict[str, Any], folder: str) -> Templates:
+    found = {name: read.get(f"uwsgi.{name}", ()) for name, _, _ in _TEMPLATES}
+    resolved = {
+        name: tuple(values.resolved(path, folder) for path in found[name])
+        for name in found
+        if name not in OPTION_TEMPLATES
+    }
+    return Templates(**{**found, **resolved})
 
 
 def _check_directories(reading: Reading) -> None:

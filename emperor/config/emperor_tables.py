@@ -14,7 +14,7 @@ from emperor.config.network import host_name
 from emperor.config.policy import EVERYBODY, NO_PLAN, unknown_plan
 from emperor.config.problems import Fault, Invalid, Path, Problem, described, dotted
 from emperor.config.schemas import BOOLEAN, TEXTS, WORD, integer, list_of
-from emperor.config.settings import Layer, Machine, OwnerPolicy
+from emperor.config.settings import Budget, Layer, Machine, OwnerPolicy
 from emperor.config.table import Reading
 from emperor.config.vassal_file import check_layer
 from limits.directives import Limits
@@ -82,11 +82,27 @@ _OWN_KEYS = (
     ),
 )
 
+
+def workers_max(example: str) -> Key:
+    """Return the key that bounds how many workers a customer, or the host, has."""
+    return Key(
+        "workers_max",
+        partial(values.whole, minimum=1, maximum=1_000_000),
+        integer(1, 1_000_000),
+        "Vassals with workers = { min, max } grow no further when all have so many workers.",
+        "",
+        example,
+    )
+
+
 OWNER_KEYS: Mapping[str, Key] = {
     **{key.name: key for key in _OWN_KEYS},
     **{name: key for name, key in VASSAL_KEYS.items() if is_directive(name)},
 }
-CUSTOMER_KEYS: Mapping[str, Key] = {key.name: key for key in BUDGET_KEYS}
+CUSTOMER_KEYS: Mapping[str, Key] = {
+    "workers_max": workers_max(example="16"),
+    **{key.name: key for key in BUDGET_KEYS},
+}
 
 
 class Tables(NamedTuple):
@@ -94,7 +110,7 @@ class Tables(NamedTuple):
 
     plans: dict[str, Layer]
     owners: dict[str, OwnerPolicy]
-    customers: dict[str, Limits]
+    customers: dict[str, Budget]
 
 
 def read_tables(
@@ -122,7 +138,11 @@ def read_tables(
         for key, plan in _plans_named(read):
             _check_plan(document, ("owner", name, *key), plan, tables.plans, problems)
     for name, _, reading in each("customer", CUSTOMER_KEYS, directives.word):
-        tables.customers[name] = limits_of(reading.values, Limits(tasks_max=None))
+        budget: dict[str, Any] = reading.values
+        tables.customers[name] = Budget(
+            limits=limits_of(budget, Limits(tasks_max=None)),
+            workers_max=budget.get("workers_max"),
+        )
     if isinstance(default_plan, str):
         path = ("policy", "default_plan")
         _check_plan(document, path, default_plan, tables.plans, problems)

@@ -18,6 +18,8 @@ LOG_FIELDS = {
     "max_size": "max_bytes",
     "keep": "keep",
     "rate": "lines_per_second",
+    "touch_reopen": "touch_reopen",
+    "touch_rotate": "touch_rotate",
 }
 EGRESS_KEYS = ("sandbox.network", "sandbox.ip_address_allow", "sandbox.ip_address_deny")
 RLIMIT_PREFIX = "limits.limit_"

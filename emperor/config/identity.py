@@ -71,12 +71,19 @@ def decide(
             only_uid=emperor_uid,
             as_root=False,
         )
+    if policy.tyrant and owner_uid == 0:
+        return _problem(
+            file,
+            "user",
+            "the file belongs to root, and in tyrant mode a vassal runs as its file's owner",
+            f"give it to that account: chown blog {file}",
+        )
     if owner_uid != 0:
         return RunAs(file=file, user=settings.user, group=settings.group, only_uid=owner_uid)
     return RunAs(
         file=file,
         user=settings.user or policy.default_user,
-        group=settings.group,
+        group=settings.group or (policy.default_group if settings.user is None else None),
         allow_root=policy.allow_root,
         by_policy=settings.user is None,
     )

@@ -10,86 +10,32 @@ from functools import partial
 from emperor.config import directives, values
 from emperor.config import tightness as tight
 from emperor.config.application import application
+from emperor.config.command_keys import COMMAND_KEYS
 from emperor.config.health_keys import HEALTH_KEYS
-from emperor.config.key import Key, Parser
+from emperor.config.key import Key
 from emperor.config.limits_keys import LIMITS_KEYS
-from emperor.config.network import host_names, listen_addresses
-from emperor.config.problems import Invalid, quoted
+from emperor.config.log_keys import LOG_KEYS
+from emperor.config.network_keys import NETWORK_KEYS
 from emperor.config.sandbox_keys import SANDBOX_KEYS
 from emperor.config.schemas import (
     ACCOUNT,
-    BOOLEAN,
-    DURATION,
     ENVIRONMENT,
-    MODE,
     PATH,
     PATHS,
-    SIZE,
     TEXT,
-    TEXTS,
     WORD,
-    WORKERS,
     choice,
-    integer,
 )
-from emperor.config.settings import Workers
-
-LOG_WORDS = ("file", "journal", "inherit")
-WORKERS_MAX = 1024
-THREADS_MAX = 1024
-
-
-def log_target(value: object) -> str:
-    """Return "file", "journal", "inherit" or a path as written."""
-    remedy = 'write "journal", "inherit", "file", or a path like "/var/log/blog.log"'
-    if isinstance(value, str) and value not in LOG_WORDS and "/" not in value:
-        raise Invalid(f"{quoted(value)} is no place for a log", remedy)
-    return values.path_text(value) if value not in LOG_WORDS else str(value)
-
-
-def number_of_workers(value: object) -> Workers:
-    """Return the bounds from a number, or from a table of min and max."""
-    if not isinstance(value, dict):
-        count = values.whole(value, minimum=1, maximum=WORKERS_MAX)
-        return Workers(count, count)
-    remedy = "write a number, or { min = 1, max = 8 }"
-    unknown = [name for name in value if name not in Workers._fields]
-    if unknown or "max" not in value:
-        problem = f"{quoted(str(unknown[0]))} is no bound" if unknown else "max is missing"
-        raise Invalid(problem, remedy)
-    most = values.whole(value["max"], minimum=1, maximum=WORKERS_MAX)
-    least = values.whole(value.get("min", 1), minimum=1, maximum=WORKERS_MAX)
-    if least > most:
-        raise Invalid(f"min = {least} is more than max = {most}", remedy)
-    return Workers(least, most)
-
-
-def write_workers(bounds: Workers) -> object:
-    """Return the bounds as a TOML value."""
-    return bounds.max if bounds.min == bounds.max else {"min": bounds.min, "max": bounds.max}
-
-
-def paths(value: object) -> tuple[str, ...]:
-    """Return paths as written; a single string is an array of one."""
-    return values.list_of(value, values.path_text, '["lib"]')
-
-
-def _count(minimum: int, maximum: int) -> Parser:
-    return partial(values.whole, minimum=minimum, maximum=maximum)
-
-
-def _seconds(minimum: float = 0.0) -> Parser:
-    return partial(values.duration, minimum=minimum)
-
-
-_POSITIVE = values.SHORTEST_DURATION
+from emperor.config.serving_keys import SERVING_KEYS
+from emperor.config.task_keys import TASK_KEYS
+from emperor.config.worker_keys import WORKER_KEYS
 
 _APPLICATION = (
     Key(
         "app",
         application,
         TEXT,
-        "The WSGI application: MODULE:CALLABLE, or MODULE:FACTORY(ARGUMENTS).",
+        "The WSGI application: MODULE:CALLABLE or FILE.py:CALLABLE, or a FACTORY(ARGUMENTS).",
         example='"blog.wsgi:application"',
     ),
     Key(
@@ -108,9 +54,9 @@ _APPLICATION = (
     ),
     Key(
         "pythonpath",
-        paths,
+        values.paths,
         PATHS,
-        "More folders on the import path, before the interpreter's own.",
+        "More folders on the import path, before `directory`.",
         default="[]",
         example='["lib"]',
     ),
@@ -138,246 +84,11 @@ _APPLICATION = (
     ),
     Key(
         "touch_reload",
-        paths,
+        values.paths,
         PATHS,
         "Files that reload the vassal when they are touched.",
         default="[]",
         example='["reload.txt"]',
-    ),
-)
-
-_NETWORK = (
-    Key(
-        "listen",
-        listen_addresses,
-        TEXTS,
-        "Addresses: PROTOCOL://HOST:PORT or PROTOCOL+unix:///PATH; http, uwsgi, fastcgi or scgi.",
-        example='["uwsgi+unix:///run/emperor/blog.sock", "http://127.0.0.1:8000"]',
-        write=lambda addresses: [address.url for address in addresses],
-    ),
-    Key(
-        "hosts",
-        host_names,
-        TEXTS,
-        "Names that the web server routes here through RUNTIME_DIR/hosts/NAME.sock.",
-        default="[]",
-        example='["blog.example"]',
-    ),
-    Key(
-        "backlog",
-        _count(1, 65535),
-        integer(1, 65535),
-        "Length of the queue.",
-        "1024",
-        "4096",
-        rule=tight.AT_MOST,
-    ),
-    Key("socket.user", values.account_name, ACCOUNT, "Owner of unix sockets.", "", '"blog"'),
-    Key("socket.group", values.account_name, ACCOUNT, "Group of unix sockets.", "", '"www-data"'),
-    Key(
-        "socket.mode",
-        values.file_mode,
-        MODE,
-        "Mode of unix sockets.",
-        '"660"',
-        '"666"',
-        write=lambda mode: f"{mode:03o}",
-    ),
-    Key(
-        "socket_timeout",
-        _seconds(_POSITIVE),
-        DURATION,
-        "Longest wait for a client that sends or takes nothing.",
-        "30",
-        '"1m"',
-    ),
-    Key(
-        "keepalive_timeout",
-        _seconds(_POSITIVE),
-        DURATION,
-        "Longest wait for the next request on an HTTP connection.",
-        "15",
-        "5",
-    ),
-    Key(
-        "max_head",
-        partial(values.size, minimum=1024, maximum=1024 * 1024),
-        SIZE,
-        "Largest request head; more is answered 431.",
-        '"32K"',
-        '"64K"',
-        rule=tight.AT_MOST,
-    ),
-    Key(
-        "max_body",
-        values.size,
-        SIZE,
-        "Largest request body; more is answered 413. 0 = no limit.",
-        "0",
-        '"20M"',
-        rule=tight.AT_MOST_ZERO_IS_NONE,
-    ),
-)
-
-_WORKERS = (
-    Key(
-        "workers",
-        number_of_workers,
-        WORKERS,
-        "Processes: a number, or bounds between which it follows the load.",
-        "1",
-        "{ min = 1, max = 8 }",
-        rule=tight.WORKERS,
-        write=write_workers,
-    ),
-    Key(
-        "threads",
-        _count(1, THREADS_MAX),
-        integer(1, THREADS_MAX),
-        "Per worker.",
-        "1",
-        "2",
-        rule=tight.AT_MOST,
-    ),
-    Key(
-        "harakiri",
-        _seconds(),
-        DURATION,
-        "A request that runs longer is killed with its worker. 0 = never.",
-        "30",
-        '"2m"',
-        rule=tight.AT_MOST_ZERO_IS_NONE,
-    ),
-    Key(
-        "harakiri_max",
-        _seconds(),
-        DURATION,
-        "The longest limit that the application may ask for. 0 = it may only shorten.",
-        "0",
-        '"10m"',
-        rule=tight.AT_MOST,
-    ),
-    Key(
-        "harakiri_soft",
-        _seconds(),
-        DURATION,
-        "After this time an exception is raised in the request. 0 = never.",
-        "0",
-        "25",
-    ),
-    Key(
-        "spawn_timeout",
-        _seconds(_POSITIVE),
-        DURATION,
-        "Longest time for loading the application.",
-        "60",
-        '"2m"',
-        rule=tight.AT_MOST,
-    ),
-    Key(
-        "stop_timeout",
-        _seconds(),
-        DURATION,
-        "Time for running requests to finish before a stop kills them.",
-        "30",
-        "5",
-        rule=tight.AT_MOST,
-    ),
-    Key(
-        "on_demand",
-        values.boolean,
-        BOOLEAN,
-        "No process runs before the first connection.",
-        "false",
-        "true",
-    ),
-    Key(
-        "idle_stop",
-        _seconds(),
-        DURATION,
-        "With on_demand: after so long without a request, all of it stops again. 0 = never.",
-        "0",
-        '"10m"',
-    ),
-    Key(
-        "max_unavailable",
-        _count(0, WORKERS_MAX),
-        integer(0, WORKERS_MAX),
-        "So many workers may be missing while new ones take over; more need less memory.",
-        "0",
-        "1",
-    ),
-    Key(
-        "max_requests",
-        _count(0, 2**31 - 1),
-        integer(0, 2**31 - 1),
-        "A worker is replaced after this many requests. 0 = never.",
-        "0",
-        "5000",
-    ),
-    Key(
-        "max_requests_jitter",
-        _count(0, 2**31 - 1),
-        integer(0, 2**31 - 1),
-        "At most this many requests later, by chance. Default: a tenth of max_requests.",
-        "",
-        "500",
-    ),
-    Key(
-        "max_worker_lifetime",
-        _seconds(),
-        DURATION,
-        "A worker is replaced after this time. 0 = never.",
-        "0",
-        '"6h"',
-        rule=tight.AT_MOST_ZERO_IS_NONE,
-    ),
-    Key(
-        "reload_on_rss",
-        lambda value: values.size(value, 0 if value == 0 else 1024 * 1024),
-        SIZE,
-        "A worker larger than this is replaced after its request. 0 = never.",
-        "0",
-        '"300M"',
-        rule=tight.AT_MOST_ZERO_IS_NONE,
-    ),
-)
-
-_LOG = (
-    Key(
-        "log.target",
-        log_target,
-        TEXT,
-        'Where output goes: "file" (in the emperor\'s log_dir), "journal", "inherit" or a path.',
-        '"file"',
-        '"/srv/blog/log/app.log"',
-    ),
-    Key(
-        "log.max_size",
-        partial(values.size, minimum=4096),
-        SIZE,
-        "A log file is rotated at this size.",
-        '"10M"',
-        '"100M"',
-        rule=tight.AT_MOST,
-    ),
-    Key(
-        "log.keep",
-        _count(0, 100),
-        integer(0, 100),
-        "Rotated files to keep.",
-        "3",
-        "10",
-        rule=tight.AT_MOST,
-    ),
-    Key(
-        "log.rate",
-        partial(values.number, minimum=1, maximum=1_000_000),
-        {"type": "number", "minimum": 1, "maximum": 1_000_000},
-        "Lines per second; what is more is dropped and counted.",
-        "1000",
-        "100",
-        rule=tight.AT_MOST,
     ),
 )
 
@@ -406,18 +117,23 @@ VASSAL_KEYS: Mapping[str, Key] = {
     key.name: key
     for key in (
         *_APPLICATION,
+        *SERVING_KEYS,
+        *COMMAND_KEYS,
+        *TASK_KEYS,
         *_POLICY,
-        *_NETWORK,
-        *_WORKERS,
-        *_LOG,
+        *NETWORK_KEYS,
+        *WORKER_KEYS,
+        *LOG_KEYS,
         *HEALTH_KEYS,
         *LIMITS_KEYS,
         *SANDBOX_KEYS,
     )
 }
 
-REQUIRED = ("app", "listen")
-NOT_IN_DEFAULTS = ("listen", "hosts")
+REQUIRED = ("listen",)
+ONE_OF = ("app", "mounts")
+"""One of these is required too."""
+NOT_IN_DEFAULTS = ("listen", "stats", "hosts", "pidfile", "fifo")
 """Two vassals cannot share these."""
 
 DIRECTIVE_TABLES = ("limits.", "sandbox.")

@@ -3,6 +3,7 @@
 import ipaddress
 import posixpath
 import re
+from collections.abc import Sequence
 
 from emperor.config.problems import Fault, Invalid, InvalidParts, described, quoted
 from emperor.config.settings import ListenAddress
@@ -32,6 +33,11 @@ def listen_addresses(value: object) -> tuple[ListenAddress, ...]:
     if urls == []:
         raise Invalid("the list is empty", f"write listen = [{_URL_EXAMPLE}]")
     addresses = [listen_address(url) for url in each(urls, _checked_url, _LISTEN_EXAMPLE, 32)]
+    return distinct(addresses, value)
+
+
+def distinct(addresses: Sequence[ListenAddress], value: object) -> tuple[ListenAddress, ...]:
+    """Return the addresses of `value`; raise Invalid when two of them exclude each other."""
     faults = [
         Fault(
             f"{quoted(address.url)} and {quoted(earlier.url)} exclude each other",
@@ -71,8 +77,10 @@ def listen_address(value: object) -> ListenAddress:
             remedy = f'write "{_FOREIGN[protocol]}://…"'
         raise Invalid(f"{quoted(url)}: unknown protocol {quoted(scheme)}", remedy)
     if transport == "unix":
-        return ListenAddress(url=url, protocol=protocol, path=_socket_path(url, protocol, rest))
-    host, port = _host_and_port(url, protocol, rest.removesuffix("/"))
+        return ListenAddress(
+            url=url, protocol=protocol, path=socket_path(url, f"{protocol}+unix", rest)
+        )
+    host, port = host_and_port(url, protocol, rest.removesuffix("/"))
     return ListenAddress(url=url, protocol=protocol, host=host, port=port)
 
 
@@ -81,23 +89,24 @@ def _with_protocol(url: str) -> str:
         url = url.removeprefix(prefix)
     if url.startswith(("/", "@", ".")):
         path = url if url.startswith("/") else "/run/emperor/blog.sock"
-        return f'"http+unix://{path}" or "uwsgi+unix://{path}"'
+        return f"{quoted(f'http+unix://{path}')} or {quoted(f'uwsgi+unix://{path}')}"
     if re.fullmatch(r"[0-9a-zA-Z.:\[\]-]*:[0-9]{1,5}", url):
         return f'"http://{url}" or "uwsgi://{url}"'
     return _LISTEN_EXAMPLE
 
 
-def _socket_path(url: str, protocol: str, path: str) -> str:
+def socket_path(url: str, scheme: str, path: str) -> str:
+    """Return the one spelling of a socket's path, or raise Invalid."""
     if not path.startswith("/"):
         stem = path.lstrip("@./") or "blog.sock"
         raise Invalid(
             f"{quoted(url)}: the path of a socket begins with /",
-            f'write "{protocol}+unix:///{stem}"'
+            f'write "{scheme}:///{stem}"'
             if "/" in stem
-            else f'write "{protocol}+unix:///run/emperor/{stem}"',
+            else f'write "{scheme}:///run/emperor/{stem}"',
         )
     if path.endswith("/"):
-        raise Invalid(f"{quoted(url)} is a folder", f'write "{protocol}+unix://{path}blog.sock"')
+        raise Invalid(f"{quoted(url)} is a folder", f'write "{scheme}://{path}blog.sock"')
     if ".." in path.split("/"):
         raise Invalid(f'{quoted(url)} contains ".."', "write the path without it")
     # normpath keeps two leading slashes, as POSIX has it.
@@ -111,7 +120,8 @@ def _socket_path(url: str, protocol: str, path: str) -> str:
     return normal
 
 
-def _host_and_port(url: str, protocol: str, rest: str) -> tuple[str, int]:
+def host_and_port(url: str, protocol: str, rest: str) -> tuple[str, int]:
+    """Return the one spelling of HOST, "" = all addresses, and the port, or raise Invalid."""
     if re.search(r"[/?#@]", rest):
         raise Invalid(
             f"{quoted(url)}: an address ends with its port",

@@ -14,7 +14,15 @@ from emperor.config.document import Document
 from emperor.config.fields import FIELD_KEYS, shown, value_of
 from emperor.config.keys import PLAN_KEYS, VASSAL_KEYS, is_directive
 from emperor.config.problems import Fault, Path, quoted
-from emperor.config.settings import EmperorSettings, Layer, Owner, OwnerPolicy, VassalSettings
+from emperor.config.settings import (
+    EmperorSettings,
+    Layer,
+    ListenAddress,
+    Owner,
+    OwnerPolicy,
+    VassalSettings,
+)
+from emperor.config.stats_addresses import STATS_HTTP
 from emperor.config.table import merged
 from emperor.config.tightness import AT_MOST, BINDS, NETWORKS_INSIDE, PROVIDERS, allowed_beside
 from limits.directives import Limits, is_unlimited
@@ -159,11 +167,11 @@ def name_excesses(settings: VassalSettings, policy: OwnerPolicy) -> list[Excess]
     """Return the addresses and host names that the owner may not claim."""
     found = [
         Excess(
-            ("listen", index),
+            (key, index),
             f"{address.url}: only unix sockets are granted",
-            f'write "{address.protocol}+unix:///run/emperor/sockets/{settings.name}.sock"',
+            f'write "{scheme}unix:///run/emperor/sockets/{settings.name}.{suffix}"',
         )
-        for index, address in enumerate(settings.listen)
+        for key, index, address, scheme, suffix in _sockets(settings)
         if address.port is not None and not policy.listen_tcp
     ]
     if policy.hosts is None:
@@ -178,6 +186,15 @@ def name_excesses(settings: VassalSettings, policy: OwnerPolicy) -> list[Excess]
         for index, host in enumerate(settings.hosts)
         if not any(matches(host, pattern) for pattern in policy.hosts)
     ]
+
+
+def _sockets(settings: VassalSettings) -> Iterable[tuple[str, int, ListenAddress, str, str]]:
+    """Yield key, index and address of each socket, and how its unix socket would be written."""
+    for index, address in enumerate(settings.listen):
+        yield "listen", index, address, f"{address.protocol}+", "sock"
+    for index, address in enumerate(settings.stats):
+        scheme = "http+" if address.protocol == STATS_HTTP else ""
+        yield "stats", index, address, scheme, "stats"
 
 
 def matches(host: str, pattern: str) -> bool:

@@ -1,8 +1,7 @@
 """Reads one vassal file, whatever its owner made of it. Never blocks, never raises for it.
 
-The name is resolved step by step, and a symbolic link is followed only when root or the
-emperor's own user made it: otherwise a tenant could put anybody's file under its name.
-What is opened is what was looked at, so its owner can be trusted.
+A symbolic link of a tenant is not followed (`resolve`): it could put anybody's file under its
+name. What is opened is what was looked at, so its owner can be trusted.
 """
 
 import errno
@@ -12,14 +11,12 @@ import stat
 from contextlib import ExitStack
 from typing import NamedTuple
 
+from emperor.config.resolve import LinkRefusedError, resolve
+
 FILE_BYTES_MAX = 64 * 1024
 """A large vassal file has 4 KiB."""
 
-HOPS_MAX = 40  # as the kernel: more links are ELOOP
-PARTS_MAX = 1000
-
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-_PATH_ONLY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Content(NamedTuple):
@@ -60,12 +57,6 @@ _KINDS = {
 }
 
 
-class _RefusedError(Exception):
-    def __init__(self, reason: str, owner_uid: int) -> None:
-        super().__init__(reason)
-        self.found = Unreadable(reason, owner_uid)
-
-
 def read_file(directory: str, file_name: str) -> Found:
     """Return what is in a file of a watched directory, or why it cannot be had."""
     with ExitStack() as stack:
@@ -83,9 +74,9 @@ def read_at(directory_fd: int, file_name: str) -> Found:
     """The same for a directory that the caller holds open."""
     with ExitStack() as stack:
         try:
-            found = _resolve(directory_fd, file_name)
-        except _RefusedError as error:
-            return error.found
+            found = resolve(directory_fd, [file_name])
+        except LinkRefusedError as refused:
+            return _link_refused(refused)
         except (FileNotFoundError, NotADirectoryError):
             return _missing_or_dangling(directory_fd, file_name)
         except OSError as error:
@@ -104,43 +95,15 @@ def read_at(directory_fd: int, file_name: str) -> Found:
         return _read(fd)
 
 
-def _resolve(directory_fd: int, name: str) -> int:
-    """Return an O_PATH descriptor of what `name` leads to; the caller owns it."""
-    trusted = (0, os.geteuid())
-    at = os.dup(directory_fd)
-    left = [name]
-    hops = 0
-    try:
-        while left:
-            part = left.pop()
-            step = os.open(part, _PATH_ONLY, dir_fd=at)
-            status = os.fstat(step)
-            if not stat.S_ISLNK(status.st_mode):
-                os.close(at)
-                at = step
-                continue
-            try:
-                target = os.readlink("", dir_fd=step)
-            finally:
-                os.close(step)
-            hops += 1
-            if status.st_uid not in trusted:
-                raise _RefusedError(
-                    f"is reached by a symbolic link of uid {status.st_uid}; "
-                    "write the file itself, or let root make the link",
-                    status.st_uid,
-                )
-            if hops > HOPS_MAX or len(left) > PARTS_MAX:
-                raise _RefusedError("is a symbolic link to itself; correct the link", status.st_uid)
-            if target.startswith("/"):
-                root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-                os.close(at)
-                at = root
-            left += [part for part in reversed(target.split("/")) if part]
-    except BaseException:
-        os.close(at)
-        raise
-    return at
+def _link_refused(refused: LinkRefusedError) -> Found:
+    uid = refused.owner_uid
+    if refused.is_loop:
+        return Unreadable("is a symbolic link to itself; correct the link", uid)
+    return Unreadable(
+        f"is reached by a symbolic link of uid {uid}; "
+        "write the file itself, or let root make the link",
+        uid,
+    )
 
 
 def _missing_or_dangling(directory_fd: int, name: str) -> Found:

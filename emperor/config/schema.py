@@ -7,12 +7,13 @@ from typing import Any
 from emperor.config.emperor_file import EMPEROR_KEYS
 from emperor.config.emperor_tables import CUSTOMER_KEYS, OWNER_KEYS
 from emperor.config.key import Key
-from emperor.config.keys import NOT_IN_DEFAULTS, PLAN_KEYS, REQUIRED, VASSAL_KEYS
+from emperor.config.keys import NOT_IN_DEFAULTS, ONE_OF, PLAN_KEYS, REQUIRED, VASSAL_KEYS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _SECTIONS = {
     "policy": "What vassal files may ask for.",
+    "uwsgi": "What is put around every file in uWSGI's dialect.",
     "health": "What new code must answer before it takes over.",
     "socket": "Owner, group and mode of the unix sockets.",
     "log": "Where standard output and standard error go.",
@@ -28,6 +29,7 @@ def vassal_schema() -> dict[str, Any]:
         "title": "A vassal of the emperor",
         **_table(VASSAL_KEYS),
         "required": list(REQUIRED),
+        "anyOf": [{"required": [name]} for name in ONE_OF],
     }
 
 

@@ -67,7 +67,7 @@ WORKERS: Schema = {
         {"type": "integer", "minimum": 1, "maximum": 1024},
         {
             "type": "object",
-            "properties": {"min": {"type": "integer"}, "max": {"type": "integer"}},
+            "properties": {name: {"type": "integer"} for name in ("min", "max", "initial", "step")},
             "required": ["max"],
             "additionalProperties": False,
         },

@@ -80,12 +80,11 @@ def merged(own: Mapping[str, object], defaults: Mapping[str, object]) -> dict[st
 def read_table(layers: Layers, keys: Mapping[str, Key]) -> Reading:
     """Parse all values of both layers; unknown keys are problems."""
     reading = Reading(layers)
-    sections = {name.rpartition(".")[0] for name in keys} - {""}
     for name, value in merged(layers.own.values, layers.defaults.values).items():
         # A quoted "log.keep" must not pass for the key keep of table log.
         if name in keys and "." not in name:
             _read_value(reading, keys[name], (name,), value)
-        elif name not in sections:
+        elif not _is_section(name, keys):
             _report_unknown(reading, (name,), keys)
         elif not isinstance(value, dict):
             remedy = f"write [{name}] on a line of its own, and its keys below"
@@ -95,6 +94,10 @@ def read_table(layers: Layers, keys: Mapping[str, Key]) -> Reading:
         else:
             _read_section(reading, name, value, keys)
     return reading
+
+
+def _is_section(name: str, keys: Mapping[str, Key]) -> bool:
+    return any(key.rpartition(".")[0] == name for key in keys if key.startswith(name))
 
 
 def _read_section(

@@ -299,6 +299,11 @@ def list_of(
     return tuple(each(value, parse, example, length_max))
 
 
+def paths(value: object) -> tuple[str, ...]:
+    """Return paths as written; a single string is an array of one."""
+    return list_of(value, path_text, '["lib"]')
+
+
 def each(value: object, parse: Callable[[object], str], example: str, length_max: int) -> list[str]:
     """Parse every element of an array; raise InvalidParts with all that are wrong."""
     if not isinstance(value, list):

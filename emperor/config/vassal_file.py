@@ -1,21 +1,22 @@
 """Turns the text of a vassal file into settings, or into everything that is wrong. Pure."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
+from emperor.config.access_log import write_access_log
+from emperor.config.application import seen_from
+from emperor.config.command_keys import COMMAND_KEYS
 from emperor.config.contradictions import check_directives, resolve_shares
 from emperor.config.document import Document, read_document
 from emperor.config.fields import LOG_FIELDS, limits_of, sandbox_of, written_directives
+from emperor.config.file_names import NATIVE_SUFFIX, vassal_name
 from emperor.config.health_keys import health_of, written_health
 from emperor.config.key import Key
-from emperor.config.keys import (
-    LOG_WORDS,
-    NOT_IN_DEFAULTS,
-    REQUIRED,
-    VASSAL_KEYS,
-    write_workers,
-)
+from emperor.config.keys import NOT_IN_DEFAULTS, ONE_OF, REQUIRED, VASSAL_KEYS
+from emperor.config.log_keys import LOG_WORDS
+from emperor.config.network import overlaps
 from emperor.config.policy import (
     Choice,
     Excess,
@@ -26,6 +27,7 @@ from emperor.config.policy import (
     name_excesses,
 )
 from emperor.config.problems import ConfigError, Problem, quoted
+from emperor.config.serving_keys import SERVING_KEYS
 from emperor.config.settings import (
     PROVIDER,
     EmperorSettings,
@@ -37,34 +39,24 @@ from emperor.config.settings import (
     Workers,
 )
 from emperor.config.table import Layers, Reading, read_table
+from emperor.config.task_keys import TASK_KEYS, task_remarks
 from emperor.config.values import TEXT_MAX, resolved
+from emperor.config.worker_keys import write_workers
 
-SUFFIX = ".toml"
 SLOTS_MAX = 4096
 """Workers times threads: the size of the scoreboard."""
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 VASSAL_DEFAULTS = VassalSettings(name="", app="", directory="/", listen=())
 """The values of all keys that a file leaves out."""
 
 _NOTHING = Document("", {})
 
+_TOUCHED = ("touch_reload", "log.touch_reopen", "log.touch_rotate")
+
 _EXAMPLES = {
     "app": 'write app = "blog.wsgi:application"',
     "listen": 'write listen = "http://127.0.0.1:8000"',
 }
-
-
-def vassal_name(file_name: str) -> str | None:
-    """Return the name of the vassal that `file_name` describes; None = it is no vassal file.
-
-    The name becomes part of paths, so nothing but letters, digits, "_", "-" and dots.
-    """
-    name = file_name.removesuffix(SUFFIX)
-    if name == file_name or not _NAME.fullmatch(name) or ".." in name:
-        return None
-    return name
 
 
 def load_vassal(
@@ -81,7 +73,7 @@ def load_vassal(
     `directory` starts from; what a tenant who is `owner` may not have is wrong too.
     Never raises.
     """
-    if vassal_name(name + SUFFIX) is None:
+    if vassal_name(name + NATIVE_SUFFIX) is None:
         problem = Problem(
             file=file,
             line=1,
@@ -111,6 +103,8 @@ def settle(
     for key in REQUIRED:
         if key not in reading.values and key not in reading.failed:
             reading.report((key,), "is missing", _EXAMPLES[key])
+    if not any(reading.values.get(key) or key in reading.failed for key in ONE_OF):
+        reading.report((ONE_OF[0],), "is missing", _EXAMPLES[ONE_OF[0]])
     if choice.fault is not None and "plan" not in reading.failed:
         reading.report(("plan",), choice.fault.problem, choice.fault.remedy)
     resolve_shares(reading, emperor.machine)
@@ -125,7 +119,7 @@ def settle(
         return ConfigError(
             sorted(reading.problems, key=lambda each: (each.file != document.file, each.line))
         )
-    return settings
+    return msgspec.structs.replace(settings, remarks=task_remarks(settings))
 
 
 def grant_of(emperor: EmperorSettings, choice: Choice) -> VassalSettings:
@@ -146,13 +140,21 @@ def _resolve_paths(reading: Reading, folder: str) -> None:
     """Make every path absolute: `directory` from `folder`, the others from `directory`."""
     values: dict[str, Any] = reading.values
     directory = values["directory"] = resolved(values.get("directory", ""), folder)
-    for key in ("python", "log.target"):
+    for key in ("python", "log.target", "pidfile"):
         if key in values and not (key == "log.target" and values[key] in LOG_WORDS):
             values[key] = resolved(values[key], directory)
-    for key in ("pythonpath", "touch_reload"):
+    if "app" in values:
+        values["app"] = seen_from(values["app"], directory)
+    if "mounts" in values:
+        mounts = values["mounts"]
+        values["mounts"] = {at: seen_from(app, directory) for at, app in mounts.items()}
+    if "static" in values:
+        static = values["static"]
+        values["static"] = {at: resolved(path, directory) for at, path in static.items()}
+    for key in (*_TOUCHED, "pythonpath", "check_static", "fifo"):
         if key in values:
             values[key] = tuple(resolved(path, directory) for path in values[key])
-    for key in ("directory", "python", "pythonpath", "touch_reload", "log.target"):
+    for key in (*_TOUCHED, "directory", "python", "pythonpath", "log.target", "pidfile", "fifo"):
         found = values.get(key, ())
         paths = (found,) if isinstance(found, str) else found
         if any(len(path.encode()) >= TEXT_MAX for path in paths):
@@ -244,6 +246,13 @@ def check_together(reading: Reading, machine: Machine) -> None:
             f"write workers and threads so that their product is at most {SLOTS_MAX}",
         )
     listen = values.get("listen", ())
+    for index, address in enumerate(values.get("stats", ())):
+        if any(overlaps(address, other) for other in listen):
+            reading.report(
+                ("stats", index),
+                f"{quoted(address.url)} is an address of listen",
+                "write another one",
+            )
     if values.get("hosts") and listen and not any(address.path for address in listen):
         reading.report(
             ("hosts",),
@@ -323,14 +332,23 @@ def written(settings: VassalSettings) -> dict[str, object]:
     Of [limits] and [sandbox] only what differs from the built-in.
     """
     values: dict[str, object] = {field: getattr(settings, field) for field in _SAME_NAME}
+    for key in (*SERVING_KEYS, *COMMAND_KEYS, *TASK_KEYS):
+        values[key.name] = key.write(values[key.name])
+    if not settings.app:
+        del values["app"]
+    values["access_log"] = write_access_log(settings.access_log)
     values["workers"] = write_workers(settings.workers)
     for field in ("pythonpath", "touch_reload", "hosts"):
         values[field] = list(getattr(settings, field))
     values["listen"] = [address.url for address in settings.listen]
+    values["stats"] = [address.url for address in settings.stats]
     socket = {"user": settings.socket.user, "group": settings.socket.group}
     named = {key: value for key, value in socket.items() if value is not None}
     values["socket"] = {**named, "mode": f"{settings.socket.mode:03o}"}
-    values["log"] = {key: getattr(settings.log, field) for key, field in LOG_FIELDS.items()}
+    log = {key: getattr(settings.log, field) for key, field in LOG_FIELDS.items()}
+    values["log"] = {
+        key: list(value) if isinstance(value, tuple) else value for key, value in log.items()
+    }
     values["health"] = written_health(settings.health)
     values |= written_directives(settings)
     return {key: value for key, value in values.items() if value is not None}

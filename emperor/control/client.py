@@ -61,9 +61,17 @@ class ControlClient:
         return _decoded(self._read("GET", _vassal_path(name, "/explain")), Explanation)
 
     def steer(self, name: str, action: str) -> str:
-        """Reload, restart, stop or start a vassal; return what was begun, one sentence."""
+        """Reload, restart, … a vassal; return what was begun, one sentence."""
         answer = _decoded(self._read("POST", _vassal_path(name, f"/{action}")), dict[str, str])
         return answer.get("begun", "")
+
+    def reopen_all(self) -> str:
+        """Let every log that the caller may steer be opened anew; return one sentence."""
+        return _decoded(self._read("POST", "/v1/reopen"), dict[str, str]).get("begun", "")
+
+    def upgrade(self) -> str:
+        """Let spawner and brain take in new code; return what was begun, one sentence."""
+        return _decoded(self._read("POST", "/v1/upgrade"), dict[str, str]).get("begun", "")
 
     def logs(self, name: str, lines: int, follow: bool) -> Iterator[bytes]:
         """Yield the last `lines` lines in pieces, and with `follow` what comes after."""

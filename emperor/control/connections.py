@@ -25,6 +25,9 @@ CLIENT_TIMEOUT_S = 30.0
 ACCEPT_PAUSE_S = 0.5
 """After accept failed for want of descriptors or memory: trying at once would spin."""
 
+ACCEPTS_AT_ONCE = 64
+"""Then others have their turn: who connects all the time must not have all of it."""
+
 _UCRED = struct.Struct("3i")
 _BUSY = b'{"error":{"what":"too many connections","remedy":"Close some, or try again later."}}\n'
 _BUSY_ANSWER = (
@@ -140,7 +143,7 @@ class Refusal(NamedTuple):
 
 
 class Doorkeeper:
-    """Accepts connections on a listening unix socket until cancelled.
+    """Accepts connections on a listening, non-blocking unix socket until cancelled.
 
     `make_protocol` returns aiohttp's protocol for one connection. The listener stays
     the caller's to close.
@@ -162,14 +165,21 @@ class Doorkeeper:
 
     async def run(self, listener: socket.socket) -> None:
         """Accept for ever."""
-        loop = asyncio.get_running_loop()
         while True:
+            await _readable(listener)
             try:
-                connection, _ = await loop.sock_accept(listener)
+                await self.admit_waiting(listener, ACCEPTS_AT_ONCE)
             except OSError as error:
                 self._on_refusal(Refusal(None, f"accept: {error.strerror}"))
                 await asyncio.sleep(ACCEPT_PAUSE_S)
-                continue
+
+    async def admit_waiting(self, listener: socket.socket, at_most: int) -> None:
+        """Accept what is in the queue now. Raises OSError if that is not possible."""
+        for _ in range(at_most):
+            try:
+                connection, _ = listener.accept()
+            except BlockingIOError:
+                return
             try:
                 await self._admit(connection)
             except OSError:
@@ -184,6 +194,17 @@ class Doorkeeper:
         guard = Guard(self._make_protocol(), caller, self._timeout_s, self._register)
         # Returns after connection_made, so the next one is counted against this one.
         await asyncio.get_running_loop().connect_accepted_socket(lambda: guard, connection)
+
+
+async def _readable(listener: socket.socket) -> None:
+    # Not loop.sock_accept(): cancelled in the wrong moment, that drops a connection.
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(listener, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(listener)
 
 
 def _turn_away(connection: socket.socket) -> None:

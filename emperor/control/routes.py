@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from contextvars import ContextVar
 from typing import Any, BinaryIO, TypeVar
 
@@ -40,10 +40,15 @@ class Routes:
             web.get("/v1/status", self.status),
             web.get("/v1/vassals", self.vassals),
             web.get("/v1/vassals/{name}", self.vassal),
-            web.post("/v1/vassals/{name}/{action:reload|restart|stop|start}", self.steer),
+            web.post(
+                "/v1/vassals/{name}/{action:reload|rollback|renew|restart|reopen|stop|start}",
+                self.steer,
+            ),
             web.get("/v1/vassals/{name}/explain", self.explain),
             web.get("/v1/vassals/{name}/logs", self.logs),
             web.get("/v1/events", self.events),
+            web.post("/v1/reopen", self.reopen_all),
+            web.post("/v1/upgrade", self.upgrade),
         ]
 
     def end_streams(self) -> None:
@@ -73,6 +78,25 @@ class Routes:
         name = self._authorised_name(request)
         begun = await self._undisturbed(self._begin(request.match_info["action"], name))
         return json_answer(Begun(begun=begun), 202)
+
+    async def reopen_all(self, request: web.Request) -> web.Response:
+        """Open anew every log of a vassal that the caller may steer, for logrotate."""
+        caller, owner_of = _caller(), self._steering.owner_uid
+        count = 0
+        for name in self._steering.names():
+            if may_handle(caller, name, owner_of):
+                with suppress(NotPossible, UnknownVassal):
+                    await self._steering.reopen(name)
+                    count += 1
+        self._log.info("steered", action="reopen", uid=caller.uid, vassals=count)
+        return json_answer(Begun(begun=f"opening {count} logs anew"), 202)
+
+    async def upgrade(self, request: web.Request) -> web.Response:
+        caller = _caller()
+        if not caller.is_trusted:
+            raise ApiError(403, "only root and the emperor's user may upgrade it", "Ask the admin.")
+        self._log.info("steered", action="upgrade", uid=caller.uid)
+        return json_answer(Begun(begun=await self._steering.upgrade()), 202)
 
     async def logs(self, request: web.Request) -> web.StreamResponse:
         name = self._authorised_name(request)
@@ -156,7 +180,10 @@ class Routes:
         steering = self._steering
         actions: dict[str, Callable[[str], Awaitable[str]]] = {
             "reload": steering.reload,
+            "rollback": steering.rollback,
+            "renew": steering.renew,
             "restart": steering.restart,
+            "reopen": steering.reopen,
             "stop": steering.stop,
             "start": steering.start,
         }
@@ -184,13 +211,17 @@ class Routes:
 
 
 def as_api_error(error: Exception, name: str) -> ApiError | None:
-    """Return the answer for what Steering raises; None for what it should not raise."""
+    """Return the answer for what Steering raises; None for what it should not raise.
+
+    `name` is the vassal that was asked for, "" if it was the emperor itself.
+    """
     if isinstance(error, ApiError):
         return error
     if isinstance(error, UnknownVassal):
         return unknown_vassal(name)
     if isinstance(error, NotPossible):
-        return ApiError(409, str(error), f"Run: emperor explain {name}")
+        remedy = f"Run: emperor explain {name}" if name else "Mend it, then ask again."
+        return ApiError(409, str(error), remedy)
     return None
 
 

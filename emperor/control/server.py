@@ -5,6 +5,7 @@ nothing. The paths and answers are described in routes; the limits in connection
 """
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -60,7 +61,8 @@ class ControlServer:
         self._refusals_logged_at = -REFUSAL_LOG_INTERVAL_S
         self._listener: socket.socket | None = None
         self._inode = 0
-        self._doorkeeper: asyncio.Task[None] | None = None
+        self._doorkeeper: Doorkeeper | None = None
+        self._accepting: asyncio.Task[None] | None = None
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -81,7 +83,7 @@ class ControlServer:
         )
         await self._runner.setup()
         assert self._runner.server is not None
-        doorkeeper = Doorkeeper(
+        self._doorkeeper = Doorkeeper(
             self._runner.server,
             self._register,
             self._emperor_uid,
@@ -90,19 +92,26 @@ class ControlServer:
         )
         self._listener = bind_atomically(self._path)
         self._inode = self._path.stat().st_ino
-        self._doorkeeper = asyncio.create_task(doorkeeper.run(self._listener))
+        self._accepting = asyncio.create_task(self._doorkeeper.run(self._listener))
 
     async def stop(self) -> None:
         """Answer what was asked, end the streams, and remove the socket."""
-        if self._doorkeeper is not None:
-            self._doorkeeper.cancel()
-            await asyncio.wait([self._doorkeeper])
+        if self._accepting is not None:
+            self._accepting.cancel()
+            await asyncio.wait([self._accepting])
         if self._listener is not None:
-            self._listener.close()
             self._unlink_socket()
+            await self._admit_last(self._listener)
+            self._listener.close()
         self._routes.end_streams()
         if self._runner is not None:
             await self._runner.cleanup()
+
+    async def _admit_last(self, listener: socket.socket) -> None:
+        """Let in who has connected already: closing the socket would reset them."""
+        if self._doorkeeper is not None:
+            with contextlib.suppress(OSError):
+                await self._doorkeeper.admit_waiting(listener, BACKLOG)
 
     def _unlink_socket(self) -> None:
         try:

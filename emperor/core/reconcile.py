@@ -5,6 +5,8 @@ correctness.
 """
 
 from collections.abc import Mapping
+from math import inf
+from typing import NamedTuple
 
 import msgspec
 
@@ -117,26 +119,39 @@ Action = (
 )
 
 
+class Look(NamedTuple):
+    """What a look led to: what is to be done, and who has to wait with it for room."""
+
+    actions: list[Action]
+    waiting: frozenset[str]
+
+
 def reconcile(
-    desired: Mapping[str, Desired], actual: Mapping[str, Vassal], now: float, concurrency: int
-) -> list[Action]:
+    desired: Mapping[str, Desired], actual: Mapping[str, Vassal], now: float, room: int
+) -> Look:
     """Return the actions that bring `actual` closer to `desired`, in order of names.
 
     Safe to repeat: called again with nothing changed, it asks for the same actions.
-    At most `concurrency` vassals are starting at a time. `now` is monotonic seconds.
+    At most `room` masters are begun. `now` is monotonic seconds.
     """
-    starting = sum(vassal.state is S.STARTING for vassal in actual.values())
-    budget = max(0, concurrency - starting)
     actions: list[Action] = []
+    waiting: set[str] = set()
     for name in sorted(desired.keys() | actual.keys()):
-        action = decide(desired.get(name), actual.get(name, Vassal(name=name)), now)
-        if isinstance(action, StartVassal):
-            if not budget:
+        vassal = actual.get(name) or Vassal(name=name)
+        action = decide(desired.get(name), vassal, now)
+        if isinstance(action, StartVassal | SucceedVassal) and vassal.successor is None:
+            if not room:
+                waiting.add(name)
                 continue
-            budget -= 1
+            room -= 1
         if action is not None:
             actions.append(action)
-    return actions
+    return Look(actions, frozenset(waiting))
+
+
+def is_building(vassal: Vassal) -> bool:
+    """Return whether a master of it is being built: few may be at a time."""
+    return vassal.state is S.STARTING or vassal.successor is not None
 
 
 def decide(wanted: Desired | None, vassal: Vassal, now: float) -> Action | None:
@@ -156,7 +171,7 @@ def decide(wanted: Desired | None, vassal: Vassal, now: float) -> Action | None:
     if wanted.fingerprint is None:
         return None
     if vassal.state in RUNNING:
-        return _update(wanted, vassal)
+        return _update(wanted, vassal, now)
     if wanted.on_demand:
         return _sleep(wanted, vassal, now)
     return StartVassal(name) if _may_start(wanted, vassal, now) else None
@@ -170,6 +185,8 @@ def why_not_yet(wanted: Desired | None, vassal: Vassal, now: float) -> str:
         return f"waiting {max(0.0, vassal.retry_at - now):.1f} s after {vassal.failures} failures"
     if vassal.state is S.PARKED:
         return "parked until its file changes or somebody says start: trying again cannot help"
+    if vassal.replace_at is not None:
+        return "its master gives no sign of life: another is to take its place"
     if vassal.state is S.STOPPING:
         return "waiting for its requests to finish"
     if vassal.state is S.DORMANT:
@@ -181,25 +198,23 @@ def why_not_yet(wanted: Desired | None, vassal: Vassal, now: float) -> str:
     return "as wanted"
 
 
-def next_look(actual: Mapping[str, Vassal]) -> float | None:
-    """Return when time alone can change a decision; None = never."""
-    times = [
-        moment
-        for vassal in actual.values()
-        for moment in (
-            vassal.deadline if vassal.token is not None else None,
-            vassal.retry_at if vassal.state is S.BACKOFF else None,
-            vassal.successor.deadline if vassal.successor is not None else None,
-            *(master.deadline for master in vassal.retiring),
-        )
-        if moment is not None
-    ]
-    return min(times, default=None)
+def next_look(vassal: Vassal, after: float = -inf) -> float | None:
+    """Return the first moment later than `after` when time alone can change the decision about
+    a vassal; None = never."""
+    times = (
+        vassal.deadline if vassal.token is not None else None,
+        vassal.retry_at if vassal.state is S.BACKOFF else None,
+        vassal.successor.deadline if vassal.successor is not None else vassal.replace_at,
+        *(master.deadline for master in vassal.retiring),
+    )
+    return min((at for at in times if at is not None and at > after), default=None)
 
 
 def _remove(vassal: Vassal) -> Action | None:
     if vassal.state in RUNNING:
         return StopVassal(vassal.name, "its file was removed")
+    if vassal.successor is not None:
+        return GiveUpSuccessor(vassal.name, "its file was removed")
     gone = vassal.token is None and not vassal.retiring
     return ForgetVassal(vassal.name) if gone else None
 
@@ -207,17 +222,21 @@ def _remove(vassal: Vassal) -> Action | None:
 def _hold(wanted: Desired, vassal: Vassal) -> Action | None:
     if vassal.state in RUNNING:
         return StopVassal(vassal.name, wanted.why_not)
+    if vassal.successor is not None:
+        return GiveUpSuccessor(vassal.name, wanted.why_not)
     if vassal.state in {S.BACKOFF, S.PARKED, S.DORMANT} and vassal.token is None:
         return SettleVassal(vassal.name)
     return None
 
 
-def _update(wanted: Desired, vassal: Vassal) -> Action | None:
+def _update(wanted: Desired, vassal: Vassal, now: float) -> Action | None:
     if wanted.restart_serial != vassal.restart_serial:
         return StopVassal(vassal.name, "somebody said restart")
+    if vassal.replace_at is not None:
+        return _relieve(wanted, vassal, vassal.replace_at, now)
     if wanted.birth != vassal.birth:
         return _replace(wanted, vassal)
-    if vassal.successor is not None:
+    if vassal.successor is not None and not _is_wanted(wanted, vassal):
         return GiveUpSuccessor(vassal.name, "its file asks for what runs already")
     if wanted.on_demand and vassal.state is S.READY and vassal.idle_at is not None:
         return StopVassal(vassal.name, "no request came for idle_stop")
@@ -227,7 +246,12 @@ def _update(wanted: Desired, vassal: Vassal) -> Action | None:
         return None
     if wanted.fingerprint == vassal.serving and vassal.state is S.READY:
         return None
-    return ReloadVassal(vassal.name)
+    return SucceedVassal(vassal.name) if vassal.outdated else ReloadVassal(vassal.name)
+
+
+def _is_wanted(wanted: Desired, vassal: Vassal) -> bool:
+    """Return whether a successor is what a reload has come to, for the sake of newer code."""
+    return vassal.outdated and wanted.fingerprint != vassal.serving
 
 
 def _replace(wanted: Desired, vassal: Vassal) -> Action | None:
@@ -237,6 +261,13 @@ def _replace(wanted: Desired, vassal: Vassal) -> Action | None:
     if vassal.serving is None:
         return StopVassal(vassal.name, "its user or sandbox changed")
     return SucceedVassal(vassal.name)
+
+
+def _relieve(wanted: Desired, vassal: Vassal, at: float, now: float) -> Action | None:
+    """Its master gives no sign of life: another is built, and its workers serve meanwhile."""
+    if vassal.successor is not None and wanted.fingerprint == vassal.attempted:
+        return None
+    return SucceedVassal(vassal.name) if now >= at else None
 
 
 def _sleep(wanted: Desired, vassal: Vassal, now: float) -> Action | None:

@@ -115,9 +115,11 @@ class Vassal(msgspec.Struct, frozen=True, kw_only=True):
     the fingerprints of the generation that serves and of the last one that was tried;
     `birth` and `attempted_birth` are those of what only a new master can change, of the
     master that runs and of the last one that was tried; `limits` of what it was put under
-    last. `deadline` is when patience with the master ends, in the states that wait for it.
+    last. `outdated`: its master runs older code of ours than a new one would. `deadline` is
+    when patience with the master ends, in the states that wait for it.
     `retry_at` is when it may start: after a failure or, of a dormant one, because a connection
-    came. `idle_at` is when its master said that no request comes any more.
+    came. `idle_at` is when its master said that no request comes any more; `replace_at` when
+    another master is to be built, because this one has given no sign of life.
     """
 
     name: str
@@ -139,6 +141,8 @@ class Vassal(msgspec.Struct, frozen=True, kw_only=True):
     ready_at: float | None = None
     retry_at: float | None = None
     idle_at: float | None = None
+    replace_at: float | None = None
+    outdated: bool = False
     deadline: float | None = None
     last_failure: Failure | None = None
 
@@ -196,6 +200,8 @@ def succeed(vassal: Vassal, serving: str, now: float, retire_until: float) -> Va
         serving=serving,
         ready_at=now if vassal.ready_at is None else vassal.ready_at,
         retry_at=None,
+        replace_at=None,
+        outdated=False,
         deadline=None,
         successor=None,
         retiring=retiring,

@@ -6,6 +6,8 @@ import os
 import select
 import signal
 import sys
+import time
+from collections.abc import Callable
 
 import msgspec
 
@@ -16,7 +18,8 @@ READABLE = frozenset({VERSION})
 VARIABLE = "EMPEROR_HANDOVER"
 """Names the descriptor of a memory file with the inventory, for the new image."""
 
-CHECK_TIMEOUT_S = 30.0
+CHECK_TIMEOUT_S = 60.0
+LOOK_S = 1.0
 
 
 class Master(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,13 +43,14 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
     masters: tuple[Master, ...] = ()
 
 
-def complaint() -> str:
+def complaint(meanwhile: Callable[[], None] = lambda: None) -> str:
     """Return why the code on disk cannot take over; empty = it can.
 
-    It is tried in a process of its own, which starts nothing.
+    It is tried in a process of its own, which starts nothing; `meanwhile` is called every
+    second that it takes.
     """
     words = (
-        "import emperor.brain.main, emperor.spawner.spawner, emperor.spawner.handover as new; "
+        "import emperor.brain.__main__, emperor.spawner.spawner, emperor.spawner.handover as new; "
         f"raise SystemExit(0 if {VERSION} in new.READABLE else 'it cannot read this handover')"
     )
     read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -59,7 +63,7 @@ def complaint() -> str:
             file_actions=[(os.POSIX_SPAWN_DUP2, write, fd) for fd in (1, 2)],
             setsigmask=(),
         )
-        if not _has_ended(pid):
+        if not _has_ended(pid, meanwhile):
             os.kill(pid, signal.SIGKILL)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         output = os.read(read, 65536) if status > 0 else b""
@@ -72,10 +76,15 @@ def complaint() -> str:
     return "" if status == 0 else "".join(last) or f"it ended with status {status}"
 
 
-def _has_ended(pid: int) -> bool:
+def _has_ended(pid: int, meanwhile: Callable[[], None]) -> bool:
     pidfd = os.pidfd_open(pid)
     try:
-        return bool(select.select([pidfd], [], [], CHECK_TIMEOUT_S)[0])
+        give_up_at = time.monotonic() + CHECK_TIMEOUT_S
+        while time.monotonic() < give_up_at:
+            if select.select([pidfd], [], [], LOOK_S)[0]:
+                return True
+            meanwhile()
+        return False
     finally:
         os.close(pidfd)
 

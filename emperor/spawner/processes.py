@@ -1,16 +1,22 @@
 """What the spawner does to processes but forking masters: its own limits, an emperor's exec."""
 
+import contextlib
 import os
 import resource
 import signal
 import sys
-from pathlib import Path
 
+from emperor.children import children
+from limits.pidfd import send_signal
 from vassal import bundle
 from vassal.master.mold_hands import Means
 
 EMPEROR_FD = 3
-HANDLED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+TOLD = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGURG, signal.SIGWINCH)
+"""What uWSGI's emperor is told by; the emperor knows what is meant, and whether anything is."""
+
+HANDLED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, *TOLD)
+"""SIGQUIT stops like SIGTERM: units of uWSGI's say KillSignal=SIGQUIT."""
 
 
 def become_emperor(channel: int, arguments: list[str]) -> None:
@@ -55,7 +61,14 @@ def make_means(nofile_soft: int | None) -> Means:
     )
 
 
-def children() -> list[int]:
-    pid = os.getpid()
-    listing = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(word) for word in listing.read_text(encoding="ascii").split()]
+def dismiss_children(parent: int) -> None:
+    """SIGTERM the children of a process of which the caller knows that `parent` is its pid."""
+    for pid in children(parent):
+        with contextlib.suppress(ProcessLookupError):
+            pidfd = os.pidfd_open(pid)
+            try:
+                # Who is its child after the descriptor was had is what the descriptor is of.
+                if pid in children(parent):
+                    send_signal(pidfd, signal.SIGTERM)
+            finally:
+                os.close(pidfd)

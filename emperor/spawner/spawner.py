@@ -7,27 +7,37 @@ import contextlib
 import gc
 import os
 import signal
-import socket
 import time
-from collections import deque
 from enum import Enum
+from functools import partial
 
 import prctl
 
+from emperor import __version__
+from emperor.children import children
 from emperor.logfmt import Log
 from emperor.notify import STOPPING, WATCHDOG, Notifier, watchdog_interval_s
 from emperor.spawner import handover
+from emperor.spawner.channel import EmperorChannel
 from emperor.spawner.fdstore import FdStore, inherited
-from emperor.spawner.processes import HANDLED, become_emperor, children, make_means
+from emperor.spawner.processes import (
+    HANDLED,
+    TOLD,
+    become_emperor,
+    dismiss_children,
+    make_means,
+)
+from emperor.spawner.pulse import Pulse, Step
 from emperor.spawner.store import MasterChild, Store
 from limits.facts import probe
-from limits.pidfd import Exited, peek_exited, reap
+from limits.pidfd import Exited, peek_exited, reap, take_stopped
 from limits.pidns import fork, fork_in_new_pid_namespace
 from vassal import packets
 from vassal.loop import Loop
 from vassal.master.rehearsal import rehearse
 from vassal.master.service import become_master
 from vassal.messages import (
+    DismissWorkers,
     DropListener,
     Exit,
     FromEmperor,
@@ -37,15 +47,17 @@ from vassal.messages import (
     MasterExited,
     MasterNotSpawned,
     MasterSpawned,
+    MasterStopped,
     Message,
     MessageError,
     NotifySystemd,
+    Ping,
     ReloadRequested,
     RestartEmperor,
     ShutdownRequested,
+    Signalled,
     SpawnMaster,
     decode_from_emperor,
-    encode,
 )
 
 PAUSE_FIRST_S = 0.05
@@ -81,8 +93,8 @@ class Spawner:
         self._status = 0
         self._emperor_pid = 0
         self._restart_wanted_of = 0  # the pid of an emperor that goes on purpose
-        self._emperor: socket.socket | None = None
-        self._untold: deque[tuple[bytes, list[int]]] = deque()
+        self._channel = EmperorChannel()
+        self._pulse = Pulse(0.0)
         self._starts = before.starts if before is not None else 0
         self._pauses = 0
         self._started_at = 0.0
@@ -108,8 +120,9 @@ class Spawner:
             now = time.monotonic()
             if self._start_at is not None and now >= self._start_at:
                 self._start_emperor()
+            self._feel_pulse(now)
             self._pat_watchdog(now)
-            self._retell()
+            self._channel.retell()
             self._loop.turn(self._sleep_s(time.monotonic()))
         self._finish()
         return self._status
@@ -120,39 +133,33 @@ class Spawner:
         self._start_at = None
         self._starts += 1
         self._started_at = time.monotonic()
+        self._pulse = Pulse(self._started_at)
         try:
-            ours, theirs = packets.pair()
+            self._emperor_pid = self._fork_emperor()
         except OSError as error:
+            self._channel.close()
             self._log.error("emperor_not_started", error=error.strerror)
             self._schedule_emperor()
             return
-        # A burst of 500 messages must not wait for the reader.
-        for end in (ours, theirs):
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * 1024 * 1024)
-        try:
-            pid = fork()
-        except OSError as error:
-            ours.close()
-            theirs.close()
-            self._log.error("emperor_not_started", error=error.strerror)
-            self._schedule_emperor()
-            return
-        if pid == 0:
-            become_emperor(theirs.fileno(), self._arguments)
-        theirs.close()
-        self._emperor_pid, self._emperor = pid, ours
-        self._untold.clear()
-        self._loop.watch(ours.fileno(), self._on_order)
+        if self._channel.end is not None:
+            self._loop.watch(self._channel.end.fileno(), self._on_order)
         for message, fd in self._store.inventory():
             self._tell(message, [fd])
-        self._tell(InventoryComplete(starts=self._starts))
+        self._tell(InventoryComplete(starts=self._starts, version=__version__))
         if self._state is SpawnerState.STOPPING:
             self._tell(ShutdownRequested())
+
+    def _fork_emperor(self) -> int:
+        with self._channel.open() as theirs:
+            pid = fork()
+            if pid == 0:
+                become_emperor(theirs.fileno(), self._arguments)
+        return pid
 
     def _on_emperor_exit(self, exited: Exited) -> None:
         # What it had said before it died still counts: a master that it asked for is
         # spawned, and the next emperor finds it in the inventory.
-        while self._emperor is not None and self._on_order():
+        while self._on_order():
             pass
         self._disconnect()
         self._emperor_pid = 0
@@ -175,7 +182,12 @@ class Spawner:
         signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
         try:
             self._loop.turn(0)
-            problem = handover.complaint() if self._state is SpawnerState.RUNNING else "stopping"
+            # To try new code, and then to load it, takes seconds each on a busy host: systemd
+            # must not take that for silence.
+            alive = partial(self._notifier.send, WATCHDOG)
+            running = self._state is SpawnerState.RUNNING
+            problem = handover.complaint(alive) if running else "stopping"
+            alive()
             if not problem:
                 handover.exec_with(self._store.handover(self._starts, self._means.nofile_soft))
         except OSError as error:
@@ -191,17 +203,16 @@ class Spawner:
         self._start_at = now + (pause_s if self._pauses > 1 else 0.0)
 
     def _disconnect(self) -> None:
-        if self._emperor is not None:
-            self._loop.unwatch(self._emperor.fileno())
-            self._emperor.close()
-            self._emperor = None
+        if self._channel.end is not None:
+            self._loop.unwatch(self._channel.end.fileno())
+        self._channel.close()
 
     def _on_order(self) -> bool:
         """Carry out one order; return whether there may be more."""
-        if self._emperor is None:
+        if self._channel.end is None:
             return False
         try:
-            packet = packets.receive(self._emperor)
+            packet = packets.receive(self._channel.end)
         except BlockingIOError:
             return False
         except packets.PeerGone:
@@ -212,6 +223,7 @@ class Spawner:
             self._log.error("order_lost", error=error.strerror)
             self._restart_emperor()
             return False
+        self._pulse.heard(time.monotonic())
         try:
             order = decode_from_emperor(packet.data)
         except MessageError as error:
@@ -234,6 +246,10 @@ class Spawner:
             master = self._store.find(order.token)
             if master is not None:
                 master.kill()
+        elif isinstance(order, DismissWorkers):
+            master = self._store.find(order.token)
+            if master is not None:
+                dismiss_children(master.pid)
         elif isinstance(order, NotifySystemd):
             self._notifier.send(order.state)
         elif isinstance(order, RestartEmperor):
@@ -286,9 +302,12 @@ class Spawner:
 
     def _on_signal(self, signum: int) -> None:
         if signum == signal.SIGCHLD:
+            self._note_stopped()
             self._reap()
         elif signum == signal.SIGHUP:
             self._tell(ReloadRequested())
+        elif signum in TOLD:
+            self._tell(Signalled(signal=signal.Signals(signum).name))
         elif self._state is SpawnerState.RUNNING:
             self._state = SpawnerState.STOPPING
             self._notifier.send(STOPPING)
@@ -297,6 +316,15 @@ class Spawner:
         else:
             self._log.warning("stop_forced", signal=signal.Signals(signum).name)
             self._state, self._status = SpawnerState.EXITING, 1
+
+    def _note_stopped(self) -> None:
+        """Whoever was stopped does not answer: whether that lasts others find out."""
+        while (pid := take_stopped()) is not None:
+            master = self._store.find_by_pid(pid)
+            if pid == self._emperor_pid:
+                self._pulse.doubt(time.monotonic())
+            elif master is not None:
+                self._tell(MasterStopped(token=master.token))
 
     def _reap(self) -> None:
         while (exited := peek_exited()) is not None:
@@ -329,7 +357,7 @@ class Spawner:
         master. They become ours before we learn of that death.
         """
         ours = {self._emperor_pid, *(master.pid for master in self._store.masters)}
-        for pid in children():
+        for pid in children(os.getpid()):
             if pid not in ours:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
@@ -337,15 +365,11 @@ class Spawner:
     # ── talking ──────────────────────────────────────────────────────────────────────
 
     def _tell(self, message: Message, fds: list[int] | None = None) -> None:
-        # Copies: what the store holds may be closed before the emperor reads.
         try:
-            copies = [os.dup(fd) for fd in fds or []]
+            self._channel.tell(message, fds)
         except OSError as error:
             self._log.error("message_lost", error=error.strerror)
             self._restart_emperor()
-            return
-        self._untold.append((encode(message), copies))
-        self._retell()
 
     def _restart_emperor(self) -> None:
         """The emperor missed something: a new one begins with the whole inventory."""
@@ -353,22 +377,16 @@ class Spawner:
         if self._emperor_pid:
             os.kill(self._emperor_pid, signal.SIGKILL)
 
-    def _retell(self) -> None:
-        while self._untold and self._emperor is not None:
-            data, fds = self._untold[0]
-            try:
-                packets.send(self._emperor, data, fds)
-            except BlockingIOError:
-                return
-            except packets.PeerGone:
-                break
-            packets.close_all(fds)
-            self._untold.popleft()
-        if self._emperor is None or self._untold:
-            # The next emperor gets the inventory instead.
-            for _, fds in self._untold:
-                packets.close_all(fds)
-            self._untold.clear()
+    def _feel_pulse(self, now: float) -> None:
+        """An emperor that hangs is replaced: nobody could steer anything meanwhile."""
+        if self._channel.end is None:
+            return
+        step = self._pulse.step(now)
+        if step is Step.ASK:
+            self._tell(Ping())
+        elif step is Step.GIVE_UP:
+            self._log.error("emperor_hung", pid=self._emperor_pid)
+            self._restart_emperor()
 
     def _pat_watchdog(self, now: float) -> None:
         if self._watchdog_s is not None and now >= self._watchdog_at:
@@ -381,7 +399,9 @@ class Spawner:
         times = [at for at in (self._start_at,) if at is not None]
         if self._watchdog_s is not None:
             times.append(self._watchdog_at)
-        if self._untold:
+        if self._channel.end is not None:
+            times.append(self._pulse.look_at)
+        if self._channel.has_untold:
             times.append(now + 0.02)
         return max(0.0, min(times) - now) if times else None
 

@@ -91,15 +91,16 @@ class Store:
             starts=starts, nofile_soft=nofile_soft, held=dict(self._listeners), masters=masters
         )
 
+    def find_by_pid(self, pid: int) -> MasterChild | None:
+        return next((one for one in self._masters.values() if one.pid == pid), None)
+
     def find(self, token: str) -> MasterChild | None:
         return self._masters.get(token)
 
     def remove_by_pid(self, pid: int) -> MasterChild | None:
         """Take out the master with this pid, which was just reaped; the caller closes it."""
-        for master in self._masters.values():
-            if master.pid == pid:
-                return self._masters.pop(master.token)
-        return None
+        master = self.find_by_pid(pid)
+        return None if master is None else self._masters.pop(master.token)
 
     def inventory(self) -> list[tuple[Message, int]]:
         """Return one message for every listener and master, with the descriptor beside it."""

@@ -4,16 +4,9 @@ Every report means "look there again", never "this happened": several may come f
 change, and the reader compares contents.
 """
 
-import re
 from dataclasses import dataclass
 
-SUFFIX = ".toml"
-
-# Only what starts with a letter or digit and ends in .toml. That leaves out hidden files,
-# the temporary, backup, swap and lock files of editors (`.x.toml.swp`, `x.toml~`,
-# `#x.toml#`, `.#x.toml`, `4913`, `.goutputstream-…`) and of package managers
-# (`x.toml.dpkg-new`, `x.toml.rpmsave`).
-_VASSAL_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\.toml", re.ASCII)
+from emperor.config.file_names import vassal_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +44,7 @@ WatchEvent = Changed | FileChanged | Rescan | Degraded
 
 def is_vassal_file_name(name: str) -> bool:
     """Return whether a file of this name in a watched directory is a vassal."""
-    return _VASSAL_FILE_NAME.fullmatch(name) is not None
+    return vassal_name(name) is not None
 
 
 def path_of(event: WatchEvent) -> str:

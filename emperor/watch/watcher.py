@@ -3,13 +3,16 @@
 import asyncio
 import os
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from emperor.config.settings import WatchMode
 from emperor.watch.choose import choose, filesystem_of, is_blind, read_mounts
 from emperor.watch.debounce import Debounce
 from emperor.watch.events import Degraded, FileChanged, Rescan, WatchEvent, path_of
-from emperor.watch.polling import Poller
 from emperor.watch.tracker import Tracker
+
+if TYPE_CHECKING:
+    from emperor.watch.polling import Poller
 
 CHECK_EVERY_S = 10.0
 
@@ -48,16 +51,15 @@ class Watcher:
         """Begin to watch."""
         self._loop = asyncio.get_running_loop()
         self._mounts = read_mounts()
-        self._poller = Poller(self._note, self._poll_interval_s)
         if self._mode is not WatchMode.POLL:
             try:
                 self.tracker = Tracker(self._note, self._give_up, self._refuse)
             except OSError as error:
                 self._note(Degraded("inotify", f"polling instead: {error.strerror}"))
         self._place_directories()
+        self._schedule_check()
         files, self._files = self._files, frozenset()
         self.set_files(files)
-        self._schedule_check()
 
     def add_file(self, path: str) -> None:
         """Report changes of this file, too."""
@@ -66,11 +68,12 @@ class Watcher:
     def set_files(self, paths: Iterable[str]) -> None:
         """Report changes of these single files, and no longer of others. Safe to repeat."""
         wanted = frozenset(os.path.abspath(path) for path in paths)
-        if self._poller is not None:
+        if self._checker is not None:  # else `start` does it
             for path in self._files - wanted:
                 self._forget(FileChanged(path))
             for path in wanted - self._files:
-                (self.tracker or self._poller).watch(FileChanged(path))
+                watch = self.tracker.watch if self.tracker is not None else self._poll
+                watch(FileChanged(path))
         self._files = wanted
 
     async def close(self) -> None:
@@ -115,8 +118,12 @@ class Watcher:
         self._poll(event)
 
     def _poll(self, event: WatchEvent) -> None:
-        if self._poller is not None:
-            self._poller.watch(event)
+        if self._poller is None:
+            # Few hosts need watchdog, and a brain that was killed is missed.
+            from emperor.watch.polling import Poller
+
+            self._poller = Poller(self._note, self._poll_interval_s)
+        self._poller.watch(event)
 
     def _forget(self, event: WatchEvent) -> None:
         for backend in (self.tracker, self._poller):

@@ -186,5 +186,10 @@ def usage_of(directory: str) -> Usage:
     return parse_usage({name: files.read(f"{directory}/{name}") for name in FILES})
 
 
+def cpu_us_of(directory: str) -> int | None:
+    """Return the CPU time in µs that a cgroup has used; None if it is not counted, or has gone."""
+    return parse_flat(files.read(f"{directory}/cpu.stat")).get("usage_usec")
+
+
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 20

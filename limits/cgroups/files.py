@@ -5,7 +5,8 @@ import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+
+from limits import kernel_files
 
 # How long the kernel may be busy with a cgroup whose processes have just gone.
 _BUSY_TRIES = 5
@@ -29,7 +30,7 @@ class Failed:
 def read(path: str) -> str | None:
     """Return the file's text, None if there is no such file or its cgroup has gone."""
     try:
-        return Path(path).read_text(encoding="ascii", errors="replace")
+        return kernel_files.read(path)
     except OSError as error:
         if error.errno in (errnos.ENOENT, errnos.ENODEV, errnos.EOPNOTSUPP):
             return None

@@ -27,11 +27,11 @@ def pass_up(root: str, app: str, private: bool) -> list[Failed]:
         below = [f"{root}/{app}/{WORKLOAD}"]
         for path in above:
             directory = f"{root}/{path}" if path else root
-            if path != app:
-                below = [f"{directory}/{name}" for name in files.children(directory)]
             now = files.read(f"{directory}/{file}")
             if now is None:  # no such file, or the cgroup was removed
                 continue
+            if path != app:
+                below = [f"{directory}/{name}" for name in files.children(directory)]
             wanted = total(files.read(f"{one}/{file}") for one in below)
             if now.strip() == wanted:
                 break  # and so it is above

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from limits.cgroups import devices, files, protection
-from limits.cgroups.counters import Usage, usage_of
+from limits.cgroups.counters import Usage, cpu_us_of, usage_of
 from limits.cgroups.facts import MARKS, CgroupFacts
 from limits.cgroups.files import Failed
 from limits.cgroups.names import APP_PREFIX, CUSTOMER_PREFIX, MASTER, SUPERVISOR, TENANTS, WORKLOAD
@@ -112,21 +112,23 @@ class Tree:
             advice=self._advice,
         )
 
-    def create(self, path: str, workload: Iterable[Write] = ()) -> list[Failed]:
-        """Make an app's cgroups with their limits, before anybody is in; return what failed.
+    def create(
+        self, path: str, workload: Iterable[Write] = (), customer: Iterable[Write] = ()
+    ) -> list[Failed]:
+        """Make an app's cgroups with their limits, and its customer's, before anybody is in;
+        return what failed.
 
         What is there already stays as it is, but for the limits.
         """
         app = self.directory(path)
-        failed = self.create_customer(parent_of(path))
+        failed = self._create_customer(parent_of(path), customer)
         files.make(app)
         failed += files.enable(app, _available(app))
         files.make(f"{app}/{MASTER}")
         files.make(f"{app}/{WORKLOAD}")
         return failed + self.apply(f"{path}/{WORKLOAD}", workload)
 
-    def create_customer(self, path: str, writes: Iterable[Write] = ()) -> list[Failed]:
-        """Make a customer's slice with limits of its own; return what failed."""
+    def _create_customer(self, path: str, writes: Iterable[Write]) -> list[Failed]:
         directory = self.directory(path)
         files.make(directory)
         return files.enable(directory, _available(directory)) + self.apply(path, writes)
@@ -277,6 +279,14 @@ class Tree:
                 return False
         return _rmdir(directory)
 
+    def has_app(self, path: str) -> bool:
+        """Return whether this is the path of an app's cgroup, and there is one."""
+        match path.split("/"):
+            case [top, customer, app] if top == TENANTS:
+                named = customer.startswith(CUSTOMER_PREFIX) and app.startswith(APP_PREFIX)
+                return named and os.path.isdir(self.directory(path))
+        return False
+
     def apps(self) -> list[str]:
         """Return the paths of all apps' cgroups that exist, after a crash of the brain too."""
         tenants = f"{self.root}/{TENANTS}"
@@ -303,9 +313,16 @@ class Tree:
 
     def usage(self, path: str) -> Usage:
         """Return what an app's workload, or a customer's slice, uses and has counted."""
+        return usage_of(self._counted(path))
+
+    def cpu_us(self, path: str) -> int | None:
+        """Return the CPU time of the same in µs; None if it is not counted, or has gone."""
+        return cpu_us_of(self._counted(path))
+
+    def _counted(self, path: str) -> str:
         directory = self.directory(path)
         is_app = path.rpartition("/")[2].startswith(APP_PREFIX)
-        return usage_of(f"{directory}/{WORKLOAD}" if is_app else directory)
+        return f"{directory}/{WORKLOAD}" if is_app else directory
 
     def dissolve(self) -> bool:
         """Remove a private tree at the very end, moving ourselves out; False = apps remain.

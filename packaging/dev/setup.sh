@@ -1,11 +1,12 @@
 #!/bin/sh
 # Makes what a make target needs: system packages and virtualenvs. Repeated, it does nothing.
 #
-#   setup.sh [product] [dev] [tenant] [bench] [deb] [vm]
+#   setup.sh [product] [dev] [tenant] [uwsgi] [bench] [deb] [vm]
 #
 #   product  .venv with emperord in it, editable
 #   dev      the same, with the development tools; and the programs that tests start
 #   tenant   .venv-tenant: the applications that tests serve
+#   uwsgi    .cache/uwsgi-venv: uWSGI, which tests compare with
 #   bench    .cache/bench-venv: uWSGI and gunicorn; and wrk and nginx
 #   deb      what builds the Debian package, for Debian's own Python
 #   vm       what makes and runs the virtual machine of tests/vm
@@ -138,10 +139,13 @@ Work on a copy:  cp -r $root ~/emperord && make -C ~/emperord"
 
 sum() { sha256sum "$@" | sha256sum | cut -c1-16; }
 
+# What pip reads of pyproject.toml: the settings of our tools come after it.
+requirements() { sed '/^\[tool\.ruff\]/,$d' pyproject.toml; }
+
 # --- what was asked for ------------------------------------------------------------------
 
 missing=
-product_key=$(sum pyproject.toml)
+product_key=$(requirements | sum)
 tenant_key=$(sum tests/support/tenant-requirements.txt)
 bench_key="$UWSGI_VERSION $GUNICORN_VERSION"
 
@@ -165,6 +169,11 @@ for part in "$@"; do
             ;;
         tenant)
             is_made .venv-tenant tenant "$tenant_key" && continue
+            python=${python:-$(find_python)}
+            need_build_tools "$python"
+            ;;
+        uwsgi)
+            is_made .cache/uwsgi-venv uwsgi "$UWSGI_VERSION" && continue
             python=${python:-$(find_python)}
             need_build_tools "$python"
             ;;
@@ -193,7 +202,7 @@ for part in "$@"; do
             # Not any busybox: one that needs no library in the initramfs.
             need_file /usr/share/doc/busybox-static busybox-static
             ;;
-        *) die "$part: not a part; write product, dev, tenant, bench, deb or vm" ;;
+        *) die "$part: not a part; write product, dev, tenant, uwsgi, bench, deb or vm" ;;
     esac
 done
 install_missing
@@ -206,6 +215,11 @@ for part in "$@"; do
         dev) make_venv .venv dev "$product_key" -e '.[dev]' ;;
         tenant)
             make_venv .venv-tenant tenant "$tenant_key" -r tests/support/tenant-requirements.txt
+            ;;
+        uwsgi)
+            mkdir -p .cache
+            make_venv .cache/uwsgi-venv uwsgi "$UWSGI_VERSION" --no-cache-dir \
+                "uwsgi==$UWSGI_VERSION"
             ;;
         bench)
             mkdir -p .cache

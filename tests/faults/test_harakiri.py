@@ -429,10 +429,16 @@ def test_client_is_answered_504_in_its_own_protocol(emperor: Emperor, protocol: 
     assert ask(path, "/") == (200, b"done")
 
 
-def test_harakiri_of_zero_is_off(emperor: Emperor) -> None:
+def test_harakiri_of_zero_is_off_but_for_a_request_that_asks_for_it(emperor: Emperor) -> None:
     port = hangs(emperor, harakiri=0)
-    assert get(port, "/limit/0.1/0.5") == (200, b"0.0")
+    assert get(port, "/sleep/1")[0] == 200
+    assert get(port, "/limit/0/0.3") == (200, b"0.0")
     assert harakiris(emperor) == 0
+    answer, took = timed(lambda: get(port, "/limit/0.5/20"))
+    assert answer == (504, b"504 Gateway Timeout\n")
+    assert 0.5 <= took < 10
+    assert get(port, "/sleep/1")[0] == 200
+    assert harakiris(emperor) == 1
 
 
 def test_worker_in_uninterruptible_sleep_is_reported_and_others_serve_on(

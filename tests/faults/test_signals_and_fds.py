@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.emperor import Emperor, free_port, get
+from tests.support.emperor import Emperor, get
 from tests.support.need import need_program, need_root
+from tests.support.ports import free_port
 from tests.support.processes import alive, children, cmdline, fds_of, pid_tree
 from tests.support.wait import wait_until
 
@@ -117,17 +118,28 @@ def failing_forks(pid: int, error: str) -> Iterator[None]:
 
 # ── SIGTERM at any moment ────────────────────────────────────────────────────────────
 
+MOMENTS = 12
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+
+def answers(port: int) -> bool:
+    try:
+        return get(port)[0] == 200
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_emperor_stopped_at_any_moment_of_its_start_exits_and_leaves_nothing(
     emperor: Emperor, signum: int
 ) -> None:
     emperor.app("hello")
-    for step in range(12):
+    for step in range(MOMENTS):
         emperor.drop("blog")
         emperor.spawn()
         assert emperor.process is not None
         time.sleep(step * 0.04)
+        if step == MOMENTS - 1:
+            wait_until(lambda: "event=emperor_started" in emperor.log(), what="its start")
         started = "event=emperor_started" in emperor.log()
         emperor.process.send_signal(signum)
         status = emperor.process.wait(10)
@@ -145,12 +157,15 @@ def test_serve_stopped_at_any_moment_of_its_start_exits_and_leaves_nothing(
     emperor: Emperor,
 ) -> None:
     emperor.app("hello")
+    port = free_port()
     command = [sys.executable, "-m", "emperor.cli.main", "serve", "hello:application"]
-    command += ["--listen", f"http://127.0.0.1:{free_port()}", "--directory", str(emperor.apps)]
+    command += ["--listen", f"http://127.0.0.1:{port}", "--directory", str(emperor.apps)]
     statuses = []
-    for step in range(12):
+    for step in range(MOMENTS):
         process = subprocess.Popen(command, stderr=subprocess.PIPE)
         time.sleep(step * 0.04)
+        if step == MOMENTS - 1:
+            wait_until(lambda: answers(port), what="its start")
         process.terminate()
         _, output = process.communicate(timeout=10)
         statuses.append(process.returncode)

@@ -4,11 +4,9 @@ import os
 import pwd
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.emperor import Emperor, get
+from tests.support.emperor import Emperor, asked_all_the_time, get
 from tests.support.need import need, need_root
 from tests.support.processes import alive, children
 from tests.support.wait import wait_until
@@ -26,30 +24,6 @@ def application(environ, start_response):
 
 def uid(user: str) -> bytes:
     return str(pwd.getpwnam(user).pw_uid).encode()
-
-
-@contextmanager
-def asked_all_the_time(port: int) -> Iterator[list[tuple[int, bytes]]]:
-    """Ask without a pause from two threads; the answers are complete on leaving."""
-    answers: list[tuple[int, bytes]] = []
-    stop = threading.Event()
-
-    def ask() -> None:
-        while not stop.is_set():
-            try:
-                answers.append(get(port))
-            except OSError as error:
-                answers.append((0, str(error).encode()))
-
-    clients = [threading.Thread(target=ask) for _ in range(2)]
-    for client in clients:
-        client.start()
-    try:
-        yield answers
-    finally:
-        stop.set()
-        for client in clients:
-            client.join(20)
 
 
 def test_change_of_the_user_loses_no_request_and_the_old_master_goes(emperor: Emperor) -> None:

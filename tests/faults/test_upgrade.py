@@ -1,16 +1,23 @@
 """The spawner takes new code in by an exec of itself, with all vassals running."""
 
 import os
+import shutil
 import signal
+import sys
+import sysconfig
 import threading
 import time
+import venv
 from pathlib import Path
 
 import pytest
 
+from emperor import __version__
 from emperor.spawner import handover
-from tests.support.emperor import Emperor, get
-from tests.support.processes import fds_of
+from tests.support.control import REPOSITORY
+from tests.support.control import emperor as command
+from tests.support.emperor import Emperor, asked_all_the_time, get
+from tests.support.processes import alive, fds_of
 from tests.support.wait import wait_until
 
 
@@ -62,6 +69,47 @@ def test_upgrade_keeps_pid_masters_and_every_request(emperor: Emperor) -> None:
     assert emperor.process.poll() is None
     after = emperor.wait_state("blog", "ready")
     assert (after["pid"], after["generation"]) == (before["pid"], before["generation"])
+
+
+PROGRAM = """
+import sys
+import vassal.code
+vassal.code.DIGEST = DIGEST
+from emperor.cli.main import main
+if __name__ == "__main__":
+    sys.exit(main())
+"""
+
+
+def test_first_reload_after_an_upgrade_is_a_master_with_the_new_code(emperor: Emperor) -> None:
+    program = emperor.base / "program.py"
+    program.write_text(PROGRAM.replace("= DIGEST", '= "older"'))
+    emperor.program = [sys.executable, str(program)]
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    old = emperor.wait_state("blog", "ready")["pid"]
+    program.write_text(PROGRAM.replace("= DIGEST", "= vassal.code.DIGEST"))
+    upgrade(emperor)
+    assert emperor.wait_state("blog", "ready")["pid"] == old
+
+    # A reload that fails leaves the old one, and the next try is a new master again.
+    emperor.app("hello", "raise RuntimeError('no database')\n")
+    emperor.do("reload", "blog")
+    wait_until(lambda: emperor.vassal("blog")["last_failure"], what="a failure")
+    assert emperor.wait_state("blog", "ready")["pid"] == old
+    assert get(port)[0] == 200
+    emperor.app("hello")
+    with asked_all_the_time(port) as answers:
+        emperor.do("reload", "blog")
+        wait_until(lambda: emperor.vassal("blog")["pid"] not in (0, old), 15, "a new master")
+        new = emperor.wait_state("blog", "ready")
+    assert {status for status, _ in answers} == {200}
+    wait_until(lambda: not alive(old), 20, "the old master to go")
+
+    emperor.do("reload", "blog")
+    wait_until(lambda: emperor.vassal("blog")["generation"] > new["generation"], 15, "a reload")
+    assert emperor.wait_state("blog", "ready")["pid"] == new["pid"]
 
 
 def test_upgraded_spawner_reaps_and_replaces_the_masters_it_was_left(emperor: Emperor) -> None:
@@ -118,3 +166,118 @@ def test_code_that_does_not_start_is_refused_with_its_last_words(
 def test_code_that_cannot_read_the_handover_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handover, "VERSION", 999)
     assert "cannot read this handover" in handover.complaint()
+
+
+def test_command_upgrades_and_gives_every_vassal_a_new_master(emperor: Emperor) -> None:
+    emperor.app("hello")
+    ports = {name: emperor.drop(name) for name in ("blog", "shop")}
+    emperor.start()
+    before = {name: emperor.wait_state(name, "ready")["pid"] for name in ports}
+    image, brain = image_of(emperor.pid), emperor.brain_pid
+    with asked_all_the_time(ports["blog"]) as answers:
+        where = {"EMPEROR_RUNTIME_DIR": str(emperor.runtime_dir)}
+        done = command("upgrade", "--vassals", environ=where)
+    assert done.returncode == 0, done.stderr
+    assert {status for status, _ in answers} == {200}
+    assert not image & image_of(emperor.pid)
+    assert emperor.brain_pid != brain
+    after = {name: emperor.vassal(name)["pid"] for name in ports}
+    assert not set(before.values()) & set(after.values())
+    wait_until(lambda: not any(map(alive, before.values())), what="the old masters to go")
+    # A new brain knows that they are as they should be.
+    emperor.wait_new_brain(emperor.kill_brain())
+    time.sleep(0.5)
+    assert {name: emperor.vassal(name)["pid"] for name in ports} == after
+
+
+def test_upgrade_without_vassals_leaves_their_masters_alone(emperor: Emperor) -> None:
+    emperor.app("hello")
+    emperor.drop("blog")
+    emperor.start()
+    before = emperor.wait_state("blog", "ready")["pid"]
+    done = command("upgrade", environ={"EMPEROR_RUNTIME_DIR": str(emperor.runtime_dir)})
+    assert done.returncode == 0, done.stderr
+    assert f"brain {emperor.brain_pid} steers" in done.stdout
+    assert emperor.wait_state("blog", "ready")["pid"] == before
+
+
+def test_new_master_that_cannot_load_leaves_the_old_one_and_fails_the_command(
+    emperor: Emperor,
+) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    before = emperor.wait_state("blog", "ready")["pid"]
+    emperor.app("hello", "raise RuntimeError('no database')\n")
+    where = {"EMPEROR_RUNTIME_DIR": str(emperor.runtime_dir)}
+    done = command("upgrade", "--vassals", environ=where)
+    assert done.returncode == 1
+    assert "the old version serves on" in done.stdout
+    assert get(port)[0] == 200
+    assert emperor.vassal("blog")["pid"] == before
+
+
+def installed(base: Path) -> tuple[Path, str]:
+    """Install a copy of the code below `base`; return where it is and its interpreter."""
+    code = base / "code"
+    for package in ("emperor", "vassal", "limits"):
+        shutil.copytree(
+            REPOSITORY / package, code / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    venv.create(base / "venv", symlinks=True)
+    [packages] = (base / "venv" / "lib").glob("*/site-packages")
+    # What it needs is where our own interpreter has it.
+    (packages / "code.pth").write_text(f"{code}\n{sysconfig.get_path('purelib')}\n")
+    return code, str(base / "venv" / "bin" / "python")
+
+
+def change(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_code_that_was_installed_meanwhile_is_what_runs_after_an_upgrade(
+    emperor: Emperor,
+) -> None:
+    code, python = installed(emperor.base)
+    emperor.program = [python, "-m", "emperor.cli.main"]
+    where = {"EMPEROR_RUNTIME_DIR": str(emperor.runtime_dir)}
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    before = emperor.wait_state("blog", "ready")["pid"]
+
+    def versions() -> set[str]:
+        found = emperor.status()["emperor"]
+        return {found["version"], found["spawner_version"]}
+
+    assert versions() == {__version__}
+    change(code / "emperor/__init__.py", f'"{__version__}"', '"99.1"')
+    change(code / "vassal/master/lines.py", "event=generation_failed", "event=new_word_for_it")
+    with asked_all_the_time(port) as answers:
+        done = command("upgrade", environ=where)
+        assert done.returncode == 0, done
+        assert "version 99.1, before" in done.stdout
+        assert versions() == {"99.1"}
+        assert emperor.vassal("blog")["pid"] == before
+        done = command("upgrade", "--vassals", environ=where)
+        assert done.returncode == 0, done
+        assert emperor.vassal("blog")["pid"] != before
+    assert {status for status, _ in answers} == {200}
+    emperor.app("hello", "raise RuntimeError\n")
+    assert command("reload", "blog", "--wait", environ=where).returncode == 1
+    assert "event=new_word_for_it" in emperor.vassal_log("blog")
+
+
+def test_upgrade_with_broken_settings_is_refused_and_the_brain_stays(emperor: Emperor) -> None:
+    settings = emperor.base / "emperor.toml"
+    settings.write_text("")
+    emperor.start("--config", str(settings))
+    brain = emperor.brain_pid
+    settings.write_text("spawn_concurency = 4\n")
+    done = command("upgrade", environ={"EMPEROR_RUNTIME_DIR": str(emperor.runtime_dir)})
+    assert done.returncode == 1
+    assert "emperor.toml:1: spawn_concurency: " in done.stderr
+    assert done.stderr.rstrip().endswith("Mend it, then ask again.")
+    assert emperor.brain_pid == brain

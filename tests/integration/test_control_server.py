@@ -1,5 +1,6 @@
 """The control API over a real unix socket."""
 
+import asyncio
 import json
 import os
 import socket
@@ -16,8 +17,9 @@ from emperor.control.connections import (
     CONNECTIONS_PER_UID_MAX,
     CONNECTIONS_RESERVED,
 )
-from emperor.control.server import bind_atomically
-from tests.support.control import NOBODY, Served, curl, served
+from emperor.control.server import ControlServer, bind_atomically
+from emperor.logfmt import Log
+from tests.support.control import NOBODY, FakeSteering, Served, curl, served
 from tests.support.forked import run_forked
 from tests.support.need import need_program, need_root
 from tests.support.processes import fds_of
@@ -152,6 +154,18 @@ def test_tenant_sees_and_steers_only_its_own_vassals(api):
     assert api.steering.steered == [("reload", "blog")]
 
 
+def test_tenant_cannot_upgrade_the_emperor(api):
+    need_root()
+
+    def ask():
+        with pytest.raises(ControlError) as refused:
+            ControlClient(api.runtime_dir).upgrade()
+        return refused.value.what
+
+    assert as_nobody(ask) == "only root and the emperor's user may upgrade it"
+    assert api.steering.steered == []
+
+
 def test_tenant_in_a_tight_loop_is_slowed_down_and_root_is_not(api):
     need_root()
 
@@ -168,6 +182,21 @@ def test_tenant_in_a_tight_loop_is_slowed_down_and_root_is_not(api):
     for _ in range(50):
         api.client.vassal("blog")
     assert time.monotonic() - began < 5
+
+
+def test_who_has_connected_when_the_server_stops_is_answered(tmp_path):
+    async def ask_and_stop() -> list[bytes]:
+        server = ControlServer(FakeSteering(OWNERS.copy(), tmp_path), tmp_path, Log(2))
+        await server.start()
+        clients = [socket.socket(socket.AF_UNIX) for _ in range(5)]
+        for client in clients:
+            # The loop has no turn between these and the stop.
+            client.connect(str(tmp_path / "control.sock"))
+            client.sendall(b"GET /v1/status HTTP/1.1\r\nHost: emperor\r\n\r\n")
+        await server.stop()
+        return [receive_all(client)[:15] for client in clients]
+
+    assert asyncio.run(ask_and_stop()) == [b"HTTP/1.1 200 OK"] * 5
 
 
 def test_socket_replaces_a_stale_one_and_is_open_to_everyone(runtime_dir):

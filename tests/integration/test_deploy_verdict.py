@@ -1,7 +1,14 @@
 """`emperor reload --wait`: what a deploy script relies on."""
 
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
+from tests.support.control import REPOSITORY, emperor_command
 from tests.support.control import emperor as command
 from tests.support.emperor import HELLO, Emperor, get
 from tests.support.wait import wait_until
@@ -64,3 +71,110 @@ def test_no_verdict_in_time_is_status_1(emperor: Emperor, where: dict[str, str])
     assert done.returncode == 1
     assert "no verdict within 0.3 s" in done.stderr
     wait_until(lambda: emperor.vassal("blog")["state"] == "reloading", what="it goes on")
+
+
+SLOW = "import time\ntime.sleep(3)\n" + HELLO.replace("one", "second")
+
+
+def serve_hello(emperor: Emperor, **keys: object) -> int:
+    """Let "blog" serve; return its port."""
+    emperor.app("hello")
+    port = emperor.drop("blog", **keys)
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    return port
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("wrokers = 3\n", "did you mean workers"),
+        ("workers = [\n", "blog.toml:"),
+        ('user = "root"\n', "root"),
+    ],
+    ids=["unknown key", "syntax error", "refused policy"],
+)
+def test_file_that_cannot_be_used_is_status_1_and_the_old_version_serves(
+    emperor: Emperor, where: dict[str, str], text: str, told: str
+) -> None:
+    port = serve_hello(emperor)
+    emperor.drop("blog", port=port, text=text)
+    wait_until(lambda: emperor.vassal("blog")["last_failure"], what="the file is read")
+    done = command("reload", "blog", "--wait", "--timeout", "20", environ=where)
+    assert done.returncode == 1, done
+    assert told in done.stdout + done.stderr
+    assert get(port)[1].startswith(b"one")
+
+
+def test_new_code_that_does_not_load_in_time_is_status_1_and_its_stack_is_in_the_log(
+    emperor: Emperor, where: dict[str, str]
+) -> None:
+    port = serve_hello(emperor, spawn_timeout=2)
+    emperor.app("hello", "import time\ntime.sleep(1000)  # the database\n")
+    done = command("reload", "blog", "--wait", environ=where)
+    assert done.returncode == 1, done
+    assert "spawn_timeout" in done.stdout
+    assert 'hello.py", line 2' in emperor.vassal_log("blog")
+    assert get(port)[1].startswith(b"one")
+
+
+def test_canary_that_exits_as_it_is_forked_is_status_1_and_the_old_workers_stay(
+    emperor: Emperor, where: dict[str, str]
+) -> None:
+    port = serve_hello(emperor, workers=3)
+    before = {row["pid"] for row in emperor.vassal("blog")["workers"]}
+    dies = "import os\nos.register_at_fork(after_in_child=lambda: os._exit(7))\n"
+    emperor.app("hello", dies + HELLO)
+    done = command("reload", "blog", "--wait", environ=where)
+    assert done.returncode == 1, done
+    assert "died (right behind its fork)" in done.stdout
+    assert {row["pid"] for row in emperor.vassal("blog")["workers"]} == before
+    assert get(port)[1].startswith(b"one")
+
+
+@contextmanager
+def reload_under_way(emperor: Emperor, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """Begin `reload --wait`, and go on as soon as the new generation is being built."""
+    with subprocess.Popen(
+        emperor_command("reload", "blog", "--wait", *words),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=REPOSITORY,
+        env={"PATH": os.defpath, "EMPEROR_RUNTIME_DIR": str(emperor.runtime_dir)},
+    ) as deploy:
+        wait_until(lambda: emperor.vassal("blog")["state"] == "reloading", what="it is built")
+        yield deploy
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGSTOP])
+def test_verdict_comes_though_the_brain_is_lost_meanwhile(emperor: Emperor, signum: int) -> None:
+    port = serve_hello(emperor)
+    emperor.app("hello", SLOW)
+    with reload_under_way(emperor) as deploy:
+        emperor.wait_new_brain(emperor.kill_brain(signum), 30)
+        told = deploy.communicate(timeout=60)[0]
+    assert deploy.returncode == 0, told
+    assert "blog: generation 2 serves" in told
+    assert get(port)[1].startswith(b"second")
+
+
+def test_failure_is_told_though_the_brain_is_lost_meanwhile(emperor: Emperor) -> None:
+    port = serve_hello(emperor)
+    emperor.app("hello", SLOW + "raise RuntimeError('half a deploy')\n")
+    with reload_under_way(emperor) as deploy:
+        emperor.wait_new_brain(emperor.kill_brain(), 30)
+        told = deploy.communicate(timeout=60)[0]
+    assert deploy.returncode == 1, told
+    assert "RuntimeError: half a deploy" in told
+    assert get(port)[1].startswith(b"one")
+
+
+def test_emperor_that_ends_meanwhile_is_no_success(emperor: Emperor) -> None:
+    serve_hello(emperor)
+    emperor.app("hello", SLOW)
+    with reload_under_way(emperor, "--timeout", "5") as deploy:
+        assert emperor.stop() == 0
+        told = deploy.communicate(timeout=60)[0]
+    assert deploy.returncode != 0, told
+    assert "no emperor" in told

@@ -21,8 +21,15 @@ OURS = ("emperor", "vassal", "limits", "h11", "httptools", "msgspec", "prctl")
 GIVEN = '[env]\nGIVEN = "yes"\n'
 
 
-def interpreters() -> list[str]:
-    """Return every CPython from 3.9 on that this machine has, one of each minor version."""
+SUPPORTED = tuple(f"3.{minor}" for minor in range(9, 14))
+"""What CI must have."""
+
+
+def interpreters() -> dict[str, str]:
+    """Return every CPython from 3.9 on that this machine has, one of each minor version.
+
+    By version, and Debian's own as "system".
+    """
     home = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     may_enter = os.access(home.parent, os.X_OK)  # the CI's user may not enter root's home
     found = {"system": "/usr/bin/python3"}
@@ -31,7 +38,7 @@ def interpreters() -> list[str]:
             found[f"3.{minor}"] = str(path)
         if f"3.{minor}" not in found and (which := shutil.which(f"python3.{minor}")):
             found[f"3.{minor}"] = which
-    return [path for path in found.values() if Path(path).exists()]
+    return {name: path for name, path in found.items() if Path(path).exists()}
 
 
 def ask(
@@ -63,8 +70,13 @@ def install(emperor: Emperor, name: str) -> None:
 def test_every_interpreter_of_this_machine_serves_and_sees_nothing_of_ours(
     emperor: Emperor,
 ) -> None:
-    pythons = interpreters()
-    need(len(pythons) > 1, "needs a second CPython, 3.9 or later")
+    found = interpreters()
+    if os.environ.get("CI") and os.environ.get("EMPEROR_TEST_ROOTLESS") != "1":
+        missing = [name for name in SUPPORTED if name not in found]
+        assert not missing, f"CI lacks CPython {', '.join(missing)}"
+    need(len(found) > 1, "needs a second CPython, 3.9 or later")
+    pythons = list(found.values())
+    tried = set()
     install(emperor, "introspect")
     user = as_root(emperor)
     ports = {}
@@ -87,12 +99,14 @@ def test_every_interpreter_of_this_machine_serves_and_sees_nothing_of_ours(
         ).stdout.split()
         seen = check_view(ports[python], emperor)
         assert seen["version"] == [int(part) for part in version]
+        tried.add(".".join(version[:2]))
         assert os.path.realpath(seen["executable"]) == os.path.realpath(python)
         own_version = list(sys.version_info[:2]) == seen["version"][:2]
         parsers = {name for name in seen["modules"] if name.startswith("_emperord_h")}
         # Our compiled parser fits one version of CPython; everywhere else it is h11.
         assert ("_emperord_httptools" in parsers) is own_version
         assert ("_emperord_h11" in parsers) is not own_version
+    assert tried >= found.keys() - {"system"}
 
 
 def check_view(port: int, emperor: Emperor) -> dict[str, Any]:

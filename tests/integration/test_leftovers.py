@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from emperor.brain.cgroups import tree_name
 from tests.support import leftovers
+from tests.support.cgroups import cgroup2_mount
+from tests.support.need import need_root
 from tests.support.processes import alive, children, cmdline, fds_of, pid_tree, state
 from tests.support.wait import wait_until
 
@@ -82,6 +85,33 @@ def test_files_left_in_a_directory_are_named(tmp_path: Path) -> None:
 
     assert leftovers.stray_files(tmp_path) == ["file hosts", "file hosts/a.sock"]
     assert leftovers.stray_files(tmp_path / "gone") == []
+
+
+def test_cgroup_of_an_emperor_that_has_stopped_is_named(tmp_path: Path) -> None:
+    need_root()
+    mount, mounted = cgroup2_mount(tmp_path)
+    tree = Path(mount, tree_name("/run/of-a-test"))
+    (tree / "tenants").mkdir(parents=True)
+    try:
+        found = leftovers.stray_cgroups(Path("/run/of-a-test"))
+        assert found == [f"cgroup {tree}", f"cgroup {tree}/tenants"]
+    finally:
+        (tree / "tenants").rmdir()
+        tree.rmdir()
+        if mounted:
+            subprocess.run(["umount", tmp_path], check=True)
+    assert leftovers.stray_cgroups(Path("/run/of-a-test")) == []
+
+
+def test_mount_is_named(tmp_path: Path) -> None:
+    need_root()
+    subprocess.run(["mount", "-t", "tmpfs", "none", tmp_path], check=True)
+    try:
+        [found] = leftovers.stray_mounts(tmp_path.parent)
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+    assert found.startswith("mount ")
+    assert leftovers.stray_mounts(tmp_path.parent) == []
 
 
 def test_the_tree_of_a_process_has_all_its_descendants() -> None:

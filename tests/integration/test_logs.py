@@ -169,6 +169,43 @@ def test_logs_command_shows_the_end_and_follows(emperor: Emperor) -> None:
         following.communicate(timeout=10)
 
 
+def test_reopen_follows_a_rotation_from_outside_for_one_and_for_all(emperor: Emperor) -> None:
+    port = prints(emperor)
+    other = emperor.drop("other", app="prints:application")
+    emperor.drop("quiet", app="prints:application", **{"log.target": "inherit"})
+    for name in ("other", "quiet"):
+        emperor.wait_state(name, "ready")
+    where = ("--runtime-dir", str(emperor.runtime_dir))
+    folder = emperor.runtime_dir / "log"
+
+    def move_away(name: str) -> Path:
+        log = folder / name / f"{name}.log"
+        return log.rename(log.with_suffix(".moved"))
+
+    moved = move_away("blog")
+    get(port, "/say/before")
+    wait_until(lambda: moved.read_text().count("before") == 3, what="lines in the moved file")
+    one = command_line("reopen", "blog", *where)
+    assert (one.returncode, one.stderr) == (0, "")
+    wait_until((folder / "blog" / "blog.log").exists, what="a new file")
+    get(port, "/say/after")
+    wait_until(lambda: emperor.vassal_log("blog").count("after\n") == 3, what="lines in it")
+    assert "after" not in moved.read_text()
+
+    for name in ("blog", "other"):
+        move_away(name)
+    everything = command_line("reopen", *where)
+    assert (everything.returncode, everything.stdout) == (0, "opening 2 logs anew\n")
+    for name, its_port in (("blog", port), ("other", other)):
+        wait_until((folder / name / f"{name}.log").exists, what=f"a new file of {name}")
+        get(its_port, "/say/again")
+        wait_until(lambda name=name: "again\n" in emperor.vassal_log(name), what="lines in it")
+
+    without = command_line("reopen", "quiet", *where)
+    assert without.returncode == 1
+    assert "quiet has no log file of its own" in without.stderr
+
+
 def test_inherited_output_goes_to_the_emperors_own_with_the_name(emperor: Emperor) -> None:
     port = prints(emperor, **{"log.target": "inherit"})
     get(port, "/raw/" + b"evil\x1b[0m\nsecond\n".hex())

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from emperor.config.parser_process import ParserProcess
 from emperor.config.problems import ConfigError
-from emperor.config.settings import EmperorSettings, Owner, VassalSettings
+from emperor.config.settings import EmperorSettings, Owner, VassalSettings, Workers
+from emperor.parsing.process import ParserProcess
 from tests.support.need import need_root
 from tests.support.wait import wait_until
 
@@ -60,7 +60,7 @@ def test_good_file_gives_settings_with_the_emperors_defaults():
     result = parsing(parse, settings)
 
     assert isinstance(result, VassalSettings)
-    assert (result.name, result.workers, result.env) == ("blog", (3, 3), {"A": "1"})
+    assert (result.name, result.workers, result.env) == ("blog", Workers(3, 3), {"A": "1"})
     assert result.directory == "/srv/vassals"
 
 

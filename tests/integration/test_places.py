@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from emperor.brain.places import find_places, own_folder
+from emperor.brain.places import emperors_own, find_places, own_folder
 from emperor.config.identity import Identity
 from emperor.config.settings import EmperorSettings, VassalSettings
 
@@ -29,10 +29,13 @@ def places(base: Path, directory: Path, identity: Identity, log: str = "") -> tu
         directories=(str(base / "vassals"),),
         runtime_dir=str(base / "run"),
         log_dir=str(base / "run/log"),
+        state_dir=str(base / "run"),
         file=str(base / "vassals" / "emperor.toml"),
     )
     settings = VassalSettings(name="blog", app="a:b", directory=str(directory), listen=())
-    found = find_places(emperor, settings, identity, "/usr/bin/python3", log or "inherit")
+    found = find_places(
+        emperors_own(emperor), settings, identity, "/usr/bin/python3", log or "inherit"
+    )
     return dict(found.homes), set(found.hidden)
 
 
@@ -72,3 +75,26 @@ def test_own_folder_is_the_highest_that_the_user_owns(base: Path) -> None:
             os.chown(path, STRANGER.uid, 0)
         assert own_folder(str(current), STRANGER.uid) == str(base / "apps")
     assert own_folder(str(current), 54322) == str(releases)
+
+
+def test_folders_of_static_files_are_shown_and_may_not_be_written(base: Path) -> None:
+    emperor = EmperorSettings(runtime_dir=str(base / "run"), state_dir=str(base / "run"))
+    one = base / "one.txt"
+    one.touch()
+    for name in ("files", "public"):
+        (base / name).mkdir()
+    (base / "link").symlink_to(base / "files")
+    settings = VassalSettings(
+        name="blog",
+        app="a:b",
+        directory=str(base / "apps"),
+        listen=(),
+        static={"/static": str(base / "link"), "/one.txt": str(one)},
+        check_static=(str(base / "public"), "/nowhere", str(base / "run/log"), str(base / "run")),
+    )
+    found = find_places(emperors_own(emperor), settings, STRANGER, "/usr/bin/python3", "inherit")
+    homes = dict(found.homes)
+    assert homes[str(base / "files")] is False
+    assert homes[str(base / "public")] is False
+    assert not {str(one), "/nowhere", str(base / "run/log"), str(base / "run")} & set(homes)
+    assert str(base / "run") in found.hidden, "a file cannot uncover the emperor's own"

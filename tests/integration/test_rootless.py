@@ -2,18 +2,14 @@
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from tests.support.emperor import Emperor, emperor_over, get
+from tests.support.emperor import get
 from tests.support.processes import alive, children, pid_tree
+from tests.support.rootless import Rootless, rootless_over
 from tests.support.wait import wait_until
-
-NOBODY = 65534
 
 DAEMON = """
 import os, time
@@ -29,37 +25,10 @@ os.wait()
 """
 
 
-class Rootless(Emperor):
-    """An emperor of an ordinary user; nobody, where the tests run as root."""
-
-    def spawn(self, *more: str) -> None:
-        as_user: dict[str, Any] = {}
-        if os.geteuid() == 0:
-            as_user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-        with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "emperor.cli.main", "run", str(self.vassals), *more]
-                + ["--runtime-dir", str(self.runtime_dir)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                env={"PATH": os.defpath, "HOME": str(self.base)},
-                **as_user,
-            )
-
-
 @pytest.fixture
 def rootless(nothing_left_behind: None) -> Iterator[Rootless]:
-    with emperor_over("rootless-") as made:
-        made.base.chmod(0o777)
-        one = Rootless.__new__(Rootless)
-        one.__dict__.update(made.__dict__)
+    with rootless_over() as one:
         yield one
-        made.process = one.process
-        if one.process is not None and one.process.poll() is None:
-            assert one.stop() == 0
-        assert "Traceback" not in one.log(), one.log()
 
 
 def test_dropped_file_is_served_and_what_is_missing_is_listed(rootless: Rootless) -> None:
@@ -112,7 +81,7 @@ def test_killed_master_takes_workers_and_daemons_with_it(rootless: Rootless) -> 
     assert get(port)[0] == 200
 
 
-def test_application_beside_the_emperors_own_folders_is_found(rootless: Emperor) -> None:
+def test_application_beside_the_emperors_own_folders_is_found(rootless: Rootless) -> None:
     (rootless.base / "beside.py").write_text(
         "def application(environ, start_response):\n"
         "    start_response('200 OK', [])\n"

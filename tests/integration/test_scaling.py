@@ -1,21 +1,30 @@
 """The number of workers follows the load, between bounds that the file says."""
 
+import os
+import re
+import signal
 import socket
 import threading
 import time
 from pathlib import Path
 
-from tests.support.emperor import Emperor, get
+from tests.support.control import emperor as run_cli
+from tests.support.emperor import Emperor, free_port, get
+from tests.support.need import need_root
 from tests.support.serving import read_all
 from tests.support.wait import wait_until
 
 
-def workers(one: Emperor) -> int:
-    return len({row["slot"] for row in one.vassal("blog")["workers"] if row["state"] != "stopping"})
+def workers(one: Emperor, name: str = "blog") -> int:
+    return len({row["slot"] for row in one.vassal(name)["workers"] if row["state"] != "stopping"})
+
+
+def story(one: Emperor, name: str) -> str:
+    return str(one.ask("GET", f"/v1/vassals/{name}/explain")[1]["scaling"])
 
 
 def clients(port: int, count: int, path: str) -> list[threading.Thread]:
-    started = [threading.Thread(target=get, args=(port, path)) for _ in range(count)]
+    started = [threading.Thread(target=get, args=(port, path, 60)) for _ in range(count)]
     for client in started:
         client.start()
     return started
@@ -31,8 +40,7 @@ def test_workers_come_when_all_are_busy_and_no_more_than_the_most(emperor: Emper
     wait_until(lambda: workers(emperor) == 4, 3, "four workers")
     time.sleep(0.5)
     assert workers(emperor) == 4
-    story = emperor.ask("GET", "/v1/vassals/blog/explain")[1]["scaling"]
-    assert "4 of 1-4 workers" in story
+    assert "4 of 1-4 workers" in story(emperor, "blog")
     for client in waiting:
         client.join(20)
     assert "event=scaled workers=2 before=1" in emperor.vassal_log("blog")
@@ -62,6 +70,43 @@ def test_those_who_wait_at_a_unix_socket_are_counted(emperor: Emperor) -> None:
     wait_until(lambda: workers(emperor) == 8, 3, "eight workers")
     assert "all 2 workers were busy, 10 connections waited" in emperor.vassal_log("blog")
     for client in waiting:
+        assert b"200 OK" in read_all(client)
+        client.close()
+
+
+def test_those_who_wait_at_a_tcp_socket_are_counted(emperor: Emperor) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog", text="workers = { min = 2, max = 8 }\n")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    waiting = clients(port, 12, "/sleep/3")
+    wait_until(lambda: workers(emperor) > 2, what="more workers")
+    for client in waiting:
+        client.join(60)
+    grown = emperor.vassal_log("blog").partition("event=scaled")[2]
+    waited = re.search(r"all 2 workers were busy, (\d+) connections? waited", grown)
+    assert waited is not None, grown
+    assert 1 <= int(waited[1]) <= 10
+
+
+def test_status_tells_how_many_wait_at_each_socket(emperor: Emperor) -> None:
+    emperor.app("hello")
+    path = emperor.base / "blog.sock"
+    port = free_port()
+    urls = [f"http+unix://{path}", f"http://127.0.0.1:{port}"]
+    emperor.drop("blog", listen=urls, text="backlog = 50\n")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    busy = unix_clients(path, 1, "/sleep/3")
+    wait_until(lambda: emperor.vassal("blog")["workers"][0]["state"] == "busy", 3, "a request")
+    waiting = unix_clients(path, 4, "/")
+    assert emperor.vassal("blog")["backlog"] == [
+        {"url": urls[0], "waiting": 4, "max": 50},
+        {"url": urls[1], "waiting": 0, "max": 50},
+    ]
+    told = run_cli("status", "blog", environ={"EMPEROR_RUNTIME_DIR": str(emperor.runtime_dir)})
+    assert f"{urls[0]}  4 of 50 wait" in told.stdout
+    for client in busy + waiting:
         assert b"200 OK" in read_all(client)
         client.close()
 
@@ -99,3 +144,60 @@ def switches(pid: int) -> int:
     """Return how often a process has gone to sleep."""
     text = Path(f"/proc/{pid}/status").read_text()
     return int(text.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
+
+def test_vassals_together_grow_no_further_than_the_emperor_allows(emperor: Emperor) -> None:
+    emperor.app("hello")
+    emperor.config_file = emperor.base / "emperor.toml"
+    emperor.config_file.write_text("workers_max = 5\n")
+    scaled = "workers = { min = 1, max = 4 }\n"
+    blog, shop = emperor.drop("blog", text=scaled), emperor.drop("shop", text=scaled)
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    emperor.wait_state("shop", "ready")
+    first = clients(blog, 8, "/sleep/3")
+    wait_until(lambda: workers(emperor) == 4, 3, "four workers, the fifth is the other's")
+    # What was granted outlives the emperor that did it.
+    brain = emperor.brain_pid
+    os.kill(brain, signal.SIGKILL)
+    emperor.wait_new_brain(brain)
+    second = clients(shop, 4, "/sleep/1")
+    wait_until(lambda: "workers_max" in story(emperor, "shop"), 5, "a refusal")
+    assert story(emperor, "shop").startswith("1 of 1-4 workers: all workers are busy")
+    assert workers(emperor, "shop") == 1
+    for client in first + second:
+        client.join(20)
+
+
+def test_vassals_of_one_customer_grow_no_further_than_it_may_and_others_do(
+    emperor: Emperor,
+) -> None:
+    need_root()  # else all vassals have one uid, and its processes one customer
+    emperor.app("hello")
+    emperor.config_file = emperor.base / "emperor.toml"
+    emperor.config_file.write_text("[customer.acme]\nworkers_max = 3\n")
+    scaled = "workers = { min = 1, max = 4 }\n"
+    acme = scaled + '[limits]\nslice = "acme"\n'
+    ports = {
+        "blog": emperor.drop("blog", text=acme),
+        "shop": emperor.drop("shop", text=acme),
+        "stranger": emperor.drop("stranger", text=scaled, user="games"),
+    }
+    emperor.start()
+    for name in ports:
+        emperor.wait_state(name, "ready")
+    waiting = [client for port in ports.values() for client in clients(port, 4, "/sleep/3")]
+    wait_until(lambda: workers(emperor, "stranger") == 4, what="the stranger grows")
+    refused = ("blog", "shop")
+    wait_until(
+        lambda: any("workers_max" in story(emperor, name) for name in refused), what="a refusal"
+    )
+    wait_until(lambda: sum(workers(emperor, name) for name in refused) == 3, what="three together")
+    for client in waiting:
+        client.join(60)
+    counts = [
+        int(found)
+        for name in refused
+        for found in re.findall(r"event=scaled workers=(\d+)", emperor.vassal_log(name))
+    ]
+    assert max(counts) <= 2, "one each is the least, and the third was one's"

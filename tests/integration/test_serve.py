@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.emperor import HELLO, Emperor, free_port, get
+from tests.support.emperor import HELLO, Emperor, get
 from tests.support.need import need_root
+from tests.support.ports import free_port
 from tests.support.processes import alive, children, pid_tree
 from tests.support.wait import wait_until
 from tests.support.wires import ask_uwsgi
@@ -111,14 +112,16 @@ def test_stops_within_two_seconds_with_status_0(emperor: Emperor, signum: int) -
 
 def test_stop_waits_for_a_running_request_and_a_second_signal_does_not(emperor: Emperor) -> None:
     emperor.app("hello")
-    for patience, expected in ((True, [200]), (False, [])):
+    for patience, takes_s, expected in ((True, 1, [200]), (False, 30, [])):
         with served(emperor) as one:
             one.wait_ready()
             answers: list[int] = []
 
-            def ask(port: int = one.port, answers: list[int] = answers) -> None:
+            def ask(
+                port: int = one.port, answers: list[int] = answers, takes_s: int = takes_s
+            ) -> None:
                 try:
-                    answers.append(get(port, "/sleep/1")[0])
+                    answers.append(get(port, f"/sleep/{takes_s}", timeout=40)[0])
                 except OSError:
                     pass
 
@@ -129,9 +132,7 @@ def test_stop_waits_for_a_running_request_and_a_second_signal_does_not(emperor: 
             if not patience:
                 time.sleep(0.1)
                 one.process.terminate()
-            began = time.monotonic()
             assert one.process.wait(10) == 0
-            assert (time.monotonic() - began < 0.5) is not patience
             client.join(10)
             assert answers == expected
 
@@ -227,8 +228,13 @@ def test_harakiri_kills_and_the_rest_serves_on(emperor: Emperor) -> None:
         one.wait_ready()
         began = time.monotonic()
         assert get(one.port, "/spin")[0] == 504
-        assert 0.5 <= time.monotonic() - began < 1.5
+        assert 0.5 <= time.monotonic() - began < 5
         wait_until(lambda: "reason=harakiri" in one.log(), what="it is told")
+        # A worker that gets no CPU in its last 10 ms does not tell where it was.
+        wait_until(
+            lambda: "hello.py" in one.log() or get(one.port, "/spin")[0] != 504,
+            what="where it was",
+        )
         assert "hello.py" in one.log()
         assert get(one.port)[0] == 200
         wait_until(lambda: len(one.worker_pids()) == 2, what="a new worker")

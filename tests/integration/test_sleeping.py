@@ -102,6 +102,25 @@ def test_clients_of_one_that_cannot_start_are_told_so_at_once(emperor: Emperor) 
     assert get(port) == (200, b"mended")
 
 
+@pytest.mark.parametrize(
+    "source",
+    ["import time\ntime.sleep(1000)\n", "import os\nos._exit(3)\n"],
+    ids=["hangs", "exits"],
+)
+def test_start_that_fails_answers_all_who_wait(emperor: Emperor, source: str) -> None:
+    emperor.app("broken", source)
+    port = sleeper(emperor, app="broken:application", spawn_timeout=1)
+    answers: list[int] = []
+    clients = [
+        threading.Thread(target=lambda: answers.append(get(port, timeout=60)[0])) for _ in range(20)
+    ]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join(90)
+    assert answers == [503] * 20
+
+
 @pytest.mark.parametrize("protocol", ["uwsgi", "fastcgi", "scgi"])
 def test_refusal_is_an_answer_in_the_protocol_of_the_socket(
     emperor: Emperor, protocol: str
@@ -136,8 +155,8 @@ def test_changed_file_of_a_sleeping_vassal_wakes_nobody_and_counts_at_the_next_s
     assert masters(emperor) == 0
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", port), 1)
-    assert get(other)[0] == 200
-    assert len(emperor.vassal("blog")["workers"]) == 2
+    assert get(other)[0] == 200  # the first worker serves while the second is born
+    wait_until(lambda: len(emperor.vassal("blog")["workers"]) == 2, 5, "both workers")
 
 
 def test_stopped_and_removed_ones_do_not_wake(emperor: Emperor) -> None:
@@ -169,3 +188,24 @@ def switches(pid: int) -> int:
     """Return how often a process has gone to sleep."""
     text = Path(f"/proc/{pid}/status").read_text()
     return int(text.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
+
+BLOCKS_AND_FAILS = """
+import os
+for name in os.listdir("/proc/self/fd"):
+    try:
+        os.set_blocking(int(name), True)
+    except OSError:
+        pass
+raise RuntimeError("no")
+"""
+
+
+def test_tenant_that_makes_the_shared_socket_block_holds_nobody_up(emperor: Emperor) -> None:
+    port = sleeper(emperor, app="tricky:application")
+    emperor.app("tricky", BLOCKS_AND_FAILS)
+    assert get(port)[0] == 503
+    emperor.wait_state("blog", "parked")
+    for _ in range(3):
+        assert get(port)[0] == 503
+        assert emperor.vassal("blog")["state"] == "parked"

@@ -1,5 +1,7 @@
 """New code must prove itself before the old code goes, and for a while after."""
 
+import json
+import select
 import subprocess
 import sys
 import threading
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.control import emperor as command
+from tests.support.control import emperor_command
 from tests.support.emperor import HELLO, Emperor, get
 from tests.support.wait import wait_until
 
@@ -203,3 +206,50 @@ def test_reload_in_many_steps_is_never_short_of_workers_and_loses_nothing(
         for client in clients:
             client.join(10)
     assert lost == []
+
+
+@pytest.mark.parametrize("unavailable", [0, 2])
+def test_no_more_workers_are_missing_in_a_reload_than_may_be(
+    emperor: Emperor, unavailable: int
+) -> None:
+    emperor.app("hello", "import time\ntime.sleep(0.3)\n" + HELLO)
+    emperor.drop("blog", workers=4, max_unavailable=unavailable, text="[health]\nsettle = 0\n")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    emperor.do("reload", "blog")
+    serving = []
+
+    def all_new() -> bool:
+        rows = emperor.vassal("blog")["workers"]
+        serving.append(sum(row["state"] in ("idle", "busy", "retiring") for row in rows))
+        return len(rows) == 4 and {row["generation"] for row in rows} == {2}
+
+    wait_until(all_new, 30, "all are new")
+    assert min(serving) >= 4 - unavailable, serving
+
+
+def test_failed_reload_is_an_event_and_its_traceback_is_in_the_log(emperor: Emperor) -> None:
+    emperor.app("hello")
+    emperor.drop("blog")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    with subprocess.Popen(
+        [*emperor_command("events", "--json"), "--runtime-dir", str(emperor.runtime_dir)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as events:
+        assert events.stdout is not None
+        emperor.app("hello", "raise RuntimeError('half a deploy')\n")
+        # Nothing tells when the stream has begun: asked for again until something comes.
+        for _ in range(20):
+            emperor.do("reload", "blog")
+            if select.select([events.stdout], [], [], 2)[0]:
+                break
+        lines = iter(events.stdout.readline, b"")
+        failed = next(line for line in map(json.loads, lines) if line["event"] == "reload_failed")
+        events.terminate()
+    assert failed["vassal"] == "blog"
+    assert failed["fields"]["reason"] == "load"
+    assert "half a deploy" in failed["fields"]["message"]
+    assert "RuntimeError: half a deploy" in emperor.vassal_log("blog")
+    assert "RuntimeError: half a deploy" in emperor.vassal("blog")["last_failure"]["traceback"]

@@ -194,7 +194,7 @@ def test_environ_holds_what_pep_3333_wants(one: Serving) -> None:
     assert environ["SERVER_PROTOCOL"] == "HTTP/1.1"
     assert environ["REMOTE_ADDR"] == "127.0.0.1"
     assert environ["HTTP_X_WORD"] == "w"
-    assert (environ["wsgi.multithread"], environ["wsgi.multiprocess"]) == (False, True)
+    assert (environ["wsgi.multithread"], environ["wsgi.multiprocess"]) == (False, False)
 
 
 def test_wsgiref_finds_nothing_to_complain_about(base: Path) -> None:

@@ -93,6 +93,18 @@ class FakeSteering:
     async def reload(self, name: str) -> str:
         return await self._steer("reload", name)
 
+    async def rollback(self, name: str) -> str:
+        return await self._steer("rollback", name)
+
+    async def renew(self, name: str) -> str:
+        return await self._steer("renew", name)
+
+    async def reopen(self, name: str) -> str:
+        return await self._steer("reopen", name)
+
+    async def upgrade(self) -> str:
+        return await self._steer("upgrade", "")
+
     async def restart(self, name: str) -> str:
         return await self._steer("restart", name)
 

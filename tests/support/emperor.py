@@ -9,11 +9,13 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.support.ports import free_port
 from tests.support.wait import wait_until
 
 HELLO = """
@@ -57,6 +59,7 @@ class Emperor:
         self.log_file = base / "emperor.log"
         self.config_file: Path | None = None
         self.process: subprocess.Popen[bytes] | None = None
+        self.program = [sys.executable, "-m", "emperor.cli.main"]
         self.environ: dict[str, str] = {}
         for folder in (self.vassals, self.apps):
             folder.mkdir()
@@ -107,7 +110,8 @@ class Emperor:
             words += ["--config", str(self.config_file)]
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "emperor.cli.main", *words, str(self.vassals), *more],
+                [*self.program, *words, str(self.vassals), *more],
+                cwd="/",  # where there is no code to be taken for that of `program`
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -242,13 +246,6 @@ def emperor_over(prefix: str = "emp-") -> Iterator[Emperor]:
         shutil.rmtree(base, ignore_errors=True)
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def get(port: int, path: str = "/", timeout: float = 10.0) -> tuple[int, bytes]:
     """Return (status, body) of one request on a connection of its own."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
@@ -258,3 +255,27 @@ def get(port: int, path: str = "/", timeout: float = 10.0) -> tuple[int, bytes]:
         return answer.status, answer.read()
     finally:
         connection.close()
+
+
+@contextmanager
+def asked_all_the_time(port: int) -> Iterator[list[tuple[int, bytes]]]:
+    """Ask without a pause from two threads; the answers are complete on leaving."""
+    answers: list[tuple[int, bytes]] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            try:
+                answers.append(get(port))
+            except OSError as error:
+                answers.append((0, str(error).encode()))
+
+    clients = [threading.Thread(target=ask) for _ in range(2)]
+    for client in clients:
+        client.start()
+    try:
+        yield answers
+    finally:
+        stop.set()
+        for client in clients:
+            client.join(20)

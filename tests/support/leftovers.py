@@ -1,4 +1,4 @@
-"""What a process test left behind: processes, descriptors, files.
+"""What a process test left behind: processes, descriptors, files, cgroups, mounts.
 
 Orphans come to the test process, which is a subreaper for this; so a master that outlives
 its spawner is found too.
@@ -8,10 +8,12 @@ import contextlib
 import ctypes
 import gc
 import os
+import re
 import signal
 import time
 from pathlib import Path
 
+from emperor.brain.cgroups import tree_name
 from tests.support.processes import alive, children, cmdline, fds_of, pid_tree
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -57,6 +59,20 @@ def stray_files(directory: Path) -> list[str]:
     if not directory.is_dir():
         return []
     return [f"file {path.relative_to(directory)}" for path in sorted(directory.rglob("*"))]
+
+
+def stray_cgroups(runtime_dir: Path) -> list[str]:
+    """Describe what is left of the private cgroup tree of an emperor that has stopped."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    mounts = {line.split()[4] for line in lines if " - cgroup2 " in line}
+    tops = [Path(mount, tree_name(str(runtime_dir))) for mount in mounts]
+    return [f"cgroup {path}" for top in tops if top.exists() for path in (top, *top.rglob("*/"))]
+
+
+def stray_mounts(folder: Path) -> list[str]:
+    """Describe every mount of ours on or from `folder` or what is below it."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return [f"mount {line}" for line in lines if re.search(f"{re.escape(str(folder))}[/ ]", line)]
 
 
 def _new_fds(before: dict[int, str]) -> dict[int, str]:

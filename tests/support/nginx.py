@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.emperor import free_port
 from tests.support.need import need_program
+from tests.support.ports import free_port
 from tests.support.wait import wait_until
 
 REPOSITORY = Path(__file__).parents[2]
@@ -20,7 +20,8 @@ daemon off;
 worker_processes 1;
 pid {prefix}/nginx.pid;
 error_log {prefix}/error.log info;
-events {{ worker_connections 256; }}
+worker_rlimit_nofile 8192;
+events {{ worker_connections 4096; }}
 http {{
     access_log off;
     client_max_body_size 0;

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.support.emperor import free_port
+from tests.support.ports import free_port
 from tests.support.processes import alive, children, pid_tree
 from tests.support.wait import wait_until
 

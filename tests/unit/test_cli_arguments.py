@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 
 from emperor.cli.errors import UsageError
-from emperor.cli.main import build_parser
+from emperor.cli.main import build_parser, main
 from emperor.cli.runtime_dir import named_runtime_dir, runtime_dir
 from emperor.cli.serve_options import ServeOptions, parse
-from emperor.config.settings import LogConfig, VassalSettings
+from emperor.config.settings import LogConfig, VassalSettings, Workers
 from emperor.control.client import refusal, unreachable
 
 
@@ -53,7 +53,7 @@ def test_serve_takes_every_option():
     )
     settings = options.settings
     assert [address.key for address in settings.listen][1] == "unix:/run/b.sock"
-    assert (settings.workers, settings.threads, settings.backlog) == ((4, 4), 2, 99)
+    assert (settings.workers, settings.threads, settings.backlog) == (Workers(4, 4), 2, 99)
     assert (settings.harakiri, settings.harakiri_max, settings.harakiri_soft) == (30, 600, 20)
     assert (settings.directory, settings.python) == ("/srv/blog", "/srv/.venv")
     assert settings.pythonpath == ("/srv/lib", "/opt/lib")
@@ -76,7 +76,7 @@ def test_zero_turns_a_limit_off():
 def test_serve_names_everything_that_is_wrong_at_once():
     with pytest.raises(UsageError) as caught:
         served(
-            *("blog.py", "--listen", "8000", "--workers", "many", "--max-body", "5MB"),
+            *("my-blog", "--listen", "8000", "--workers", "many", "--max-body", "5MB"),
             *("--env", "NAME", "--harakiri", "-1"),
         )
     faults = str(caught.value).split("\n")
@@ -180,3 +180,11 @@ def test_refusal_without_reasons_names_the_status():
     assert refusal(404, b'{"error":{"what":"no vassal","remedy":"Look."}}').remedy == "Look."
     for body in (b"Bad Request", b"{}", b'{"error":{}}', b""):
         assert refusal(400, body).what == "the emperor answered with HTTP status 400"
+
+
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_help_of_uwsgi_is_ours_though_its_words_are_uwsgis(capsys, word):
+    with pytest.raises(SystemExit) as ended:
+        main(["uwsgi", word])
+    assert ended.value.code == 0
+    assert "--emperor-tyrant" in capsys.readouterr().out

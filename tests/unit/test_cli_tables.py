@@ -1,5 +1,6 @@
 import io
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from emperor.cli.client_commands import LINE_BYTES_MAX, json_text, log_lines
 from emperor.cli.view import Cell, Column, Line, Table, cell, line, plain
 from emperor.status import (
     AppliedLimit,
+    Backlog,
     CurrentRequest,
     EmperorStatus,
     Event,
@@ -98,6 +100,17 @@ def test_overview_has_a_row_for_each_vassal_and_a_line_for_each_trouble():
         "shop: load: ModuleNotFoundError: No module named 'shop' Next try in 7.5s."
         " More: emperor status shop\n"
     )
+
+
+def test_connections_that_wait_are_shown_beside_the_address():
+    queues = (
+        Backlog(url="http://127.0.0.1:8000", waiting=3, max=128),
+        Backlog(url="uwsgi+unix:///run/blog.sock", waiting=0, max=128),
+    )
+    blog = msgspec.structs.replace(BLOG, listen=tuple(one.url for one in queues), backlog=queues)
+    text = plain(tables.vassal_view(blog, NOW))
+    assert "listen:      http://127.0.0.1:8000  3 of 128 wait\n" in text
+    assert "listen:      uwsgi+unix:///run/blog.sock\n" in text
 
 
 def test_overview_lists_config_errors():

@@ -28,12 +28,17 @@ FOR_PEOPLE = {
     "emperor/brain/roll.py": "when a vassal failed",
     "emperor/brain/facts.py": "says when limits were changed",
     "emperor/brain/steering.py": "turns monotonic times into times of day for status",
+    "emperor/uwsgi/real_host.py": "the magic variables %t and %T",
     "emperor/cli/client_commands.py": "how long ago something was",
     "emperor/logfmt.py": "the time of a log line",
     "vassal/master/ledger.py": "when something failed",
     "vassal/master/output.py": "the time of a log line",
     "vassal/master/service.py": "when the birth failed",
+    "vassal/master/stats_view.py": "since when a worker and its request run",
     "vassal/master/worker_hands.py": "how many were killed today",
+    "vassal/runtime/uwsgi/module.py": "uwsgi.started_on, uwsgi.micros, when a worker was born",
+    "vassal/runtime/access_log.py": "when a request came",
+    "vassal/runtime/ranges.py": "turns the time of a file into a date; reads no clock",
     "vassal/runtime/output.py": "the Date field of a response",
 }
 """Where the time of day is read, and what it is shown for."""

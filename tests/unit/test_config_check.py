@@ -2,8 +2,8 @@
 
 import pytest
 
+from emperor.cli.check import check_files, read_emperor
 from emperor.cli.main import main
-from emperor.config.check import check_files, read_emperor
 from emperor.config.settings import EmperorSettings
 
 GOOD = 'app = "a:b"\nlisten = "http+unix:///run/{}.sock"\n'
@@ -28,13 +28,13 @@ def test_good_files_have_no_problems(folder):
 def test_problems_of_all_files_are_reported_under_the_names_that_were_given(folder):
     (folder / "a.toml").write_text("app = 1\n" + GOOD.format("a").partition("\n")[2])
     (folder / "b.toml").write_text("workers = none\n")
-    (folder / "c.ini").write_text(GOOD)
+    (folder / "c.conf").write_text(GOOD)
     (folder / "d.toml").mkdir()
     (folder / "e.toml").touch()
-    assert lines("./a.toml", "b.toml", "c.ini", "d.toml", "e.toml", "f.toml") == [
+    assert lines("./a.toml", "b.toml", "c.conf", "d.toml", "e.toml", "f.toml") == [
         './a.toml:1: app: 1 is not an application; write "blog.wsgi:application"',
         'b.toml:1: syntax: none is no TOML value; write workers = "none"',
-        'c.ini:1: file: "c.ini" is no name of a vassal file; '
+        'c.conf:1: file: "c.conf" is no name of a vassal file; '
         "write a name like blog.toml: letters, digits, -, _ and single dots, at most 63",
         "d.toml:1: file: is a folder; write a regular file",
         "e.toml:1: file: is empty; write app and listen",

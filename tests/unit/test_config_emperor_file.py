@@ -10,7 +10,7 @@ from emperor.config.problems import ConfigError
 from emperor.config.settings import EmperorSettings, Policy, WatchMode
 from emperor.config.vassal_file import load_vassal
 
-ROOT = Places("/run/emperor", "/var/log/emperor")
+ROOT = Places("/run/emperor", "/var/log/emperor", "/var/lib/emperor")
 
 
 def problems(text):
@@ -133,12 +133,16 @@ def test_defaults_must_be_a_table():
         (
             1000,
             {"XDG_RUNTIME_DIR": "/run/user/1000", "HOME": "/home/a"},
-            Places("/run/user/1000/emperor", "/home/a/.local/state/emperor/log"),
+            Places(
+                "/run/user/1000/emperor",
+                "/home/a/.local/state/emperor/log",
+                "/home/a/.local/state/emperor/state",
+            ),
         ),
         (
             1000,
             {"HOME": "/home/a", "XDG_STATE_HOME": "/s"},
-            Places("/s/run/emperor", "/s/emperor/log"),
+            Places("/s/run/emperor", "/s/emperor/log", "/s/emperor/state"),
         ),
     ],
 )

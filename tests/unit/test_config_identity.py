@@ -41,6 +41,7 @@ def identity(account, gid=None):
 
 
 ALLOW = Policy(allow_root=True)
+OTHER_GROUP = Policy(default_user="blog", default_group="www-data")
 
 
 @pytest.mark.parametrize(
@@ -48,6 +49,10 @@ ALLOW = Policy(allow_root=True)
     [
         ({"owner": 0}, identity(NOBODY)),
         ({"owner": 0, "policy": Policy(default_user="blog")}, identity(BLOG)),
+        ({"owner": 0, "policy": OTHER_GROUP}, identity(BLOG, 33)),
+        ({"owner": 0, "group": "shadow", "policy": OTHER_GROUP}, identity(BLOG, 42)),
+        ({"owner": 0, "user": "blog", "policy": OTHER_GROUP}, identity(BLOG)),
+        ({"owner": 1000, "policy": OTHER_GROUP}, identity(BLOG)),
         ({"owner": 0, "user": "blog"}, identity(BLOG)),
         ({"owner": 0, "user": "blog", "group": "shadow"}, identity(BLOG, 42)),
         ({"owner": 0, "user": "root", "policy": ALLOW}, identity(ROOT)),

@@ -19,11 +19,19 @@ from emperor.config.policy import (
     too_many,
 )
 from emperor.config.problems import ConfigError
-from emperor.config.settings import EmperorSettings, Machine, Owner, OwnerPolicy, VassalSettings
+from emperor.config.settings import (
+    Budget,
+    EmperorSettings,
+    Machine,
+    Owner,
+    OwnerPolicy,
+    VassalSettings,
+    Workers,
+)
 from emperor.config.vassal_file import grant_of, load_vassal, settle
 from limits.directives import METADATA_ADDRESSES, Limits, Sandbox, TemporaryFileSystem
 
-PLACES = Places("/run/emperor", "/var/log/emperor")
+PLACES = Places("/run/emperor", "/var/log/emperor", "/var/lib/emperor")
 GIB = 2**30
 MACHINE = Machine(memory_bytes=8 * GIB, tasks_max=10_000, cpus=4)
 EMPEROR = """
@@ -106,7 +114,7 @@ def test_values_are_the_files_over_the_owners_over_the_plans_over_the_defaults()
     found = loaded("[limits]\nmemory_max = 1048576\n")
     assert found.limits.memory_max == 2**20
     assert found.limits.cpu_quota == 0.5
-    assert found.workers == (4, 4)
+    assert found.workers == Workers(4, 4)
     assert found.limits.cpu_weight == 80
     assert found.limits.oom_score_adjust == 300
     assert found.limits.slice == "acme"
@@ -139,7 +147,7 @@ def test_owner_may_choose_among_its_plans():
 def test_roots_file_may_have_any_plan_and_exceed_it():
     assert loaded('plan = "none"', Owner()).limits.memory_max is None
     found = loaded('plan = "small"\nworkers = 64\n[limits]\nmemory_max = "4G"\n', Owner())
-    assert (found.workers, found.limits.memory_max) == ((64, 64), 4 * GIB)
+    assert (found.workers, found.limits.memory_max) == (Workers(64, 64), 4 * GIB)
     assert problems('plan = "tiny"', Owner()) == [
         'blog.toml:3: plan: there is no plan "tiny"; write "large" or "small"'
     ]
@@ -352,8 +360,15 @@ def test_contradiction_of_a_file_with_its_plan_is_reported_in_the_file():
 
 
 def test_customers_budget_has_no_limit_that_nobody_wrote():
-    assert SET.customers == {"acme": Limits(memory_max=GIB, tasks_max=500)}
-    assert emperor("[customer.a.limits]\ncpu_quota = '50%'").customers["a"].tasks_max is None
+    assert SET.customers == {"acme": Budget(limits=Limits(memory_max=GIB, tasks_max=500))}
+    settings = emperor("[customer.a.limits]\ncpu_quota = '50%'")
+    assert settings.customers["a"].limits.tasks_max is None
+
+
+def test_customers_workers_are_bounded_beside_their_limits():
+    settings = emperor("workers_max = 64\n[customer.a]\nworkers_max = 8")
+    assert (settings.workers_max, settings.customers["a"].workers_max) == (64, 8)
+    assert settings.customers["a"].limits == Limits(tasks_max=None)
 
 
 def test_settings_with_policy_survive_json():

@@ -1,20 +1,20 @@
 """Any text gives settings or problems: never an exception, never an unprintable line."""
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from emperor.config.document import Document
 from emperor.config.emperor_file import Places, load_emperor
 from emperor.config.emperor_tables import read_tables
 from emperor.config.keys import VASSAL_KEYS
-from emperor.config.parser_protocol import Request, decode_answer, encode_answer
 from emperor.config.problems import ConfigError
 from emperor.config.settings import EmperorSettings, Machine, Owner, VassalSettings
 from emperor.config.vassal_file import load_vassal, settle, written
+from emperor.parsing.protocol import Request, decode_answer, encode_answer
 
 MACHINE = Machine(memory_bytes=2**33, tasks_max=9999, cpus=4)
-PLACES = Places("/run/emperor", "/var/log/emperor")
+PLACES = Places("/run/emperor", "/var/log/emperor", "/var/lib/emperor")
 SCALARS = st.one_of(
     st.text(max_size=20),
     st.integers(),
@@ -71,6 +71,7 @@ def test_any_text_that_looks_like_a_file_is_settings_or_problems(text):
 
 
 @settings(deadline=None, max_examples=60)
+@example({"listen": "/\ud7fc"}, {}, {})
 @given(TABLES, TABLES, TABLES)
 def test_any_values_of_a_tenant_are_settings_or_problems(own, plan, owner):
     tables = {"plan": {"p": plan}, "owner": {"o": owner, "*": plan}, "customer": {"c": owner}}

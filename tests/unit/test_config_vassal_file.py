@@ -213,6 +213,15 @@ def test_socket_of_uwsgi_is_told_from_our_table():
     ]
 
 
+def test_workers_begin_with_a_number_within_their_bounds():
+    text = "workers = { min = 1, max = 8, initial = 4, step = 2 }"
+    assert loaded(GOOD + text).workers == Workers(1, 8, initial=4, step=2)
+    assert problems(GOOD + "workers = { min = 2, max = 8, initial = 1 }") == [
+        "blog.toml:3: workers: initial = 1 is not between min = 2 and max = 8; "
+        "write a number from 2 to 8, or remove it"
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -292,11 +301,11 @@ def test_defaults_are_merged_key_by_key_and_the_file_wins():
     settings = loaded(
         GOOD + 'workers = 2\n[env]\nB = "2"\n[log]\nkeep = 1\n[limits]\nlimit_core = 0\n', DEFAULTS
     )
-    assert settings.workers == (2, 2)
+    assert settings.workers == Workers(2, 2)
     assert settings.env == {"A": "1", "B": "2"}
     assert settings.log == LogConfig(target="journal", keep=1)
     assert set(settings.limits.rlimits) == {"nofile", "core"}
-    assert loaded(GOOD, DEFAULTS).workers == (4, 4)
+    assert loaded(GOOD, DEFAULTS).workers == Workers(4, 4)
 
 
 def test_wrong_default_is_reported_at_the_emperors_file():
@@ -315,7 +324,7 @@ def test_contradiction_with_a_default_is_reported_where_its_author_can_change_it
 
 
 REFUSED_FILE_NAMES = (
-    *("blog", "blog.ini", ".toml", ".blog.toml", "-x.toml", "a..b.toml", "a/b.toml"),
+    *("blog", "blog.conf", ".toml", ".blog.toml", "-x.toml", "a..b.toml", "a/b.toml"),
     *("blog.toml~", "a b.toml", "x" * 64 + ".toml", "ü.toml", "a\n.toml"),
 )
 
@@ -364,7 +373,12 @@ def faults_of(key, value):
 
 def test_every_top_level_key_is_a_field_of_the_settings():
     fields = {field.name for field in msgspec.structs.fields(VassalSettings)}
-    assert {name.partition(".")[0] for name in VASSAL_KEYS} | {"name", "written"} == fields
+    assert {name.partition(".")[0] for name in VASSAL_KEYS} | {
+        "name",
+        "written",
+        "remarks",
+        "uwsgi_options",
+    } == fields
 
 
 def test_every_directive_is_a_field_and_every_field_a_key():

@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from vassal.master.crew import (
+    STOPPED_MAX_S,
     YOUNG_S,
     Crew,
     MoldState,
@@ -14,9 +15,12 @@ from vassal.master.crew import (
     WorkerState,
     backoff_s,
     death,
+    free_seat,
     is_hopeless,
     next_look,
     next_orders,
+    reason_of_kill,
+    stopped,
 )
 
 W = WorkerState
@@ -44,6 +48,17 @@ def orders(one: Crew, *workers: Worker, now: float = 100.0) -> list[Order]:
 
 def verbs(one: Crew, *workers: Worker, now: float = 100.0) -> list[Verb]:
     return [order.verb for order in orders(one, *workers, now=now)]
+
+
+def test_successor_takes_the_seat_of_whom_it_replaces() -> None:
+    assert free_seat([]) == 0
+    first, second = replace(worker(1), seat=0), replace(worker(2), seat=1)
+    assert free_seat([first, second]) == 2
+    for leaves in (W.RETIRING, W.STOPPING):
+        gone = replace(second, state=leaves)
+        assert free_seat([first, gone]) == 1
+        assert free_seat([replace(first, state=leaves), gone]) == 0
+        assert free_seat([first, gone, replace(worker(3, W.STARTING), seat=1)]) == 2
 
 
 def test_new_generation_starts_its_mold_first() -> None:
@@ -245,3 +260,52 @@ def test_generation_of_which_nobody_serves_again_and_again_is_hopeless() -> None
     assert not is_hopeless(crew(), [worker(1, W.STARTING), worker(2)], 5)
     assert not is_hopeless(crew(), [], 4)
     assert not is_hopeless(crew(role=Role.BUILDING), [], 9)
+
+
+def test_generation_that_prepares_is_given_up_when_its_time_is_over() -> None:
+    for state in (MoldState.PREPARING, MoldState.FINISHING):
+        busy = crew(role=Role.BUILDING, mold=state, mold_at=100.0)
+        assert verbs(busy, now=99.0) == []
+        assert next_look([busy], [], 99.0) == 100.0
+        assert verbs(busy) == [Verb.GIVE_UP]
+
+
+def test_generation_does_not_serve_before_it_is_finished() -> None:
+    finishing = crew(role=Role.BUILDING, wanted=1, mold=MoldState.FINISHING, mold_at=130.0)
+    assert verbs(finishing, worker(1)) == []
+    assert verbs(replace(finishing, mold=MoldState.LOADED), worker(1)) == [Verb.PROMOTE]
+
+
+def test_drained_generation_is_cleared_before_it_is_closed() -> None:
+    draining = crew(role=Role.DRAINING, mold=MoldState.CLOSED, clears=True)
+    assert verbs(draining, worker(1, W.STOPPING, 200.0)) == []
+    assert verbs(draining) == [Verb.CLEAR]
+    clearing = replace(draining, clears=False, mold=MoldState.CLEARING, mold_at=130.0)
+    assert verbs(clearing) == []
+    assert next_look([clearing], [], 100.0) == 130.0
+    assert verbs(clearing, now=130.0) == [Verb.END_HOOK]
+
+
+def test_idle_worker_that_a_signal_stopped_is_killed_unless_it_goes_on_in_time() -> None:
+    still = stopped(worker(1), is_stopped=True, is_busy=False, now=100.0)
+    later = 100.0 + STOPPED_MAX_S
+    assert verbs(crew(wanted=1), still, now=later - 0.1) == []
+    assert next_look([crew()], [still], 100.0) == later
+    assert verbs(crew(wanted=1), still, now=later) == [Verb.KILL_WORKER]
+    assert reason_of_kill(still) == "stopped"
+    goes_on = stopped(still, is_stopped=False, is_busy=False, now=101.0)
+    assert verbs(crew(wanted=1), goes_on, now=later) == []
+
+
+def test_stopped_worker_with_a_request_is_left_to_harakiri() -> None:
+    assert stopped(worker(1), is_stopped=True, is_busy=True, now=100.0).deadline is None
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"), [(W.STARTING, "spawn-timeout"), (W.STOPPING, "stop_timeout")]
+)
+def test_stop_changes_nothing_about_a_worker_that_has_a_deadline(state: W, reason: str) -> None:
+    one = worker(1, state, deadline=105.0)
+    assert stopped(one, is_stopped=True, is_busy=False, now=100.0) == one
+    assert stopped(one, is_stopped=False, is_busy=False, now=100.0) == one
+    assert reason_of_kill(one) == reason

@@ -21,8 +21,14 @@ def test_idle_vassal_is_looked_at_again_after_the_limit() -> None:
     assert review([], {}, LIMITS, 100 * S).look_at_ns == 130 * S
 
 
-def test_harakiri_of_zero_never_looks() -> None:
-    assert review([busy(1)], {}, Limits(0, 0), 100 * S) == Verdict()
+def test_harakiri_of_zero_looks_at_none_but_who_asks_for_it() -> None:
+    off = Limits(0, 0)
+    assert review([busy(0)], {}, off, 100 * S) == Verdict()
+    asked = review([busy(0), busy(500 * S, slot=1)], {}, off, 100 * S)
+    assert (asked.look_at_ns, set(asked.watched)) == (500 * S, {1})
+    assert follow([busy(500 * S, slot=1)], off, 499 * S, asked).dump == ()
+    assert follow([busy(500 * S, slot=1)], off, 500 * S, asked).dump == (1,)
+    assert follow([busy(0, slot=1)], off, 500 * S, asked).look_at_ns is None
 
 
 def test_next_look_is_at_the_earliest_deadline() -> None:

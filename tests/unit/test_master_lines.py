@@ -3,7 +3,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vassal.master.lines import LINE_BYTES_MAX, LineBuffer, RateLimit, sanitize
+from vassal.master.lines import (
+    LINE_BYTES_MAX,
+    TRACEBACK_LINES_MAX,
+    LineBuffer,
+    RateLimit,
+    sanitize,
+    story,
+)
+from vassal.messages import Failure, GenerationFailed
 
 
 def test_lines_are_cut_at_newlines_whatever_the_reads() -> None:
@@ -49,3 +57,19 @@ def test_flood_passes_at_its_rate_and_the_rest_is_counted() -> None:
     assert limit.take_dropped() == 80
     assert limit.take_dropped() == 0
     assert sum(limit.admit(1.0) for _ in range(100)) == 10
+
+
+def failed(traceback: str) -> GenerationFailed:
+    failure = Failure(kind="load", message="blog: no\ndatabase", traceback=traceback)
+    return GenerationFailed(number=2, fingerprint="", failure=failure, serving=True)
+
+
+def test_story_of_a_failed_generation_ends_with_what_was_raised() -> None:
+    assert list(story(failed("Traceback (most recent call last):\nKeyError")))[1:] == [
+        "generation=2 traceback: KeyError"
+    ]
+    traceback = "".join(f'  File "deep.py", line {line}\n' for line in range(5000))
+    first, *rest = story(failed(f"{traceback}KeyError"))
+    assert first == "event=generation_failed generation=2 reason=load message='blog: no\\ndatabase'"
+    assert rest[-1] == "generation=2 traceback: KeyError"
+    assert len(rest) == TRACEBACK_LINES_MAX

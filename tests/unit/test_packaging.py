@@ -95,7 +95,7 @@ def script(completion: dict[str, Any], tmp_path: Path) -> Path:
 
 
 def test_completion_offers_the_commands(script: Path, completion: dict[str, Any]) -> None:
-    assert complete(script, "emperor", "re") == ["reload", "restart"]
+    assert complete(script, "emperor", "re") == ["reload", "restart", "reopen"]
     assert set(complete(script, "emperor", "")) == {*completion["commands"](), "--help"}
 
 

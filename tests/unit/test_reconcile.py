@@ -58,11 +58,11 @@ def with_(vassal: Vassal, **changes: object) -> Vassal:
 
 
 def test_new_file_starts_its_vassal() -> None:
-    assert reconcile({"blog": WANTED}, {}, 0.0, 4) == [StartVassal("blog")]
+    assert reconcile({"blog": WANTED}, {}, 0.0, 4).actions == [StartVassal("blog")]
 
 
 def test_running_as_wanted_needs_nothing() -> None:
-    assert reconcile({"blog": WANTED}, {"blog": READY}, 0.0, 4) == []
+    assert reconcile({"blog": WANTED}, {"blog": READY}, 0.0, 4).actions == []
 
 
 def test_changed_content_reloads() -> None:
@@ -101,7 +101,20 @@ def test_successor_that_failed_is_not_tried_again_without_a_change() -> None:
 def test_successor_that_is_late_or_not_wanted_any_more_is_given_up() -> None:
     assert isinstance(decide(NEW_BIRTH, SUCCEEDING, 60.0), GiveUpSuccessor)
     assert isinstance(decide(WANTED, SUCCEEDING, 0.0), GiveUpSuccessor)
-    assert next_look({"blog": SUCCEEDING}) == 60.0
+    assert next_look(SUCCEEDING) == 60.0
+
+
+def test_reload_of_a_master_with_older_code_is_a_new_master() -> None:
+    outdated = with_(READY, outdated=True)
+    assert decide(WANTED, outdated, 0.0) is None
+    reloaded = Desired(fingerprint="v2", birth="b1", limits="l1")
+    assert decide(reloaded, outdated, 0.0) == SucceedVassal("blog")
+    building = with_(outdated, state=S.RELOADING, attempted="v2", successor=SUCCEEDING.successor)
+    assert decide(reloaded, building, 0.0) is None
+    newer = Desired(fingerprint="v3", birth="b1", limits="l1")
+    assert decide(newer, building, 0.0) == SucceedVassal("blog")
+    assert isinstance(decide(WANTED, building, 0.0), GiveUpSuccessor)
+    assert not succeed(building, "v2", 10.0, 40.0).outdated
 
 
 def test_successor_takes_over_and_the_old_master_retires() -> None:
@@ -110,7 +123,7 @@ def test_successor_takes_over_and_the_old_master_retires() -> None:
     assert after.state is S.READY
     assert decide(NEW_BIRTH, after, 39.9) is None
     assert decide(NEW_BIRTH, after, 40.0) == KillRetired("blog", "t")
-    assert next_look({"blog": after}) == 40.0
+    assert next_look(after) == 40.0
     assert without_retired(after, "t").retiring == ()
 
 
@@ -204,25 +217,25 @@ def test_failed_vassal_whose_master_lingers_is_not_started_twice() -> None:
     assert decide(WANTED, lingering, 5.0) == KillVassal("blog")
 
 
-def test_spawn_budget_bounds_how_many_start_at_a_time() -> None:
-    desired = {f"v{n}": WANTED for n in range(10)}
-    assert len(reconcile(desired, {}, 0.0, 4)) == 4
-    starting = {
-        "v0": Vassal(
-            name="v0", state=S.STARTING, token="t", attempted="v1", birth="b1", limits="l1"
-        )
-    }
-    assert reconcile(desired, starting, 0.0, 4) == [StartVassal(f"v{n}") for n in (1, 2, 3)]
+def test_no_more_start_than_there_is_room_for_and_the_others_wait() -> None:
+    desired = {f"v{n}": WANTED for n in range(6)}
+    look = reconcile(desired, {"v0": with_(READY, name="v0")}, 0.0, 3)
+    assert look.actions == [StartVassal(f"v{n}") for n in (1, 2, 3)]
+    assert look.waiting == {"v4", "v5"}
+
+
+def test_whoever_has_a_successor_already_needs_no_room_for_a_newer_one() -> None:
+    newer = Desired(fingerprint="v3", birth="b3", limits="l1")
+    look = reconcile({"blog": newer}, {"blog": SUCCEEDING}, 0.0, 0)
+    assert look.actions == [SucceedVassal("blog")]
 
 
 def test_next_look_is_the_earliest_deadline_or_retry() -> None:
-    actual = {
-        "a": with_(READY, state=S.STOPPING, deadline=10.0),
-        "b": Vassal(name="b", state=S.BACKOFF, retry_at=7.0),
-        "c": Vassal(name="c", state=S.PARKED, retry_at=1.0),
-    }
-    assert next_look(actual) == 7.0
-    assert next_look({"blog": READY}) is None
+    assert next_look(with_(READY, state=S.STOPPING, deadline=10.0)) == 10.0
+    assert next_look(Vassal(name="b", state=S.BACKOFF, retry_at=7.0)) == 7.0
+    assert next_look(Vassal(name="b", state=S.BACKOFF, retry_at=7.0), after=7.0) is None
+    assert next_look(Vassal(name="c", state=S.PARKED, retry_at=1.0)) is None
+    assert next_look(READY) is None
 
 
 names = st.sampled_from(["a", "b", "c"])
@@ -250,8 +263,9 @@ def test_asking_twice_gives_the_same_answer_and_one_action_a_name(
     desired: dict[str, Desired], actual: dict[str, Vassal], now: float
 ) -> None:
     actual = {name: with_(vassal, name=name) for name, vassal in actual.items()}
-    actions = reconcile(desired, actual, now, 2)
-    assert actions == reconcile(desired, actual, now, 2)
+    actions, waiting = reconcile(desired, actual, now, 2)
+    assert (actions, waiting) == reconcile(desired, actual, now, 2)
+    assert not waiting & {action.name for action in actions}
     assert len({action.name for action in actions}) == len(actions)
     for action in actions:
         if isinstance(action, StartVassal):

@@ -273,6 +273,17 @@ def test_worker_that_grew_too_large_goes_and_is_asked_once():
     large.forget()
 
 
+def test_worker_with_too_much_address_space_goes():
+    one = recycling(reload_on_as_bytes="1", reload_on_rss_bytes=str(2**50))
+    assert one.counts
+    assert one.reason(1) == "as"
+    one.forget()
+    assert not one.counts
+    large = recycling(reload_on_as_bytes=str(2**50))
+    assert large.reason(1) is None
+    large.forget()
+
+
 def test_missing_settings_take_their_default_and_zero_is_zero():
     assert WorkerSettings({}).socket_timeout_s == 30
     assert WorkerSettings({"socket_timeout_s": "0.5"}).socket_timeout_s == 0.5

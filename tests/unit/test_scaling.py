@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from vassal.master.backlog import parse_answer
-from vassal.master.scaling import CALM_S, LOOK_S, Range, Sample, Scale, begin, review
+from vassal.master.backlog import Queue, parse_answer
+from vassal.master.scaling import CALM_S, LOOK_S, Range, Sample, Scale, begin, grant, review
 
 BOUNDS = Range(1, 8)
 
@@ -27,6 +27,30 @@ def after(scale: Scale, *samples: Sample, now: float = 100.0) -> Scale:
 
 def test_new_vassal_begins_with_the_fewest() -> None:
     assert begin(BOUNDS, None, 0.0).wanted == 1
+
+
+def test_new_vassal_begins_with_its_initial_number_as_far_as_that_is_granted() -> None:
+    scale = begin(Range(1, 8, initial=4), None, 0.0)
+    assert (scale.wanted, scale.why) == (4, "workers.initial")
+    assert begin(Range(1, 8, granted=3, initial=4), None, 0.0).wanted == 3
+    assert begin(Range(1, 8, initial=4), 2, 0.0).wanted == 2
+
+
+def test_growth_is_by_the_step_whoever_waits_and_within_the_bounds() -> None:
+    for workers, step, waiting, expected in ((1, 3, 0, 4), (2, 1, 50, 3), (6, 5, 0, 8)):
+        bounds, now = Range(1, 8, step=step), 100.0
+        scale = begin(bounds, workers, 99.0)
+        for look in range(2):
+            scale = review(scale, bounds, busy(workers, waiting), now + look * LOOK_S)
+        assert scale.wanted == expected
+
+
+def test_initial_number_goes_after_a_calm() -> None:
+    bounds = Range(1, 8, initial=4)
+    scale = begin(bounds, None, 0.0)
+    scale = review(scale, bounds, idle(4), 0.1)
+    assert scale.look_at == CALM_S
+    assert review(scale, bounds, idle(4), CALM_S).wanted == 1
 
 
 def test_new_generation_begins_with_as_many_as_the_one_before() -> None:
@@ -118,6 +142,29 @@ def test_simulated_day_follows_the_load_within_its_bounds(seed: int) -> None:
 
 
 def test_answer_of_sock_diag_that_is_an_error_is_nobody_waiting() -> None:
-    assert parse_answer(b"") == 0
-    assert parse_answer(bytes(36)) == 0
-    assert parse_answer((20).to_bytes(4, "little") + b"\x14\0" + bytes(60)) == 0
+    assert parse_answer(b"") == Queue()
+    assert parse_answer(bytes(36)) == Queue()
+    assert parse_answer((20).to_bytes(4, "little") + b"\x14\0" + bytes(60)) == Queue()
+
+
+def test_growth_beyond_what_was_granted_is_asked_for() -> None:
+    bounds = Range(1, 8, granted=2)
+    scale = begin(bounds, None, 99.0)
+    for index in range(2):
+        scale = review(scale, bounds, busy(1, 5), 100 + index * LOOK_S)
+    assert (scale.wanted, scale.asked) == (2, 2)
+    for index in range(2):
+        scale = review(scale, bounds, busy(2, 5), 101 + index * LOOK_S)
+    assert (scale.wanted, scale.asked) == (2, 4)
+    assert "workers_max" in scale.why
+    more = grant(scale, Range(1, 8, granted=3))
+    assert (more.wanted, more.asked) == (3, 3)
+
+
+def test_grant_below_what_is_wanted_takes_workers_away_but_not_the_least() -> None:
+    scale = begin(Range(2, 8, granted=6), 6, 0.0)
+    assert grant(scale, Range(2, 8, granted=1)).wanted == 2
+
+
+def test_new_generation_begins_with_no_more_than_was_granted() -> None:
+    assert begin(Range(1, 8, granted=3), 5, 0.0).wanted == 3

@@ -16,7 +16,7 @@ def test_final_file_of_a_vassal_is_recognised(name):
     [
         "",
         ".toml",
-        "x.ini",
+        "x.conf",
         "x.TOML",
         "toml",
         ".x.toml",

@@ -223,6 +223,28 @@ def test_fields_that_could_pass_for_others_are_dropped(library):
     assert "HTTP_TRANSFER_ENCODING" not in environ
 
 
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        (b"/a/./b/../c?x=/../y", "/a/c"),
+        (b"/../../etc/passwd", "/etc/passwd"),
+        (b"/a/b/..", "/a/"),
+        (b"/a/.", "/a/"),
+        (b"/..", "/"),
+        (b"/a//../b", "/a/b"),
+        (b"//a//./b", "//a//b"),
+        (b"/a/.../.b/..c", "/a/.../.b/..c"),
+        (b"/a/%2e%2e/b", "/a/../b"),
+        (b"http://x/a/../b", "/b"),
+    ],
+)
+def test_dot_segments_are_removed_from_the_path_and_nothing_else(target, path, library):
+    environ = environ_of(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % target, library)
+    assert environ["PATH_INFO"] == path
+    assert environ["REQUEST_URI"].encode() == target
+
+
 def test_absolute_target_names_the_host():
     environ = environ_of(b"GET http://b.example?q HTTP/1.1\r\nHost: a.example\r\n\r\n")
     assert (environ["HTTP_HOST"], environ["PATH_INFO"]) == ("b.example", "/")

@@ -277,8 +277,8 @@ def test_write_bandwidth_bounds_direct_writes(tree, limits, slow):
 
 def test_slice_bounds_the_sum_of_its_apps(tree):
     plan = cgroup_writes(Limits(memory_max=16 * MIB, tasks_max=None), tree.host())
-    tree.create_customer(customer_path("acme"), plan.writes)
-    limit(tree, Limits(memory_max=256 * MIB))
+    app = cgroup_writes(Limits(memory_max=256 * MIB), tree.host())
+    assert tree.create(APP, app.writes, plan.writes) == []
 
     assert inside(tree, lambda: eat(48 * MIB)) is None
 

@@ -37,6 +37,19 @@ def test_reload_makes_a_new_brain_over_the_same_masters_and_refuses_nobody(
     assert machine.show("NRestarts") == "0"
 
 
+def test_upgrade_gives_every_vassal_a_new_master_and_refuses_nobody(machine: Machine) -> None:
+    drop_for_each_tenant(machine)
+    brain, before = machine.brain_pid(), masters(machine)
+    with machine.load("of-carol") as load:
+        wait_until(lambda: load.answers, what="a first answer")
+        run("emperor", "upgrade", "--vassals", timeout=180)
+        wait_until(lambda: machine.show("StatusText") == "3 ready", what="the new brain's count")
+    assert machine.brain_pid() not in (0, brain)
+    assert not set(masters(machine).values()) & set(before.values())
+    assert load.failures == []
+    assert machine.show("NRestarts") == "0"
+
+
 def test_killed_brain_is_replaced_and_no_request_notices(machine: Machine) -> None:
     drop_for_each_tenant(machine)
     brain, spawner, before = machine.brain_pid(), machine.spawner_pid(), masters(machine)

@@ -1,24 +1,36 @@
-"""Reads how many connections wait in the queues of listening sockets.
+"""Reads how many connections wait in the queues of listening sockets, and how many may.
 
-TCP says it in TCP_INFO (sk_ack_backlog as tcpi_unacked, see tcp_get_info in the kernel's
-net/ipv4/tcp.c); a unix socket only to sock_diag(7), in the network namespace it was made in.
+TCP says it in TCP_INFO (sk_ack_backlog as tcpi_unacked, sk_max_ack_backlog as tcpi_sacked,
+see tcp_get_info in the kernel's net/ipv4/tcp.c); a unix socket only to sock_diag(7), in the
+network namespace it was made in.
 """
 
+import contextlib
 import os
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from vassal.messages import Generation
 
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
 _UDIAG_SHOW_RQLEN = 0x10
 _UNIX_DIAG_RQLEN = 4
-_TCP_UNACKED = struct.Struct("@24xI")
+_TCP_QUEUE = struct.Struct("@24xII")
 _HEADER = struct.Struct("@IHHII")
 _REQUEST = struct.Struct("@BBHIIIII")
 _ANSWER_BYTES = 16  # struct unix_diag_msg
 _ATTRIBUTE = struct.Struct("@HH")
 _QUEUES = struct.Struct("@II")
+
+
+class Queue(NamedTuple):
+    """A listening socket's queue: the connections that wait, and the most that can."""
+
+    waiting: int = 0
+    max: int = 0
 
 
 def open_diag() -> socket.socket:
@@ -28,23 +40,34 @@ def open_diag() -> socket.socket:
     return diag
 
 
+@contextlib.contextmanager
+def diag_for(generation: Generation) -> Iterator[list[int]]:
+    """Yield what a master needs to see how many connections wait, if it wants to know."""
+    if generation.workers_min in (0, generation.workers) and not generation.stats:
+        yield []
+        return
+    with open_diag() as diag:
+        yield [diag.fileno()]
+
+
 def waiting(listeners: Iterable[int], diag_fd: int | None) -> int:
     """Return how many connections wait in all of these sockets; what cannot be known is 0."""
-    return sum(_waiting(fd, diag_fd) for fd in listeners)
+    return sum(queue(fd, diag_fd).waiting for fd in listeners)
 
 
-def _waiting(fd: int, diag_fd: int | None) -> int:
+def queue(fd: int, diag_fd: int | None) -> Queue:
+    """Return the queue of one listening socket; what cannot be known is 0."""
     with socket.socket(fileno=os.dup(fd)) as listener:
         try:
             if listener.family != socket.AF_UNIX:
                 info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
-                return int(_TCP_UNACKED.unpack_from(info)[0])
-            return 0 if diag_fd is None else _unix_waiting(os.fstat(fd).st_ino, diag_fd)
+                return Queue(*_TCP_QUEUE.unpack_from(info))
+            return Queue() if diag_fd is None else _unix_queue(os.fstat(fd).st_ino, diag_fd)
         except OSError:
-            return 0
+            return Queue()
 
 
-def _unix_waiting(inode: int, diag_fd: int) -> int:
+def _unix_queue(inode: int, diag_fd: int) -> Queue:
     with socket.socket(fileno=os.dup(diag_fd)) as diag:
         everything, no_cookie = 0xFFFFFFFF, 0xFFFFFFFF
         body = _REQUEST.pack(
@@ -56,14 +79,14 @@ def _unix_waiting(inode: int, diag_fd: int) -> int:
         return parse_answer(diag.recv(4096))
 
 
-def parse_answer(answer: bytes) -> int:
-    """Return the length of the queue that a sock_diag answer tells; 0 for an error."""
+def parse_answer(answer: bytes) -> Queue:
+    """Return the queue that a sock_diag answer tells; zeros for an error."""
     if len(answer) < _HEADER.size or _HEADER.unpack_from(answer)[1] != _SOCK_DIAG_BY_FAMILY:
-        return 0
+        return Queue()
     at = _HEADER.size + _ANSWER_BYTES
     while at + _ATTRIBUTE.size <= len(answer):
         length, kind = _ATTRIBUTE.unpack_from(answer, at)
         if kind == _UNIX_DIAG_RQLEN and length >= _ATTRIBUTE.size + _QUEUES.size:
-            return int(_QUEUES.unpack_from(answer, at + _ATTRIBUTE.size)[0])
+            return Queue(*_QUEUES.unpack_from(answer, at + _ATTRIBUTE.size))
         at += max(_ATTRIBUTE.size, (length + 3) & ~3)
-    return 0
+    return Queue()

@@ -24,10 +24,13 @@ class MoldState(Enum):
     """Where a generation's mold stands."""
 
     ABSENT = "absent"  # to be started, not before `mold_at`
+    PREPARING = "preparing"  # exec_start_pre runs before it; patience ends at `mold_at`
     LOADING = "loading"  # imports the application; patience ends at `mold_at`
     DUMPED = "dumped"  # too slow: its stack was asked for; given up at `mold_at`
+    FINISHING = "finishing"  # loaded; exec_start_post runs; patience ends at `mold_at`
     LOADED = "loaded"
     CLOSED = "closed"  # told to go; it may still have to be reaped
+    CLEARING = "clearing"  # gone, and its workers; exec_stop_post runs; patience ends at `mold_at`
 
 
 class WorkerState(Enum):
@@ -40,13 +43,18 @@ class WorkerState(Enum):
 
 
 class Worker(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker process. `number` is its lowest free number when it was asked for."""
+    """One worker process. `number` is its lowest free number when it was asked for.
+
+    Its `seat` is that of whom it replaces: workers that stay have seats below their count.
+    One that serves has a `deadline` only while a signal has stopped it.
+    """
 
     number: int
     generation: int
     state: WorkerState
     since: float
     deadline: float | None = None
+    seat: int = 0
 
 
 class Crew(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +62,7 @@ class Crew(msgspec.Struct, frozen=True, kw_only=True):
 
     While it replaces another, at most `max_unavailable` of its `wanted` workers may be
     missing. Until `settled_at` the one before stands by; None = it has settled.
+    `clears` tells that exec_stop_post is still to be run: something of it has been started.
     `fork_at` holds new forks back after workers died young; `deaths` counts the waves of
     such deaths, the last of which began at `wave_at`. `crashes` counts unplanned deaths
     before it had settled.
@@ -70,6 +79,7 @@ class Crew(msgspec.Struct, frozen=True, kw_only=True):
     crashes: int = 0
     mold: MoldState = MoldState.ABSENT
     mold_at: float = 0.0
+    clears: bool = False
     fork_at: float = 0.0
     deaths: int = 0
     wave_at: float = 0.0
@@ -87,6 +97,8 @@ class Verb(Enum):
     KILL_WORKER = "kill a worker"
     PROMOTE = "let the generation serve and the one before stand by"
     SETTLE = "drain the generation that stood by"
+    CLEAR = "run exec_stop_post: a drained generation has no process any more"
+    END_HOOK = "kill a command of exec_stop_post: it took too long"
     CLOSE = "close a drained generation"
 
 
@@ -114,6 +126,10 @@ DEATHS_MAX = 5
 """So many failures in a row, with no worker left that serves, and what is wrong is more than a
 fork can mend (a full /tmp, say): the emperor starts the vassal anew."""
 
+STOPPED_MAX_S = 10.0
+"""So long a worker that a signal has stopped may take up the place of one that serves: somebody
+may want to look at it, but connections wait for nobody who does not accept."""
+
 CRASHES_MAX = 2
 """So many crashes before it has settled, and a generation is given up: one may be due to one
 request."""
@@ -130,7 +146,7 @@ def next_orders(crews: Mapping[int, Crew], workers: Iterable[Worker], now: float
         orders += _mold_orders(crew, now)
         orders += _deadline_orders(own, now)
         if crew.role is Role.DRAINING:
-            orders += _drain_orders(crew, own)
+            orders += _drain_orders(crew, own, now)
         else:
             orders += _strength_orders(crew, own, targets[number], now)
     return orders
@@ -179,6 +195,13 @@ def _count(workers: Iterable[Worker], generation: int, *states: WorkerState) -> 
     return sum(worker.generation == generation and worker.state in states for worker in workers)
 
 
+def free_seat(own: Iterable[Worker]) -> int:
+    """Return the lowest seat that none of a generation's workers stays on."""
+    leaving = {WorkerState.RETIRING, WorkerState.STOPPING}
+    taken = {worker.seat for worker in own if worker.state not in leaving}
+    return next(seat for seat in range(len(taken) + 1) if seat not in taken)
+
+
 def next_look(crews: Iterable[Crew], workers: Iterable[Worker], now: float) -> float | None:
     """Return when time alone gives a new order; None = never.
 
@@ -186,7 +209,7 @@ def next_look(crews: Iterable[Crew], workers: Iterable[Worker], now: float) -> f
     """
     times = [worker.deadline for worker in workers if worker.deadline is not None]
     for crew in crews:
-        if crew.mold in {MoldState.LOADING, MoldState.DUMPED, MoldState.ABSENT}:
+        if crew.mold not in {MoldState.LOADED, MoldState.CLOSED}:
             times.append(crew.mold_at)
         if crew.fork_at > now and crew.role is not Role.DRAINING:
             times.append(crew.fork_at)
@@ -205,6 +228,24 @@ def death(crew: Crew, worker: Worker, now: float, planned: bool) -> Crew:
     return msgspec.structs.replace(
         crew, deaths=deaths, wave_at=now, fork_at=now + backoff_s(deaths)
     )
+
+
+def stopped(worker: Worker, is_stopped: bool, is_busy: bool, now: float) -> Worker:
+    """Return a worker after a signal has stopped it, or let it go on.
+
+    One with a request in it is left to harakiri, as any request is.
+    """
+    if worker.state not in {WorkerState.READY, WorkerState.RETIRING}:
+        return worker
+    deadline = now + STOPPED_MAX_S if is_stopped and not is_busy else None
+    return msgspec.structs.replace(worker, deadline=deadline)
+
+
+def reason_of_kill(worker: Worker) -> str:
+    """Return why a worker is killed whose deadline has passed."""
+    if worker.state is WorkerState.STARTING:
+        return "spawn-timeout"
+    return "stop_timeout" if worker.state is WorkerState.STOPPING else "stopped"
 
 
 def is_hopeless(crew: Crew, workers: Iterable[Worker], deaths: int) -> bool:
@@ -229,6 +270,8 @@ def _mold_orders(crew: Crew, now: float) -> list[Order]:
         return [Order(Verb.START_MOLD, crew.number)]
     if crew.mold is MoldState.LOADING:
         return [Order(Verb.DUMP_MOLD, crew.number)]
+    if crew.mold in {MoldState.PREPARING, MoldState.FINISHING}:
+        return [Order(Verb.GIVE_UP, crew.number)]
     if crew.mold is MoldState.DUMPED:
         building = crew.role is Role.BUILDING
         return [Order(Verb.GIVE_UP if building else Verb.REPLACE_MOLD, crew.number)]
@@ -243,9 +286,11 @@ def _deadline_orders(own: list[Worker], now: float) -> list[Order]:
     ]
 
 
-def _drain_orders(crew: Crew, own: list[Worker]) -> list[Order]:
+def _drain_orders(crew: Crew, own: list[Worker], now: float) -> list[Order]:
+    if not own and crew.mold is MoldState.CLEARING:
+        return [Order(Verb.END_HOOK, crew.number)] if now >= crew.mold_at else []
     if not own:
-        return [Order(Verb.CLOSE, crew.number)]
+        return [Order(Verb.CLEAR if crew.clears else Verb.CLOSE, crew.number)]
     return [
         Order(Verb.STOP_WORKER, crew.number, worker.number)
         for worker in own
@@ -261,7 +306,8 @@ def _strength_orders(crew: Crew, own: list[Worker], target: int, now: float) -> 
     if crew.mold is MoldState.LOADED and now >= crew.fork_at:
         missing = target - ready - coming
         orders += [Order(Verb.FORK, crew.number)] * max(0, missing)
-    if ready >= crew.wanted and crew.role is Role.BUILDING:
+    is_whole = ready >= crew.wanted and crew.mold is not MoldState.FINISHING
+    if is_whole and crew.role is Role.BUILDING:
         orders.append(Order(Verb.PROMOTE, crew.number))
     if crew.role is Role.SERVING and crew.settled_at is not None and now >= crew.settled_at:
         orders.append(Order(Verb.SETTLE, crew.number))

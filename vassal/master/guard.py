@@ -46,9 +46,6 @@ class Guard:
 
     def look(self, now_ns: int) -> None:
         """Act on what is due at `now_ns` and set `look_at_ns`."""
-        if not self._limits.limit_ns:
-            self.look_at_ns = None
-            return
         slots = self._workforce.busy_slots()
         if not slots:
             self._rest(now_ns)
@@ -75,7 +72,8 @@ class Guard:
         one more look follows after the limit; what that race hid cannot be due earlier.
         """
         self._watched = {}
-        if self._flag_raised:
+        # Without a limit for all only a request that asks for one is looked at, and says so.
+        if self._flag_raised or not self._limits.limit_ns:
             self.look_at_ns = None
             return
         scoreboard.raise_wake_flag(self._workforce.memory)

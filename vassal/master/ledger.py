@@ -4,9 +4,11 @@ Every other part of the master reads and writes here; nothing here acts.
 """
 
 import time
+from collections import Counter
 
 import msgspec
 
+from vassal.code import DIGEST
 from vassal.master.crew import Crew, Role, Worker, is_hopeless
 from vassal.master.guard import Guard
 from vassal.master.idler import Idler
@@ -17,6 +19,8 @@ from vassal.messages import Description, Failure, Totals
 
 DESCRIBED_MAX = 256
 """Rows of a description: all of them fit a packet."""
+
+PAUSED = "paused: letter p or SIGTSTP again, or a reload, lets it go on"
 
 
 class Ledger:
@@ -32,6 +36,7 @@ class Ledger:
         self.workers: dict[tuple[int, int], Worker] = {}
         self.killed_for: dict[tuple[int, int], str] = {}
         self.harakiris: dict[int, int] = {}
+        self.births: Counter[int] = Counter()  # how often a worker's number was forked
         self.unsupported: tuple[str, ...] = ()
         self.newest = 0
         self._born_at = time.monotonic()
@@ -111,6 +116,8 @@ class Ledger:
         now = time.monotonic()
         shown = self.serving() or self.building()
         generation = self.forces[shown.number].generation if shown is not None else None
+        scaler = self.scalers[shown.number] if shown is not None else None
+        is_paused = shown is not None and shown.role is Role.SERVING and not shown.wanted
         rows = [
             row
             for number, force in sorted(self.forces.items())
@@ -128,5 +135,8 @@ class Ledger:
             last_failure=self._last_failure,
             unsupported=self.unsupported,
             output=self.output.tail(),
-            scaling=self.scalers[shown.number].story() if shown is not None else "",
+            scaling=PAUSED if is_paused else scaler.story() if scaler is not None else "",
+            paused=is_paused,
+            code=DIGEST,
+            workers_granted=(scaler.granted or 0) if scaler is not None else 0,
         )

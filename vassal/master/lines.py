@@ -4,7 +4,14 @@ The bytes are a tenant's: control characters are escaped, so that no line can mo
 cursor of the admin who reads it, or pretend to be two lines.
 """
 
+from collections.abc import Iterator
+
+from vassal.messages import GenerationFailed
+
 LINE_BYTES_MAX = 8192
+TRACEBACK_LINES_MAX = 200
+TRACEBACK_HEAD = "Traceback (most recent call last):"
+"""Says nothing, and where it stands in an emperor's log a fault of ours is looked for."""
 
 _ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), *range(0x7F, 0xA0)) if code != 9}
 _ESCAPES |= {0x2028: "\\u2028", 0x2029: "\\u2029"}
@@ -18,6 +25,18 @@ def sanitize(raw: bytes) -> str:
 def escaped(text: str) -> str:
     """Return `text` as one line without control characters; tabs stay."""
     return text.translate(_ESCAPES)
+
+
+def story(failed: GenerationFailed) -> Iterator[str]:
+    """Yield what the log says of a generation that was given up; the lines are not safe yet."""
+    failure = failed.failure
+    yield f"event=generation_failed generation={failed.number} reason={failure.kind} " + (
+        f"message={failure.message!r}"
+    )
+    # What is raised is at the end.
+    for line in failure.traceback.splitlines()[-TRACEBACK_LINES_MAX:]:
+        if line != TRACEBACK_HEAD:
+            yield f"generation={failed.number} traceback: {line}"
 
 
 class LineBuffer:

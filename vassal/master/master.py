@@ -5,6 +5,7 @@ mold and workers, exits, and time. One thread, one loop, one short function per 
 """
 
 import math
+import os
 import time
 from collections.abc import Callable
 from enum import Enum
@@ -22,12 +23,16 @@ from vassal.master.live import change_rlimits
 from vassal.master.mold_hands import Means, MoldHands, StepsFor
 from vassal.master.oom import OomWitness
 from vassal.master.output import Output
+from vassal.master.pidfile import PidFile, in_output
 from vassal.master.scaler import Scaler
+from vassal.master.stats_server import StatsServer
+from vassal.master.stats_view import statistics
 from vassal.master.worker_hands import WorkerHands
 from vassal.master.workforce import Workforce
 from vassal.messages import (
     MEMORY_CURRENT,
     MEMORY_EVENTS,
+    AskForWorkers,
     ChangeLimits,
     Description,
     Failure,
@@ -64,6 +69,7 @@ class Master:
         self._output = output
         self._tell = tell
         self.ledger = Ledger(output)
+        self._pidfile = PidFile(in_output(output.emit))
         self._memory_fd = means.cgroup.get(MEMORY_CURRENT)
         self._molds = MoldHands(
             loop,
@@ -72,6 +78,7 @@ class Master:
             steps_for,
             self._give_up,
             self._on_fork_failed,
+            self._close,
         )
         self._hands = WorkerHands(
             loop,
@@ -79,8 +86,10 @@ class Master:
             tell,
             self._give_up,
             self._molds.replace,
+            self._molds.finish,
             OomWitness(means.cgroup.get(MEMORY_EVENTS)),
         )
+        self._stats = StatsServer(loop, partial(statistics, self.ledger))
         self.state = MasterState.WAITING
 
     # ── orders from outside ──────────────────────────────────────────────────────────
@@ -126,6 +135,7 @@ class Master:
         Said again with less time, it hurries those that are stopping already.
         """
         self.state = MasterState.STOPPING
+        self._stats.close()
         ledger = self.ledger
         for number, crew in list(ledger.crews.items()):
             bounded = min(crew.stop_timeout_s, timeout_s)
@@ -146,9 +156,55 @@ class Master:
         self._output.emit(f"event=limits_changed failed={'; '.join(failed)!r}")
         self._tell(LimitsChanged(failed=failed))
 
-    def reopen_logs(self) -> None:
-        """Follow a rotation of the log from outside."""
-        self._output.reopen()
+    def grant_workers(self, workers: int) -> None:
+        """Have no more workers than this, and as many as are needed up to it."""
+        for number, scaler in self.ledger.scalers.items():
+            if scaler.granted is not None:
+                scaler.grant(workers)
+                crew = self.ledger.crews[number]
+                if crew.role is Role.SERVING:
+                    self._follow(crew, scaler)
+
+    def reopen_logs(self, rotate: bool = False) -> None:
+        """Follow a rotation of the log from outside, or rotate it now."""
+        if rotate:
+            self._output.rotate()
+        else:
+            self._output.reopen()
+
+    def pause(self) -> str:
+        """Let nobody accept, and the next time everybody again; return what came of it.
+
+        What runs is finished; connections wait in the queue. A new generation serves.
+        """
+        serving = self.ledger.serving()
+        if serving is None or self.ledger.building() is not None:
+            return "a new generation is being built: say it again when it serves"
+        wanted = 0 if serving.wanted else self.ledger.scalers[serving.number].scale.wanted
+        self.ledger.set_crew(serving.number, wanted=wanted)
+        return "resumed" if wanted else "paused: connections wait"
+
+    def change_workers(self, step: int, by: str) -> str:
+        """Have so many workers more for now; return what came of it."""
+        serving = self.ledger.serving()
+        if serving is None or not serving.wanted:
+            return "it is paused, or does not serve yet"
+        scaler = self.ledger.scalers[serving.number]
+        if not scaler.nudge(step, f"somebody said so: {by}", time.monotonic()):
+            return "the number of workers is fixed: write cheaper, or workers = { min, max }"
+        self._ask_and_follow(serving, scaler)
+        return f"{scaler.scale.wanted} workers"
+
+    def write_pidfile(self) -> None:
+        """Write the file with the pid anew."""
+        generation = self.serving_generation()
+        if generation is not None:
+            self._pidfile.keep(generation.pidfile, generation.master_pid or os.getpid())
+
+    def serving_generation(self) -> Generation | None:
+        """Return what serves now."""
+        serving = self.ledger.serving()
+        return self.ledger.forces[serving.number].generation if serving is not None else None
 
     def describe(self) -> Description:
         """Return the whole state, for status and for an emperor that was started anew."""
@@ -163,14 +219,20 @@ class Master:
             if guard.look_at_ns is not None and now_ns >= guard.look_at_ns:
                 guard.look(now_ns)
         serving = self.ledger.serving()
-        if serving is not None:
+        if serving is not None and serving.wanted:
             self._scale(serving)
             self._tell_if_idle(serving)
         for order in self._orders():
             self._carry_out(order)
-        if self.state is MasterState.STOPPING and not self.ledger.crews:
+        self._hands.ask_for_reload()
+        self._stats.look(now_ns / 1e9)
+        if self.state is MasterState.STOPPING and self._is_empty():
             self.state = MasterState.DONE
+            self._pidfile.remove()
         return self._sleep_s()
+
+    def _is_empty(self) -> bool:
+        return not self.ledger.crews and self._molds.hooks.is_idle
 
     def _scale(self, crew: Crew) -> None:
         """Let the number of workers follow the load."""
@@ -182,7 +244,15 @@ class Master:
             worker.state is WorkerState.READY for worker in self.ledger.workers_of(crew.number)
         )
         scaler.look(ready, now)
-        if scaler.scale.wanted != crew.wanted:
+        self._ask_and_follow(crew, scaler)
+
+    def _ask_and_follow(self, crew: Crew, scaler: Scaler) -> None:
+        if scaler.asks_for is not None:
+            self._tell(AskForWorkers(workers=scaler.asks_for))
+        self._follow(crew, scaler)
+
+    def _follow(self, crew: Crew, scaler: Scaler) -> None:
+        if crew.wanted and scaler.scale.wanted != crew.wanted:
             self.ledger.set_crew(crew.number, wanted=scaler.scale.wanted)
             self._output.emit(
                 f"event=scaled workers={scaler.scale.wanted} before={crew.wanted} "
@@ -200,14 +270,19 @@ class Master:
 
     def reap(self) -> None:
         """Collect every child that ended; unknown ones are orphans of the tenant."""
+        hooks = self._molds.hooks
         while (exited := peek_exited()) is not None:
+            is_command = hooks.owns(exited.pid)
             reap(exited.pid)
+            if is_command:
+                hooks.on_exit(exited.pid, exited.exit_status, exited.signal)
             for number, force in list(self.ledger.forces.items()):
                 if force.mold is not None and force.mold.pid == exited.pid:
                     self._molds.on_exit(number, exited.exit_status, exited.signal)
                 for process in list(force.processes.values()):
                     if process.pid == exited.pid:
                         self._hands.on_exit(number, process, exited.exit_status, exited.signal)
+        self._hands.notice_stops()
 
     def _orders(self) -> list[crews.Order]:
         ledger = self.ledger
@@ -222,8 +297,11 @@ class Master:
             for guard in self.ledger.guards.values()
             if guard.look_at_ns is not None
         ]
+        for when in (self._stats.look_at, self._hands.reload_at):
+            if when is not None:
+                looks.append(int(when * 1e9))
         serving = self.ledger.serving()
-        if serving is not None:
+        if serving is not None and serving.wanted:
             scale_at = self.ledger.scalers[serving.number].look_at
             idle_at = self.ledger.idlers[serving.number].look_at
             looks += [int(when * 1e9) for when in (scale_at, idle_at) if when is not None]
@@ -244,6 +322,8 @@ class Master:
             Verb.FORK: self._hands.fork,
             Verb.PROMOTE: self._promote,
             Verb.SETTLE: self._settle,
+            Verb.CLEAR: self._molds.clear,
+            Verb.END_HOOK: self._molds.end_command,
             Verb.CLOSE: self._close,
         }.get(order.verb)
         if action is not None:
@@ -265,11 +345,26 @@ class Master:
         settled_at = None
         if before is not None:
             self._drain_standby()
-            ledger.set_crew(before.number, role=Role.STANDBY)
+            # Should it have to serve again, it does, even if it was paused.
+            wanted = before.wanted or ledger.scalers[before.number].scale.wanted
+            ledger.set_crew(before.number, role=Role.STANDBY, wanted=wanted)
             settled_at = time.monotonic() + ledger.crews[number].settle_s
         ledger.set_crew(number, role=Role.SERVING, settled_at=settled_at)
+        self._show_who_serves()
         if before is None:
             self._settle(number)
+
+    def _show_who_serves(self) -> None:
+        """Write the pidfile, and tell statistics where the generation that serves asks for it.
+
+        Not before it serves: a successor that fails must leave the first master's file alone.
+        """
+        self.write_pidfile()
+        serving = self.ledger.serving()
+        if serving is not None:
+            force = self.ledger.forces[serving.number]
+            protocols = [listener.protocol for listener in force.generation.stats]
+            self._stats.listen(protocols, force.stats_listeners)
 
     def _settle(self, number: int) -> None:
         self.ledger.set_crew(number, settled_at=None)
@@ -290,6 +385,7 @@ class Master:
         standby = ledger.standby()
         if ledger.crews[number].role is Role.SERVING and standby is not None:
             ledger.set_crew(standby.number, role=Role.SERVING, deaths=0, fork_at=0.0)
+            self._show_who_serves()
         self._drain(number)
         serving = ledger.serving() is not None
         self._tell(
@@ -306,7 +402,8 @@ class Master:
 
     def _drain(self, number: int) -> None:
         self.ledger.set_crew(number, role=Role.DRAINING)
-        if self.ledger.crews[number].mold is not MoldState.CLOSED:
+        if self.ledger.crews[number].mold not in {MoldState.CLOSED, MoldState.CLEARING}:
+            self._molds.hooks.forget(number)
             self.ledger.set_crew(number, mold=MoldState.CLOSED)
             mold = self.ledger.forces[number].mold
             if mold is not None:

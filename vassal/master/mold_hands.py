@@ -18,14 +18,19 @@ from vassal.loop import Loop
 from vassal.master import crew as crews
 from vassal.master.crew import MoldState, Role
 from vassal.master.guard import SIGKILL
+from vassal.master.hooks import Hooks
 from vassal.master.ledger import Ledger
-from vassal.master.molds import PARSER_FD, ExecFailed, start_mold
+from vassal.master.molds import PARSER_FD, start_mold
 from vassal.master.workforce import load_frame
+from vassal.master.workload import ExecFailed, Surroundings
 from vassal.messages import MEMORY_CURRENT, WORKLOAD_PROCS, Failure, Generation
 from vassal.runtime import frames
 from vassal.runtime.signals import STACK_DUMP_SIGNAL
 
 StepsFor = Callable[[Generation], tuple[Sequence[Step], tuple[str, ...]]]
+
+KILL_PATIENCE_S = 1.0
+"""A command that was killed and is still there is killed again."""
 
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,9 +48,19 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     cgroup: dict[str, int] = {}
 
 
+def not_loaded(generation: Generation, fields: dict[str, str]) -> Failure:
+    """Return what a mold or a worker said that could not load the application."""
+    return Failure(
+        kind="load",
+        message=f"{generation.app or 'mounts'}: {fields.get('error', '')}"[:2000],
+        traceback=fields.get("traceback", ""),
+    )
+
+
 class MoldHands:
-    """Starts and ends molds; `give_up` ends a building generation, `fork_failed` is told
-    the fields of a mold's refusal."""
+    """Starts and ends molds, and runs the commands before, behind and after them. `give_up`
+    ends a building generation, `close` one that is cleared; `fork_failed` is told the fields of
+    a mold's refusal."""
 
     def __init__(
         self,
@@ -55,6 +70,7 @@ class MoldHands:
         steps_for: StepsFor,
         give_up: Callable[[int, Failure], None],
         fork_failed: Callable[[int, dict[str, str]], None],
+        close: Callable[[int], None],
     ) -> None:
         self._loop = loop
         self._ledger = ledger
@@ -62,26 +78,45 @@ class MoldHands:
         self._steps_for = steps_for
         self._give_up = give_up
         self._fork_failed = fork_failed
+        self._close = close
+        self.hooks = Hooks(ledger, self._surroundings)
         self._failures: dict[int, int] = {}
 
     def start(self, number: int) -> None:
-        force = self._ledger.forces[number]
-        now = time.monotonic()
+        generation = self._ledger.forces[number].generation
+        # A serving generation that has lost its mold was prepared long ago.
+        is_new = self._ledger.crews[number].role is Role.BUILDING
         # The deadline is armed before the fork: whatever hangs after it is covered.
         self._ledger.set_crew(
-            number, mold=MoldState.LOADING, mold_at=now + force.generation.spawn_timeout_s
+            number,
+            mold=MoldState.PREPARING,
+            mold_at=time.monotonic() + generation.spawn_timeout_s,
+            clears=bool(generation.exec_stop_post),
         )
+        commands = generation.exec_start_pre if is_new else ()
+        self.hooks.run(number, "exec_start_pre", commands, self._on_prepared)
+
+    def _surroundings(self, generation: Generation) -> Surroundings:
+        steps, self._ledger.unsupported = self._steps_for(generation)
+        return Surroundings(steps, self._means.nofile_soft, self._means.cgroup.get(WORKLOAD_PROCS))
+
+    def _on_prepared(self, number: int, failure: Failure | None) -> None:
+        if failure is not None:
+            self._lost(number, failure)
+        else:
+            self._load(number)
+
+    def _load(self, number: int) -> None:
+        force = self._ledger.forces[number]
         means = self._means
-        steps, self._ledger.unsupported = self._steps_for(force.generation)
+        self._ledger.set_crew(number, mold=MoldState.LOADING)
         try:
             mold = start_mold(
                 force.generation,
                 means.runtime_fd,
                 means.parser_fd,
                 self._ledger.output.write_fd,
-                means.nofile_soft,
-                steps,
-                means.cgroup.get(WORKLOAD_PROCS),
+                self._surroundings(force.generation),
             )
         except ExecFailed as error:
             self._lost(number, Failure(kind="exec", message=str(error)))
@@ -122,21 +157,31 @@ class MoldHands:
             return
         if verb == frames.LOADED:
             self._failures.pop(number, None)
-            self._ledger.set_crew(number, mold=MoldState.LOADED, mold_at=0.0)
+            if self._ledger.forces[number].generation.lazy_apps:
+                self._ledger.set_crew(number, mold=MoldState.LOADED, mold_at=0.0)
+            else:
+                self.finish(number)
         elif verb == frames.LOAD_FAILED:
             self._on_load_failed(number, fields)
         elif verb == frames.FORK_FAILED:
             self._fork_failed(number, fields)
 
+    def finish(self, number: int) -> None:
+        """The application is loaded: run exec_start_post, and fork more workers after that."""
+        crew, generation = self._ledger.crews[number], self._ledger.forces[number].generation
+        commands = generation.exec_start_post if crew.role is Role.BUILDING else ()
+        deadline = crew.mold_at or time.monotonic() + generation.spawn_timeout_s
+        self._ledger.set_crew(number, mold=MoldState.FINISHING, mold_at=deadline)
+        self.hooks.run(number, "exec_start_post", commands, self._on_finished)
+
+    def _on_finished(self, number: int, failure: Failure | None) -> None:
+        if failure is not None:
+            self._lost(number, failure)
+        else:
+            self._ledger.set_crew(number, mold=MoldState.LOADED, mold_at=0.0)
+
     def _on_load_failed(self, number: int, fields: dict[str, str]) -> None:
-        force = self._ledger.forces[number]
-        app = force.generation.app
-        failure = Failure(
-            kind="load",
-            message=f"{app}: {fields.get('error', '')}"[:2000],
-            traceback=fields.get("traceback", ""),
-        )
-        self._lost(number, failure)
+        self._lost(number, not_loaded(self._ledger.forces[number].generation, fields))
 
     def on_exit(self, number: int, exit_status: int | None, signum: int | None) -> None:
         mold_was = self._ledger.crews[number].mold
@@ -180,9 +225,16 @@ class MoldHands:
 
     def _too_slow(self, number: int) -> Failure:
         generation = self._ledger.forces[number].generation
+        command = self.hooks.line(number)
+        if command:
+            return Failure(
+                kind="spawn-timeout",
+                message=f"{command} was not done within spawn_timeout = "
+                f"{generation.spawn_timeout_s:g} s",
+            )
         return Failure(
             kind="spawn-timeout",
-            message=f"{generation.app} was not loaded within spawn_timeout = "
+            message=f"{generation.app or 'mounts'} was not loaded within spawn_timeout = "
             f"{generation.spawn_timeout_s:g} s; its stack is in the output",
         )
 
@@ -199,6 +251,25 @@ class MoldHands:
             send_signal(force.mold.pidfd, SIGKILL)
             force.mold.close()
             force.mold = None
+
+    def clear(self, number: int) -> None:
+        """Nothing of the generation runs any more: run exec_stop_post, then close it.
+
+        How that went is in the log; nothing else comes of it.
+        """
+        generation = self._ledger.forces[number].generation
+        deadline = time.monotonic() + generation.spawn_timeout_s
+        self._ledger.set_crew(number, clears=False, mold=MoldState.CLEARING, mold_at=deadline)
+        commands = generation.exec_stop_post
+        self.hooks.run(number, "exec_stop_post", commands, lambda gone, failure: self._close(gone))
+
+    def end_command(self, number: int) -> None:
+        """Kill a command of exec_stop_post that takes longer than spawn_timeout."""
+        self._ledger.output.emit(
+            f"event=command_killed reason=spawn_timeout {self.hooks.line(number)}"
+        )
+        self._ledger.set_crew(number, mold_at=time.monotonic() + KILL_PATIENCE_S)
+        self.hooks.cut_short(number)
 
     def forget(self, number: int) -> None:
         """The generation is closed: let its mold go too."""

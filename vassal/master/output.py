@@ -3,6 +3,7 @@
 import os
 import time
 from collections import deque
+from collections.abc import Callable
 
 from vassal.loop import Loop
 from vassal.master.lines import LineBuffer, RateLimit, escaped, sanitize
@@ -70,10 +71,18 @@ class Output:
 
     def reopen(self) -> None:
         """Open the log anew; the old one stays when that fails."""
+        self._renew(self._sink.reopen, "log_not_reopened")
+
+    def rotate(self) -> None:
+        """Begin a new log, and keep so many of the old ones as were asked for."""
+        self._renew(self._sink.rotate, "log_not_rotated")
+
+    def _renew(self, renew: Callable[[], None], failed: str) -> None:
+        self.drain()  # what was said before is in the file that goes
         try:
-            self._sink.reopen()
+            renew()
         except OSError as error:
-            self.emit(f"event=log_not_reopened error={error.strerror!r}")
+            self.emit(f"event={failed} error={error.strerror!r}")
 
     def close(self) -> None:
         """Close the pipe and the log."""

@@ -5,13 +5,16 @@ What was written before the fork stays shared between all masters; without this,
 them has a megabyte more of its own.
 """
 
+import os
 import time
 
 import msgspec
 
 from limits.confinement import Confinement
-from limits.facts import HostFacts
-from limits.landlock import LandlockRules
+from limits.facts import HostFacts, probe
+from limits.landlock import ABI_MIN, LandlockRules
+from limits.landlock_steps import EnterLandlock
+from limits.mount_steps import PlaceMount
 from limits.mounts import (
     Cover,
     FileSystem,
@@ -64,10 +67,20 @@ _CONFINEMENT = Confinement(
         directives=("private_tmp",),
     ),
 )
+_HARMLESS = (
+    PlaceMount(Restrict(path="/")),
+    PlaceMount(HideElsewhere(path="/", types=("none",))),
+)
+"""What looks at the file system as all of them do, and changes nothing."""
+
+_LANDLOCK = LandlockRules(
+    writable=("/tmp", "/var/tmp", "/dev/shm", "/srv/blog"),
+    writable_files=("/proc", "/dev/null", "/dev/zero", "/dev/ptmx"),
+)
 _WORKLOAD = Confinement(
     rlimits={"nofile": (1024, 4096), "core": (0, 0)},
     oom_score_adjust=500,
-    landlock=LandlockRules(writable=("/tmp", "/srv/blog"), writable_files=("/proc",)),
+    landlock=_LANDLOCK,
     system_call_filter=bytes(8 * 130),
 )
 _GENERATION = Generation(
@@ -87,6 +100,11 @@ def rehearse(means: Means, facts: HostFacts) -> None:
     order = encode(StartGeneration(generation=_GENERATION))
     confinement = msgspec.json.encode(_CONFINEMENT)
     for _ in range(TIMES):
+        probe()
+        for step in _HARMLESS:
+            step.execute()
+        if facts.landlock_abi >= ABI_MIN:
+            os.close(EnterLandlock(_LANDLOCK, facts.landlock_abi).ruleset())
         plan(msgspec.json.decode(confinement, type=Confinement), facts)
         plan(_WORKLOAD, facts)
         _play(order, means)

@@ -21,10 +21,40 @@ class Scaler:
         generation = workforce.generation
         self._workforce = workforce
         self._memory_fd = memory_fd
-        self._bounds = Range(generation.workers_min or generation.workers, generation.workers)
+        self._bounds = Range(
+            generation.workers_min or generation.workers,
+            generation.workers,
+            generation.workers_granted or None,
+            generation.workers_initial,
+            generation.workers_step,
+        )
         self.scale = scaling.begin(self._bounds, before, time.monotonic())
         self.look_at: float | None = None if self._bounds.is_fixed else 0.0
         """When to look next, in monotonic seconds; None = when a worker says so."""
+
+    @property
+    def granted(self) -> int | None:
+        """How many workers the emperor lets it have; None = as many as the file says."""
+        return self._bounds.granted
+
+    @property
+    def asks_for(self) -> int | None:
+        """The number to ask the emperor for, after a look; None = nothing is to be asked."""
+        granted = self._bounds.granted
+        return None if granted in (None, self.scale.asked) else self.scale.asked
+
+    def grant(self, workers: int) -> None:
+        """Have no more than this from now on."""
+        self._bounds = self._bounds._replace(granted=workers)
+        self.scale = scaling.grant(self.scale, self._bounds)
+
+    def nudge(self, step: int, why: str, now: float) -> bool:
+        """Want `step` workers more; return False where their number is fixed."""
+        if self._bounds.is_fixed:
+            return False
+        self.scale = scaling.nudge(self.scale, self._bounds, step, why, now)
+        self.look_at = self.scale.look_at
+        return True
 
     def wake(self) -> None:
         """A request began after a rest: look at the next turn."""
@@ -66,5 +96,5 @@ class Scaler:
         """Return why there are so many workers; empty where their number is fixed."""
         if self._bounds.is_fixed:
             return ""
-        least, most = self._bounds
+        least, most = self._bounds.least, self._bounds.most
         return f"{self.scale.wanted} of {least}-{most} workers: {self.scale.why}"

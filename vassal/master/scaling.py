@@ -23,10 +23,17 @@ HEADROOM = 0.9
 
 
 class Range(NamedTuple):
-    """Bounds of a number of workers."""
+    """Bounds of a number of workers. `granted` is what others leave of `most`; None = all.
+
+    A vassal begins with `initial`, 0 = the least, and grows by `step` at a time, 0 = by as many
+    as clients wait for.
+    """
 
     least: int
     most: int
+    granted: int | None = None
+    initial: int = 0
+    step: int = 0
 
     @property
     def is_fixed(self) -> bool:
@@ -47,11 +54,13 @@ class Sample(NamedTuple):
 class Scale(msgspec.Struct, frozen=True, kw_only=True):
     """The number that is wanted, why, and what leads to the next one.
 
-    `pressed` counts the last looks that found everybody busy; `peak` is the most workers
-    that were busy at a time since `peak_at`. `look_at` None = not before something happens.
+    `asked` is what would be wanted if more was granted. `pressed` counts the last looks that
+    found everybody busy; `peak` is the most workers that were busy at a time since `peak_at`.
+    `look_at` None = not before something happens.
     """
 
     wanted: int
+    asked: int = 0
     why: str = "as few as allowed"
     pressed: int = 0
     peak: int = 0
@@ -61,9 +70,12 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
 
 def begin(bounds: Range, before: int | None, now: float) -> Scale:
     """Return the scale of a new generation; `before` is what the one before it had."""
-    wanted = bounds.least if before is None else max(bounds.least, min(bounds.most, before))
-    why = "as few as allowed" if before is None else "as many as the generation before"
-    return Scale(wanted=wanted, why=why, peak_at=now)
+    first = bounds.initial if before is None else before
+    wanted = max(bounds.least, min(bounds.most, bounds.granted or bounds.most, first))
+    why = "as many as the generation before"
+    if before is None:
+        why = "workers.initial" if wanted > bounds.least else "as few as allowed"
+    return Scale(wanted=wanted, asked=wanted, why=why, peak_at=now)
 
 
 def review(scale: Scale, bounds: Range, sample: Sample, now: float) -> Scale:
@@ -85,9 +97,9 @@ def review(scale: Scale, bounds: Range, sample: Sample, now: float) -> Scale:
 
 
 def _grown(scale: Scale, bounds: Range, sample: Sample, now: float) -> Scale:
-    more = max(1, math.ceil(sample.waiting / sample.threads))
     # At most twice as many at once: a burst is over before all of them are there.
-    wanted = min(bounds.most, scale.wanted + min(more, scale.wanted))
+    needed = min(max(1, math.ceil(sample.waiting / sample.threads)), scale.wanted)
+    wanted = min(bounds.most, scale.wanted + (bounds.step or needed))
     why = f"all {sample.workers} workers were busy, {sample.waiting} connections waited"
     if wanted == scale.wanted:
         why = f"all {sample.workers} workers are busy, and workers.max = {bounds.most}"
@@ -96,9 +108,36 @@ def _grown(scale: Scale, bounds: Range, sample: Sample, now: float) -> Scale:
         wanted = scale.wanted + room
         if not room:
             why = "all workers are busy, and another would not fit below memory_max"
-    return msgspec.structs.replace(
-        scale, wanted=wanted, why=why, pressed=0, peak=wanted, peak_at=now
+    scale = msgspec.structs.replace(scale, asked=wanted, why=why, pressed=0, peak_at=now)
+    scale = _within_grant(scale, bounds)
+    return msgspec.structs.replace(scale, peak=scale.wanted)
+
+
+def grant(scale: Scale, bounds: Range) -> Scale:
+    """Return the scale after `bounds.granted` was answered: the rest is asked for anew, if it
+    is still needed then."""
+    scale = _within_grant(scale, bounds)
+    return msgspec.structs.replace(scale, asked=scale.wanted)
+
+
+def nudge(scale: Scale, bounds: Range, step: int, why: str, now: float) -> Scale:
+    """Return the scale after somebody asked for `step` workers more; the load decides again
+    when the calm is over."""
+    wanted = max(bounds.least, min(bounds.most, scale.wanted + step))
+    look_at = min(scale.look_at or math.inf, now + CALM_S)
+    scale = msgspec.structs.replace(
+        scale, asked=wanted, why=why, pressed=0, peak_at=now, look_at=look_at
     )
+    scale = _within_grant(scale, bounds)
+    return msgspec.structs.replace(scale, peak=scale.wanted)
+
+
+def _within_grant(scale: Scale, bounds: Range) -> Scale:
+    """Want what is asked for, as far as it is granted."""
+    if bounds.granted is None or scale.asked <= bounds.granted:
+        return msgspec.structs.replace(scale, wanted=scale.asked)
+    why = "all workers are busy, and no more are granted: workers_max in emperor.toml"
+    return msgspec.structs.replace(scale, wanted=max(bounds.least, bounds.granted), why=why)
 
 
 def _room(sample: Sample) -> int | None:
@@ -115,4 +154,6 @@ def _shrunk(scale: Scale, bounds: Range, needed: int, now: float) -> Scale:
     why = scale.why
     if wanted < scale.wanted:
         why = f"at most {scale.peak} were busy at a time for {CALM_S:g} s"
-    return msgspec.structs.replace(scale, wanted=wanted, why=why, peak=needed, peak_at=now)
+    return msgspec.structs.replace(
+        scale, wanted=wanted, asked=wanted, why=why, peak=needed, peak_at=now
+    )

@@ -13,6 +13,7 @@ from typing import NoReturn
 import msgspec
 import prctl
 
+from limits import signals
 from limits.apply import StepFailed, apply
 from limits.confinement import Confinement
 from limits.facts import HostFacts, probe
@@ -21,10 +22,11 @@ from limits.plan import plan
 from limits.steps import Step
 from vassal import packets
 from vassal.loop import Loop
-from vassal.master.lines import LINE_BYTES_MAX
+from vassal.master.lines import LINE_BYTES_MAX, story
 from vassal.master.master import Master, MasterState
 from vassal.master.mold_hands import Means
 from vassal.master.output import Output
+from vassal.master.remote import HEARABLE, Remote
 from vassal.messages import (
     MASTER_PROCS,
     WORKLOAD_PROCS,
@@ -34,9 +36,13 @@ from vassal.messages import (
     Describe,
     Failure,
     Generation,
+    GenerationFailed,
+    GrantWorkers,
     Message,
     MessageError,
     Note,
+    Ping,
+    Pong,
     ReopenLogs,
     StartGeneration,
     Stop,
@@ -104,6 +110,9 @@ def steps_for(generation: Generation) -> tuple[Sequence[Step], tuple[str, ...]]:
     return planned.steps, tuple(f"{item.key}: {item.reason}" for item in planned.unsupported)
 
 
+IGNORED = (*HEARABLE, signal.SIGUSR2, signal.SIGPIPE, signal.SIGURG, signal.SIGWINCH)
+
+
 class Service:
     """Connects a Master with the emperor's channel until there is nothing left to do."""
 
@@ -114,24 +123,27 @@ class Service:
         output = Output(self._loop, vassal)
         self._output = output
         self.master = Master(self._loop, output, means, self._tell, steps_for)
+        self._remote = Remote(self._loop, output, self.master, self._tell)
 
     def run(self) -> int:
         """Serve orders; return the exit status."""
         # Orders come over the channel. Signals that a master does not handle cannot
-        # reach PID 1 of a namespace from inside it.
-        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+        # reach PID 1 of a namespace from inside it; `remote` handles those of uWSGI's, where
+        # the file is uWSGI's, and they ask for nothing that the tenant may not have.
+        for signum in IGNORED:
             signal.signal(signum, signal.SIG_IGN)
         self._loop.handle_signals([signal.SIGCHLD], lambda signum: self.master.reap())
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        signals.set_mask()
         self._loop.watch(self._channel.fileno(), self._on_order)
         while True:
-            sleep_s = self.master.act()
+            sleeps = [self.master.act(), self._remote.act()]
             self._retell()
             if self.master.state is MasterState.DONE:
+                self._remote.close()
                 return 0
             if self._untold:
-                sleep_s = RETRY_S if sleep_s is None else min(sleep_s, RETRY_S)
-            self._loop.turn(sleep_s)
+                sleeps.append(RETRY_S)
+            self._loop.turn(min((each for each in sleeps if each is not None), default=None))
 
     def close(self) -> None:
         """Close all that this object opened, and the channel. Only a rehearsal ends so."""
@@ -163,14 +175,21 @@ class Service:
             self.master.stop(order.timeout_s)
         elif isinstance(order, ChangeLimits):
             self.master.change_limits(order)
+        elif isinstance(order, GrantWorkers):
+            self.master.grant_workers(order.workers)
         elif isinstance(order, Note):
             self._output.emit(order.line[:LINE_BYTES_MAX])
         elif isinstance(order, Describe):
             self._tell(self.master.describe())
         elif isinstance(order, ReopenLogs):
-            self.master.reopen_logs()
+            self.master.reopen_logs(order.rotate)
+        elif isinstance(order, Ping):
+            self._tell(Pong())
 
     def _tell(self, message: Message) -> None:
+        if isinstance(message, GenerationFailed):
+            for line in story(message):
+                self._output.emit(line)
         try:
             self._untold.append(encode(message))
         except MessageError:

@@ -21,6 +21,8 @@ class Sink(Protocol):
 
     def reopen(self) -> None: ...
 
+    def rotate(self) -> None: ...
+
     def close(self) -> None: ...
 
 
@@ -40,7 +42,7 @@ class FileSink:
         data = line.encode("utf-8", "backslashreplace") + b"\n"
         try:
             if self._max_bytes and self._size + len(data) > self._max_bytes and self._size:
-                self._rotate()
+                self.rotate()
             self._size += os.write(self._fd, data)
         except OSError:
             return False  # ENOSPC, EDQUOT, EIO, EFBIG: the next line is tried anew
@@ -64,7 +66,8 @@ class FileSink:
             raise OSError(22, "not a regular file", self._path)
         return fd, status.st_size
 
-    def _rotate(self) -> None:
+    def rotate(self) -> None:
+        """Begin a new file; raise OSError when that is impossible."""
         for number in range(self._keep - 1, 0, -1):
             _rename(f"{self._path}.{number}", f"{self._path}.{number + 1}")
         if self._keep:
@@ -93,6 +96,9 @@ class JournalSink:
         """Follow a restarted journal."""
         self._socket.connect(JOURNAL)
 
+    def rotate(self) -> None:
+        """Nothing to do: the journal does."""
+
     def close(self) -> None:
         self._socket.close()
 
@@ -117,6 +123,9 @@ class InheritSink:
         return True
 
     def reopen(self) -> None:
+        """Nothing to do: the descriptor is not ours."""
+
+    def rotate(self) -> None:
         """Nothing to do: the descriptor is not ours."""
 
     def close(self) -> None:

@@ -2,11 +2,12 @@
 
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Callable
 from functools import partial
 
-from limits.pidfd import send_signal
+from limits.pidfd import send_signal, take_stop
 from vassal import packets
 from vassal.loop import Loop
 from vassal.master import crew as crews
@@ -14,17 +15,24 @@ from vassal.master.crew import Role, Worker, WorkerState
 from vassal.master.guard import SIGKILL
 from vassal.master.ledger import Ledger
 from vassal.master.lines import escaped
+from vassal.master.mold_hands import not_loaded
 from vassal.master.oom import OomWitness, as_size, times_today
 from vassal.master.probe import Probe, unanswered
 from vassal.master.workforce import WorkerProcess
-from vassal.messages import Failure, Health, Message, WorkerDied
+from vassal.messages import AskForReload, Failure, Health, Message, WorkerDied
 from vassal.runtime import frames, scoreboard
 from vassal.runtime.scoreboard import SlotReading
+
+RELOAD_PAUSE_S = 1.0
+"""A worker may ask for reloads as fast as it can; the emperor is asked so seldom."""
+LAST_FRAMES_MAX = 8
+"""A worker that goes has said less than that since it was last heard."""
 
 
 class WorkerHands:
     """Does what was decided about workers. `give_up` ends a building generation,
-    `replace_mold` one whose mold hangs in a fork."""
+    `replace_mold` one whose mold hangs in a fork; `loaded` is told of one whose first worker
+    has loaded the application itself."""
 
     def __init__(
         self,
@@ -33,6 +41,7 @@ class WorkerHands:
         tell: Callable[[Message], None],
         give_up: Callable[[int, Failure], None],
         replace_mold: Callable[[int], None],
+        loaded: Callable[[int], None],
         oom: OomWitness,
     ) -> None:
         self._loop = loop
@@ -41,7 +50,12 @@ class WorkerHands:
         self._tell = tell
         self._give_up = give_up
         self._replace_mold = replace_mold
+        self._loaded = loaded
         self._oom = oom
+        self._last_words: dict[tuple[int, int], Failure] = {}
+        self._reload_asked_at = -RELOAD_PAUSE_S
+        self.reload_at: float | None = None
+        """When to ask the emperor for the reload that workers want; None = none does."""
 
     def fork(self, number: int) -> None:
         force = self._ledger.forces[number]
@@ -50,8 +64,9 @@ class WorkerHands:
             return
         now = time.monotonic()
         health = self._health_for(number)
+        seat = crews.free_seat(self._ledger.workers_of(number))
         try:
-            process = force.ask_for_worker(worker, health)
+            process = force.ask_for_worker(worker, seat, health)
         except BlockingIOError:
             self._ledger.set_crew(number, fork_at=now + 0.05)
             return
@@ -60,12 +75,16 @@ class WorkerHands:
             self._output.emit(f"event=worker_not_forked error={error!s}")
             return
         timeout_s = force.generation.spawn_timeout_s if health is None else health.timeout_s
+        if health is not None and self._is_lazy(number):
+            timeout_s += force.generation.spawn_timeout_s  # it has to load before it can answer
+        self._ledger.births[worker] += 1
         self._ledger.workers[number, worker] = Worker(
             number=worker,
             generation=number,
             state=WorkerState.STARTING,
             since=now,
             deadline=now + timeout_s,
+            seat=seat,
         )
         self._loop.watch(process.channel.fileno(), partial(self._on_frame, number, process))
         if process.probe is not None:
@@ -119,10 +138,25 @@ class WorkerHands:
             # One that was not adopted could not be killed later: it ends at its deadline.
             if process.pid:
                 self._on_ready(key, process)
+        elif verb == frames.LOAD_FAILED:
+            self._last_words[key] = not_loaded(self._ledger.forces[number].generation, fields)
+        elif verb == frames.RELOAD:
+            self._on_reload_wanted()
         elif verb == frames.RETIRING and self._ledger.workers[key].state is WorkerState.READY:
             reason = fields.get("reason", "")[:40]
             self._output.emit(f"event=worker_retiring slot={process.number} reason={reason!r}")
             self._ledger.set_worker(key, state=WorkerState.RETIRING)
+
+    def _on_reload_wanted(self) -> None:
+        if self.reload_at is None:
+            self.reload_at = self._reload_asked_at + RELOAD_PAUSE_S
+
+    def ask_for_reload(self) -> None:
+        """Ask the emperor, if it is time: what several workers want is one reload."""
+        now = time.monotonic()
+        if self.reload_at is not None and now >= self.reload_at:
+            self._reload_asked_at, self.reload_at = now, None
+            self._tell(AskForReload())
 
     def _on_ready(self, key: tuple[int, int], process: WorkerProcess) -> None:
         complaint = ""
@@ -136,6 +170,11 @@ class WorkerHands:
             with contextlib.suppress(OSError):  # gone already: its exit says more
                 packets.send(process.channel, frames.encode(frames.SERVE))
         self._ledger.set_worker(key, state=WorkerState.READY, deadline=None)
+        number = key[0]
+        is_new = self._ledger.crews[number].role is Role.BUILDING
+        # The second one is forked only when `loaded` has had its effect.
+        if is_new and self._is_lazy(number) and len(self._ledger.workers_of(number)) == 1:
+            self._loaded(number)
 
     def _release(self, number: int, process: WorkerProcess) -> None:
         self._loop.unwatch(process.channel.fileno())
@@ -176,6 +215,11 @@ class WorkerHands:
             packets.send(process.channel, frames.encode(frames.STOP))
         except OSError:
             pass  # gone already, or not reading: the deadline decides
+        starting = self._ledger.workers[number, worker].state is WorkerState.STARTING
+        if starting and process.pidfd >= 0 and self._is_lazy(number):
+            # While it loads the application it reads nothing: this ends it, and later, when
+            # there may be a request, does what STOP does.
+            send_signal(process.pidfd, signal.SIGTERM)
         self._ledger.set_worker(
             (number, worker),
             state=WorkerState.STOPPING,
@@ -185,10 +229,8 @@ class WorkerHands:
     def kill(self, number: int, worker: int) -> None:
         key = (number, worker)
         process = self._ledger.forces[number].processes[worker]
-        record = self._ledger.workers[key]
-        starting = record.state is WorkerState.STARTING
-        self._ledger.killed_for[key] = "spawn-timeout" if starting else "stop_timeout"
-        reason = self._ledger.killed_for[key]
+        reason = crews.reason_of_kill(self._ledger.workers[key])
+        self._ledger.killed_for[key] = reason
         self._output.emit(f"event=worker_killed slot={worker} pid={process.pid} reason={reason}")
         if process.pidfd < 0:
             # It never said hello, so its pid is unknown: the mold hangs in the fork.
@@ -197,11 +239,29 @@ class WorkerHands:
             return
         send_signal(process.pidfd, SIGKILL)
         self._ledger.set_worker(key, deadline=time.monotonic() + 1.0)
+        if reason == "stopped":
+            message = f"worker {worker} killed: a signal had stopped it, it accepted nothing"
+            failure = self._ledger.note(Failure(kind="crash", message=message, signal=SIGKILL))
+            self._tell(WorkerDied(worker=worker, failure=failure))
+
+    def notice_stops(self) -> None:
+        """See whether a signal has stopped workers, or let them go on."""
+        for key, record in list(self._ledger.workers.items()):
+            force = self._ledger.forces[key[0]]
+            process = force.processes[key[1]]
+            is_stopped = take_stop(process.pidfd) if process.pidfd >= 0 else None
+            if is_stopped is not None and key not in self._ledger.killed_for:
+                rows = force.readings([key[1]])
+                is_busy = any(row.state in scoreboard.RUNNING for row in rows)
+                now = time.monotonic()
+                self._ledger.workers[key] = crews.stopped(record, is_stopped, is_busy, now)
 
     def on_exit(
         self, number: int, process: WorkerProcess, exit_status: int | None, signum: int | None
     ) -> None:
         key = (number, process.number)
+        self._hear_out(number, process)
+        last_words = self._last_words.pop(key, None)
         worker = self._ledger.workers.pop(key)
         crew = self._ledger.crews[number]
         reason = self._ledger.killed_for.pop(key, "")
@@ -215,7 +275,9 @@ class WorkerHands:
             return
         self._output.drain()
         failure = self._death(number, process, reason, exit_status, signum, request)
-        if probed is not None and worker.state is WorkerState.STARTING:
+        if last_words is not None and not reason:
+            failure = last_words
+        elif probed is not None and worker.state is WorkerState.STARTING:
             failure = unanswered(probed.health, reason, failure)
         self._ledger.count_death()
         if crew.role is Role.BUILDING:
@@ -227,6 +289,25 @@ class WorkerHands:
                 self._count_crash(number, failure)
             elif self._ledger.is_hopeless(number, self._ledger.crews[number].deaths):
                 self._give_up(number, failure)
+
+    def _is_lazy(self, number: int) -> bool:
+        return self._ledger.forces[number].generation.lazy_apps
+
+    def _hear_out(self, number: int, process: WorkerProcess) -> None:
+        """Read why it could not load the application: its exit may be known before that."""
+        starting = self._ledger.workers[number, process.number].state is WorkerState.STARTING
+        if not starting or not self._is_lazy(number):
+            return
+        for _ in range(LAST_FRAMES_MAX):
+            try:
+                packet = packets.receive(process.channel)
+                packets.close_all(packet.fds)
+                verb, fields = frames.decode(packet.data)
+            except (packets.PeerGone, OSError, frames.FrameError):
+                return
+            if verb == frames.LOAD_FAILED:
+                generation = self._ledger.forces[number].generation
+                self._last_words[number, process.number] = not_loaded(generation, fields)
 
     def _count_crash(self, number: int, failure: Failure) -> None:
         """A worker of a generation that has not settled died: at last the one before returns."""
@@ -249,6 +330,10 @@ class WorkerHands:
         kind, message = reason or "crash", f"worker {worker} was not ready within spawn_timeout"
         if not reason:
             how = f"signal {signum}" if signum else f"exit status {exit_status}"
+            if not process.pid:
+                how = (
+                    "right behind its fork"  # it has not said hello: which child it was is unknown
+                )
             message = f"worker {worker} died ({how}){request}"
         kills = self._oom.killed(time.time()) if signum == SIGKILL and not reason else 0
         if kills:
@@ -266,7 +351,7 @@ class WorkerHands:
     def _request_of(self, number: int, worker: int) -> str:
         """Return what the worker was at, for people: " in GET /report", or nothing."""
         for row in self._ledger.forces[number].readings([worker]):
-            if row.state in (scoreboard.IN_APP, scoreboard.RESPONDING):
+            if row.state in scoreboard.RUNNING:
                 return escaped(f" in {row.method} {row.uri}")
         return ""
 

@@ -53,13 +53,15 @@ class WorkerProcess:
 
 
 class Workforce:
-    """One generation's resources. Owns the descriptors it is given: its listeners, and
-    perhaps a socket for sock_diag behind them."""
+    """One generation's resources. Owns the descriptors it is given: its listeners, those of
+    its statistics, and perhaps a socket for sock_diag behind them."""
 
     def __init__(self, generation: Generation, fds: list[int]) -> None:
         self.generation = generation
         self.listeners = fds[: len(generation.listeners)]
-        self._others = fds[len(generation.listeners) :]
+        others = fds[len(generation.listeners) :]
+        self.stats_listeners = others[: len(generation.stats)]
+        self._diag = others[len(generation.stats) :]
         self.capacity = generation.workers * SUCCESSORS
         self._slots = self.capacity * generation.threads
         self.memory_fd, self.memory = _new_scoreboard(self._slots)
@@ -89,7 +91,9 @@ class Workforce:
         threads = self.generation.threads
         return range((number - 1) * threads, number * threads)
 
-    def ask_for_worker(self, number: int, health: Health | None = None) -> WorkerProcess:
+    def ask_for_worker(
+        self, number: int, seat: int = 0, health: Health | None = None
+    ) -> WorkerProcess:
         """Claim the slots of `number` and tell the mold to fork; with `health`, to be probed.
 
         Raises OSError (PeerGone, BlockingIOError among them) with nothing claimed.
@@ -108,7 +112,7 @@ class Workforce:
         for slot in self.slots_of(number):
             scoreboard.claim_slot(self.memory, slot, number)
         first = str(self.slots_of(number).start)
-        fields = {"worker": str(number), "first_slot": first}
+        fields = {"worker": str(number), "seat": str(seat), "first_slot": first}
         try:
             frame = frames.encode(frames.FORK, fields)
             packets.send(self.mold.channel, frame, fds)
@@ -131,7 +135,15 @@ class Workforce:
 
     def waiting(self) -> int:
         """Return how many connections wait to be accepted."""
-        return backlog.waiting(self.listeners, next(iter(self._others), None))
+        return backlog.waiting(self.listeners, self._diag_fd())
+
+    def queues(self) -> list[backlog.Queue]:
+        """Return the queue of each listener."""
+        diag_fd = self._diag_fd()
+        return [backlog.queue(fd, diag_fd) for fd in self.listeners]
+
+    def _diag_fd(self) -> int | None:
+        return next(iter(self._diag), None)
 
     def readings(self, numbers: Iterable[int]) -> list[scoreboard.SlotReading]:
         """Return the slots of these workers as they are now."""
@@ -147,8 +159,7 @@ class Workforce:
             slot
             for number in self.processes
             for slot in self.slots_of(number)
-            if scoreboard.read_state(self.memory, slot)
-            in (scoreboard.IN_APP, scoreboard.RESPONDING)
+            if scoreboard.read_state(self.memory, slot) in scoreboard.RUNNING
         ]
 
     def worker_of(self, slot: int) -> int:
@@ -163,7 +174,8 @@ class Workforce:
             self.mold.close()
             self.mold = None
         packets.close_all(self.listeners)
-        packets.close_all(self._others)
+        packets.close_all(self.stats_listeners)
+        packets.close_all(self._diag)
         self.memory.close()
         os.close(self.memory_fd)
 
@@ -176,7 +188,7 @@ def describe(
     for worker in workers:
         process = workforce.processes[worker.number]
         for reading in workforce.readings([worker.number]):
-            busy = reading.state in (scoreboard.IN_APP, scoreboard.RESPONDING)
+            busy = reading.state in scoreboard.RUNNING
             state = "busy" if busy else "idle"
             if worker.state is not WorkerState.READY:
                 state = worker.state.value
@@ -221,8 +233,14 @@ def load_frame(
             described.append(f"{listener.protocol} {int(copy.family)}")
     fields = {
         "app": generation.app,
+        "mounts": frames.encode_table(generation.mounts),
+        "static": frames.encode_table(generation.static),
+        "static_index": frames.encode_list(list(generation.static_index)),
+        "check_static": frames.encode_list(list(generation.check_static)),
         "directory": generation.directory,
         "pythonpath": frames.encode_list(list(generation.pythonpath)),
+        "lazy_apps": "1" if generation.lazy_apps else "",
+        "worker_cpus": str(generation.worker_cpus),
         "listeners": frames.encode_list(described),
         "threads": str(generation.threads),
         "workers": str(generation.workers),
@@ -235,8 +253,16 @@ def load_frame(
         "max_requests_jitter": str(generation.max_requests_jitter),
         "max_worker_lifetime_s": str(generation.max_worker_lifetime_s),
         "reload_on_rss_bytes": str(generation.reload_on_rss_bytes),
+        "reload_on_as_bytes": str(generation.reload_on_as_bytes),
+        "autoreload_s": str(generation.autoreload_s),
         "head_bytes_max": str(generation.head_bytes_max),
         "body_bytes_max": str(generation.body_bytes_max),
+        "procname": generation.procname,
+        "uwsgi_api": "1" if generation.uwsgi_api else "",
+        "uwsgi_options": frames.encode_list(
+            [word for pair in generation.uwsgi_options for word in pair]
+        ),
+        "access_log": _access_log(generation),
         "die_with_master": "1" if die_with_master else "",
         "parser_fd": str(parser_fd),
         "parser_name": parser_name,
@@ -244,6 +270,14 @@ def load_frame(
         "watches_memory": "1" if watches_memory else "",
     }
     return frames.encode(frames.LOAD, fields)
+
+
+def _access_log(generation: Generation) -> str:
+    log = generation.access_log
+    if log is None:
+        return ""
+    conditions = ["1" if log.log_4xx else "", "1" if log.log_5xx else ""]
+    return frames.encode_list([log.format, *conditions, str(log.log_slow_s or "")])
 
 
 def _new_scoreboard(slots: int) -> tuple[int, mmap.mmap]:

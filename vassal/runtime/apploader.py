@@ -1,45 +1,101 @@
-"""Finds the application that a vassal file names: `module:callable` or `module:factory(…)`."""
+"""Finds the application that a vassal file names: `module:callable`, `module:factory(…)`,
+or either with the path of a file in place of the module."""
 
 from __future__ import annotations
 
 import sys
 
+from .mounts import Mounts, nobody
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, List, Tuple
+    from typing import Any, Callable, Dict, List, Mapping, Tuple
 
 
 class AppError(Exception):
     """The application cannot be had; str() says what to write instead."""
 
 
-def load(name: str, directory: str, pythonpath: List[str]) -> Callable[..., Any]:
-    """Import the application and return its callable.
+def load(
+    name: str, directory: str, pythonpath: List[str], mounts: Mapping[str, str] = {}
+) -> Callable[..., Any]:
+    """Import the applications and return the callable that is all of them.
 
-    `directory` and then `pythonpath` go to the front of sys.path. Whatever the
-    application's own code raises passes through.
+    `name` may be "" where there are `mounts`. `pythonpath` and then `directory` go to the
+    front of sys.path. Whatever the application's own code raises passes through.
     """
-    sys.path[:0] = [directory, *pythonpath]
-    module_name, _, attribute = name.partition(":")
+    sys.path[:0] = [*pythonpath, directory]
+    rest = find(name) if name else nobody
+    if not mounts:
+        return rest
+    return Mounts({prefix: find(mounts[prefix]) for prefix in mounts}, rest)
+
+
+def find(name: str) -> Callable[..., Any]:
+    """Import what `name` says and return its callable; sys.path is as it has to be."""
+    place, _, attribute = name.partition(":")
     attribute = attribute or "application"
-    # __import__, because importlib is the application's to need.
-    __import__(module_name)
-    module = sys.modules[module_name]
-    factory, arguments = attribute.partition("(")[0], attribute.partition("(")[1:]
-    found = _resolve(module, module_name, factory.strip())
-    if arguments[0]:
+    if "/" in place:  # the emperor made the path of a file absolute
+        module = _load_file(place)
+    else:
+        # __import__, because importlib is the application's to need.
+        __import__(place)
+        module = sys.modules[place]
+    factory, bracket, _ = attribute.partition("(")
+    found = _resolve(module, place, factory.strip())
+    if bracket:
         args, kwargs = _literal_arguments(attribute)
         found = found(*args, **kwargs)
     if not callable(found):
         raise AppError(
             "%s is a %s, not a WSGI callable; write app = %s"
-            % (name, type(found).__name__, '"%s:%s"' % (module_name, "NAME_OF_THE_CALLABLE"))
+            % (name, type(found).__name__, '"%s:%s"' % (place, "NAME_OF_THE_CALLABLE"))
         )
     application: Callable[..., Any] = found
     return application
 
 
-def _resolve(module: Any, module_name: str, attribute: str) -> Any:
+def _load_file(path: str) -> Any:
+    """Run a file as a module of its own, once; it is in sys.modules for pickle's sake.
+
+    No bytecode is kept: blog.wsgi and blog.py would have one cache file.
+    """
+    from _frozen_importlib import ModuleSpec, module_from_spec
+    from _frozen_importlib_external import SourceFileLoader
+
+    name = _module_name(path)
+    if name in sys.modules:
+        return sys.modules[name]
+    loader = SourceFileLoader(name, path)
+    try:
+        source = loader.get_data(path)
+    except OSError as error:
+        raise AppError(
+            "%s cannot be read: %s; write app = %s"
+            % (path, error.strerror, '"/path/of/the/file.py:application"')
+        ) from None
+    spec = ModuleSpec(name, loader, origin=path)
+    spec.has_location = True
+    module = module_from_spec(spec)
+    code = compile(source, path, "exec", dont_inherit=True)
+    sys.modules[name] = module
+    try:
+        exec(code, module.__dict__)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    return sys.modules[name]
+
+
+def _module_name(path: str) -> str:
+    """Return a name for the module that is of no other: the same in every process."""
+    name = "wsgi_file_" + "".join(char if char.isalnum() else "_" for char in path.lstrip("/"))
+    while name in sys.modules and getattr(sys.modules[name], "__file__", None) != path:
+        name += "_"
+    return name
+
+
+def _resolve(module: Any, place: str, attribute: str) -> Any:
     found = module
     for part in attribute.split("."):
         try:
@@ -51,8 +107,13 @@ def _resolve(module: Any, module_name: str, attribute: str) -> Any:
                 if callable(value) and not name.startswith("_")
             ]
             raise AppError(
-                "module %r has no attribute %r; callables in it: %s"
-                % (module_name, attribute, ", ".join(names[:10]) or "none")
+                "%s %r has no attribute %r; callables in it: %s"
+                % (
+                    "file" if "/" in place else "module",
+                    place,
+                    attribute,
+                    ", ".join(names[:10]) or "none",
+                )
             ) from None
     return found
 

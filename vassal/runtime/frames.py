@@ -17,11 +17,11 @@ FRAME_BYTES_MAX = 128 * 1024
 
 # master -> mold
 LOAD = "load"  # load the application; the fields are the runtime settings below
-FORK = "fork"  # fork one worker; fields: worker, slots; fds: its channel, dump pipe, probe or none
+FORK = "fork"  # fork one worker; fields: worker, seat, slots; fds: channel, dump pipe, any probe
 
 # mold -> master
 LOADED = "loaded"  # fields: python
-LOAD_FAILED = "load-failed"  # fields: step, error, traceback
+LOAD_FAILED = "load-failed"  # fields: error, traceback; also a worker's, with lazy_apps
 FORK_FAILED = "fork-failed"  # fields: worker, errno, error
 
 # worker -> master. HELLO's sender is known by the kernel's SCM_CREDENTIALS, not by a field.
@@ -29,6 +29,7 @@ HELLO = "hello"  # fields: worker
 READY = "ready"
 WAKE = "wake"  # a request began while the wake flag was up
 DEADLINE = "deadline"  # a deadline shorter than the limit was set: look again
+RELOAD = "reload"  # the application wants new code for all workers
 RETIRING = "retiring"  # fields: reason; wants to be replaced and serves on until STOP
 
 # master -> worker
@@ -82,6 +83,19 @@ def decode_list(value: str) -> List[str]:
         items.append(rest[: int(head)])
         value = rest[int(head) :]
     return items
+
+
+def encode_table(table: Mapping[str, str]) -> str:
+    """Return a table as one field value; the inverse of decode_table."""
+    return encode_list([text for pair in table.items() for text in pair])
+
+
+def decode_table(value: str) -> Dict[str, str]:
+    """Return the table that encode_table made; raise FrameError for anything else."""
+    items = decode_list(value)
+    if len(items) % 2:
+        raise FrameError("not a table: %r" % value[:40])
+    return dict(zip(items[::2], items[1::2]))
 
 
 def _flatten(verb: str, fields: Mapping[str, str]) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """The mold: loads the application once and forks workers when the master asks.
 
+With lazy_apps each worker loads it instead.
+
 Its descriptors: 0 /dev/null, 1 and 2 the vassal's output, 3 the channel to the master.
 Everything else arrives over the channel. One thread, no event loop: a mold that is told
 nothing sleeps in recvmsg.
@@ -19,24 +21,45 @@ if TYPE_CHECKING:
     from mmap import mmap
     from typing import Any, Callable, Dict, List, Tuple
 
+    from .listeners import Listener
+    from .settings import WorkerSettings
+
 CONTROL_FD = 3
 _INT_BYTES = 4
 
 
 class Loaded:
-    """What the workers of this mold share."""
+    """What the workers of this mold share. No `app`: each of them loads it."""
 
     def __init__(
         self,
-        app: Callable[..., Any],
+        app: Callable[..., Any] | None,
         settings: Dict[str, str],
-        listeners: List[Tuple[int, str, int]],
+        sockets: List[Tuple[int, str, int]],
         memory: mmap,
+        uwsgi: Any = None,
     ):
         self.app = app
         self.settings = settings
-        self.listeners = listeners
+        self.sockets = sockets
         self.memory = memory
+        self.uwsgi = uwsgi  # the module, where the application has one
+        self._prepared: Tuple[WorkerSettings, List[Listener]] | None = None
+
+    def prepare(self) -> Tuple[WorkerSettings, List[Listener]]:
+        """Make what is the same in every worker. After the application was imported: it may
+        have put another sys.stderr there."""
+        from .listeners import Listener
+        from .settings import WorkerSettings
+
+        if self._prepared is None:
+            settings = WorkerSettings(self.settings)
+            multiprocess = self.settings["mode"] != "solo" and self.settings["workers"] != "1"
+            self._prepared = (
+                settings,
+                [Listener(*socket, settings, multiprocess) for socket in self.sockets],
+            )
+        return self._prepared
 
 
 def main(mode: str, name: str) -> None:
@@ -45,11 +68,14 @@ def main(mode: str, name: str) -> None:
 
     faulthandler.register(signals.STACK_DUMP_SIGNAL, file=2, all_threads=True, chain=False)
     _line_buffer_output()
-    _name_process("mold " + name)
+    name_process("mold " + name)
     control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, CONTROL_FD)
     verb, fields, fds = _receive(control)
     if verb != frames.LOAD:
         raise frames.FrameError("expected %r first, not %r" % (frames.LOAD, verb))
+    fields["mode"] = mode
+    if fields["procname"]:
+        name_process(fields["procname"])
     try:
         loaded = _load(fields, fds)
     except BaseException as error:
@@ -57,6 +83,9 @@ def main(mode: str, name: str) -> None:
         raise SystemExit(1) from None
     if mode == "solo":
         control.close()
+        _take_cpus(loaded, 0)
+        if loaded.uwsgi is not None:
+            loaded.uwsgi.begin_worker(1, None)
         raise SystemExit(_work(loaded, None, "1", 0))
     control.send(frames.encode(frames.LOADED, {"python": sys.version.split()[0]}))
     _serve(control, loaded, name)
@@ -71,19 +100,51 @@ def _load(fields: Dict[str, str], fds: List[int]) -> Loaded:
 
     memory = mmap.mmap(fds[0], 0)
     os.close(fds[0])
-    listeners = []
+    sockets = []
     if fields.get("watches_memory"):
         fields["memory_current_fd"] = str(fds.pop())
     for fd, item in zip(fds[1:], frames.decode_list(fields["listeners"])):
         protocol, family = item.split(" ")
-        listeners.append((fd, protocol, int(family)))
+        sockets.append((fd, protocol, int(family)))
     os.chdir(fields["directory"])
-    app = apploader.load(
-        fields["app"], fields["directory"], frames.decode_list(fields["pythonpath"])
-    )
-    if any(protocol == "http" for _, protocol, _ in listeners):
+    uwsgi = _offer_uwsgi(fields, memory) if fields["uwsgi_api"] else None
+    lazy = fields["lazy_apps"] and fields["mode"] != "solo"
+    app = None if lazy else _load_app(fields, uwsgi)
+    if any(protocol == "http" for _, protocol, _ in sockets):
         _prepare_http(int(fields["parser_fd"]), fields["parser_name"])
-    return Loaded(app, fields, listeners, memory)
+    return Loaded(app, fields, sockets, memory, uwsgi)
+
+
+def _offer_uwsgi(fields: Dict[str, str], memory: mmap) -> Any:
+    """Let `import uwsgi` work; return the module."""
+    from . import uwsgi
+
+    words = frames.decode_list(fields["uwsgi_options"])
+    return uwsgi.install(fields, list(zip(words[::2], words[1::2])), memory)
+
+
+def _load_app(fields: Dict[str, str], uwsgi: Any) -> Callable[..., Any]:
+    """Import the application, and put what stands in front of it there."""
+    app = apploader.load(
+        fields["app"],
+        fields["directory"],
+        frames.decode_list(fields["pythonpath"]),
+        frames.decode_table(fields["mounts"]),
+    )
+    if uwsgi is not None:
+        from .uwsgi import in_front_of
+
+        app = in_front_of(app, uwsgi)
+    if not (fields["static"] or fields["check_static"]):
+        return app
+    from .static import StaticFiles
+
+    return StaticFiles(
+        app,
+        frames.decode_table(fields["static"]),
+        frames.decode_list(fields["static_index"]),
+        frames.decode_list(fields["check_static"]),
+    )
 
 
 def _prepare_http(parser_fd: int, parser_name: str) -> None:
@@ -107,7 +168,17 @@ def _loader() -> Any:
 def _serve(control: _socket.socket, loaded: Loaded, name: str) -> None:
     # Objects made until now are shared with every worker: the collector must not write
     # into them, neither here nor there.
-    from . import worker  # noqa: F401 - loaded before the fork, so that workers share it
+    from . import listeners, settings, worker  # noqa: F401 - before the fork: workers share them
+
+    # After the fork nothing of ours can be loaded.
+    if loaded.app is None:
+        from . import static  # noqa: F401
+    else:
+        loaded.prepare()
+    if loaded.settings["access_log"]:
+        from . import access_log  # noqa: F401
+    if float(loaded.settings["autoreload_s"]):
+        from . import autoreload  # noqa: F401
 
     _loader().forget()
     gc.disable()
@@ -129,7 +200,8 @@ def _fork_worker(
         middle, failure = -1, error.errno or 0
     if middle == 0:
         _become_worker(control)
-        _name_process("worker %s %s" % (fields["worker"], name))
+        if not loaded.settings["procname"]:
+            name_process("worker %s %s" % (fields["worker"], name))
         raise SystemExit(_be_worker(loaded, fields, fds))
     for fd in fds:
         os.close(fd)
@@ -169,9 +241,18 @@ def _be_worker(loaded: Loaded, fields: Dict[str, str], fds: List[int]) -> int:
     if loaded.settings.get("die_with_master"):
         _die_with_parent()
     gc.enable()
+    _take_cpus(loaded, int(fields["seat"]))
+    if loaded.uwsgi is not None:
+        loaded.uwsgi.begin_worker(int(fields["worker"]), channel)
     hello = frames.encode(frames.HELLO, {"worker": fields["worker"]})
     socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, channel)
     socket.send(hello)
+    if loaded.app is None:
+        try:
+            loaded.app = _load_app(loaded.settings, loaded.uwsgi)
+        except BaseException as error:
+            socket.send(frames.encode(frames.LOAD_FAILED, _describe(error)))
+            return 1
     socket.detach()
     return _work(loaded, channel, fields["worker"], int(fields["first_slot"]), probe)
 
@@ -181,16 +262,42 @@ def _work(
 ) -> int:
     from . import worker
 
-    settings = dict(loaded.settings, worker=number)
-    slots = list(range(first_slot, first_slot + int(settings["threads"])))
-    return worker.run(loaded.app, settings, loaded.listeners, loaded.memory, slots, channel, probe)
-
-
-def _name_process(name: str) -> None:
-    """Set what `ps -o comm` and `top` show."""
+    assert loaded.app is not None
+    settings, listeners = loaded.prepare()
+    settings.worker = int(number)
+    slots = list(range(first_slot, first_slot + settings.threads))
     try:
-        with open("/proc/self/comm", "w") as comm:
-            comm.write(name[:15])
+        return worker.run(loaded.app, settings, listeners, loaded.memory, slots, channel, probe)
+    finally:
+        if loaded.uwsgi is not None:
+            loaded.uwsgi.end_worker()
+
+
+def _take_cpus(loaded: Loaded, seat: int) -> None:
+    """Run on this seat's share of the CPUs only. Before there are threads: they inherit it."""
+    count = int(loaded.settings["worker_cpus"])
+    if not count:
+        return
+    have = sorted(os.sched_getaffinity(0))
+    share = {have[(seat * count + place) % len(have)] for place in range(min(count, len(have)))}
+    try:
+        os.sched_setaffinity(0, share)
+    except OSError as error:
+        # A filter for system calls may not have it: the worker serves on all of them.
+        os.write(
+            2, b"worker_cpus: sched_setaffinity: %s\n" % os.strerror(error.errno or 0).encode()
+        )
+
+
+def name_process(name: str) -> None:
+    """Set what `ps -o comm` and `top` show."""
+    # Not open(): its text streams would take 0.1 MB of this process and of each worker.
+    try:
+        comm = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(comm, name[:15].encode("utf-8", "surrogateescape"))
+        finally:
+            os.close(comm)
     except OSError:
         pass  # no /proc here: then nobody looks at it either
 

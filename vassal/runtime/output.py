@@ -38,7 +38,7 @@ _SPECIAL = {
 _STATUSES: dict[str, tuple[int, bytes]] = {}
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = (
+MONTHS = (
     "Jan",
     "Feb",
     "Mar",
@@ -146,7 +146,7 @@ def http_date(unix_time: float) -> str:
     return "%s, %02d %s %d %02d:%02d:%02d GMT" % (
         _DAYS[weekday],
         day,
-        _MONTHS[month - 1],
+        MONTHS[month - 1],
         year,
         hour,
         minute,

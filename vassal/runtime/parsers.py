@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import _imp
 import sys
-from importlib.machinery import ExtensionFileLoader, ModuleSpec
+
+# importlib.machinery names the same two, but brings the importlib package into every mold.
+from _frozen_importlib import ModuleSpec
+from _frozen_importlib_external import ExtensionFileLoader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -82,9 +82,10 @@ class Recycling:
         if settings.max_worker_lifetime_s:
             self.retire_at = now + settings.max_worker_lifetime_s * (1 + LIFETIME_JITTER * fraction)
         self._rss_bytes_max = settings.reload_on_rss_bytes
+        self._as_bytes_max = settings.reload_on_as_bytes
         self._statm = -1
         self._page_bytes = 0
-        if self._rss_bytes_max:
+        if self._rss_bytes_max or self._as_bytes_max:
             self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
             self._page_bytes = os.sysconf("SC_PAGESIZE")
         self._memory_watch: MemoryWatch | None = None
@@ -94,16 +95,18 @@ class Recycling:
     @property
     def counts(self) -> bool:
         """Whether anything has to be checked after each request."""
-        return bool(self.max_requests or self._rss_bytes_max or self._memory_watch)
+        return bool(self.max_requests or self._statm >= 0 or self._memory_watch)
 
     def reason(self, requests: int) -> str | None:
         """Return why the worker should retire after `requests` requests; None = it should not."""
         if self.max_requests and requests >= self.max_requests:
             return "max_requests"
-        if self._rss_bytes_max:
-            resident_pages = int(os.pread(self._statm, 64, 0).split()[1])
-            if resident_pages * self._page_bytes >= self._rss_bytes_max:
+        if self._statm >= 0:
+            pages, resident_pages = map(int, os.pread(self._statm, 64, 0).split()[:2])
+            if 0 < self._rss_bytes_max <= resident_pages * self._page_bytes:
                 return "rss"
+            if 0 < self._as_bytes_max <= pages * self._page_bytes:
+                return "as"
         if self._memory_watch is not None and self._memory_watch.is_time(time.monotonic()):
             return "memory_max"
         return None
@@ -111,7 +114,7 @@ class Recycling:
     def forget(self) -> None:
         """Drop every limit: it is known already that the worker goes."""
         self.retire_at = None
-        self.max_requests = self._rss_bytes_max = 0
+        self.max_requests = 0
         if self._statm >= 0:
             os.close(self._statm)
             self._statm = -1

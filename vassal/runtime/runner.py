@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
     from mmap import mmap
+    from typing import Callable
 
     from .connection import Connection
     from .control import Control
@@ -44,6 +45,12 @@ class Runner:
         self._raw = settings.raw_harakiri
         self._slot = SlotWriter(memory, slot, self._harakiri_ns, soft_ns)
         self.guard = Guard(soft_ns)
+        self._response: Callable[..., Response] = Response
+        if settings.access_log:
+            from .access_log import AccessLog  # the mold has loaded it
+
+            core = slot % settings.threads
+            self._response = AccessLog(settings.access_log, settings.worker, core).response
         # Made once: it goes into every environ.
         self._responding = self._slot.responding
         self._set_harakiri = self.set_harakiri
@@ -66,7 +73,7 @@ class Runner:
         if self._alarm_s:
             _signal.setitimer(_signal.ITIMER_REAL, self._alarm_s)
         request.environ["emperor.set_harakiri"] = self._set_harakiri
-        response = Response(connection, request, now_ns, self._responding)
+        response = self._response(connection, request, now_ns, self._responding)
         try:
             outcome = response.run(self._app, self.guard)
         except HarakiriSoftTimeout as error:  # struck while another exception was handled
@@ -79,22 +86,28 @@ class Runner:
     def set_harakiri(self, seconds: float) -> float:
         """Give the running request `seconds` from now; 0 = the vassal's harakiri again.
 
-        In environ as "emperor.set_harakiri". Returns the seconds granted: harakiri_max
-        bounds them, counted from the request's start, and without it harakiri does.
-        0.0 is returned, and nothing done, when harakiri is off.
+        In environ as "emperor.set_harakiri". Returns the seconds granted, 0.0 = as many as it
+        takes. harakiri_max bounds them, counted from the request's start, and without it
+        harakiri does; where both are off nothing does.
         """
         if not seconds >= 0:
             raise ValueError("set_harakiri wants seconds, 0 or more: %r" % (seconds,))
-        if not self._harakiri_ns:
-            return 0.0
         now_ns = time.monotonic_ns()
         started_ns = self._slot.started_ns
         wanted_ns = int(min(seconds, 1e9) * _SECOND_NS) or self._harakiri_ns
-        deadline_ns = min(now_ns + wanted_ns, started_ns + self._limit_ns)
+        if not wanted_ns:
+            self._slot.set_deadline(0)
+            if self._raw:
+                _signal.setitimer(_signal.ITIMER_REAL, 0)
+            return 0.0
+        deadline_ns = now_ns + wanted_ns
+        if self._limit_ns:
+            deadline_ns = min(deadline_ns, started_ns + self._limit_ns)
         granted_s = max(deadline_ns - now_ns, 1) / _SECOND_NS
         if self._raw:
             _signal.setitimer(_signal.ITIMER_REAL, granted_s)
         self._slot.set_deadline(deadline_ns)
-        if deadline_ns < started_ns + self._harakiri_ns and self._control is not None:
+        is_sooner = not self._harakiri_ns or deadline_ns < started_ns + self._harakiri_ns
+        if is_sooner and self._control is not None:
             self._control.deadline()
         return granted_s

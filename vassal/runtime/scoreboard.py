@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 FREE, IDLE, IN_APP, RESPONDING = 0, 1, 2, 3
 """Slot states. IN_APP: the app was called and nothing was sent to the client yet."""
 
-STATE_NAMES = {FREE: "free", IDLE: "idle", IN_APP: "busy", RESPONDING: "busy"}
+RUNNING = (IN_APP, RESPONDING)
+"""The states in which a request runs."""
 
 PROTOCOLS = ("http", "uwsgi", "fastcgi", "scgi")
 """The `protocol` field is an index into this tuple."""

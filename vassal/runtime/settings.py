@@ -19,6 +19,7 @@ class WorkerSettings:
         self.harakiri_s = number("harakiri_s", 0)
         self.harakiri_max_s = number("harakiri_max_s", 0)
         self.harakiri_soft_s = number("harakiri_soft_s", 0)
+        self.access_log = text.get("access_log", "")
         self.raw_harakiri = text.get("raw_harakiri") == "1"
         self.socket_timeout_s = number("socket_timeout_s", 30)
         self.keepalive_timeout_s = number("keepalive_timeout_s", 15)
@@ -26,6 +27,8 @@ class WorkerSettings:
         self.max_requests_jitter = int(number("max_requests_jitter", 0))
         self.max_worker_lifetime_s = number("max_worker_lifetime_s", 0)
         self.reload_on_rss_bytes = int(number("reload_on_rss_bytes", 0))
+        self.reload_on_as_bytes = int(number("reload_on_as_bytes", 0))
+        self.autoreload_s = number("autoreload_s", 0)
         self.memory_current_fd = int(number("memory_current_fd", -1))
         self.head_bytes_max = int(number("head_bytes_max", 32 * 1024))
         self.body_bytes_max = int(number("body_bytes_max", 0))

@@ -16,11 +16,10 @@ import time
 from . import frames
 from .connection import Connection, first_bytes
 from .control import Control
-from .listeners import Listener, remote_address
+from .listeners import remote_address
 from .probe import answer_probe
 from .recycling import ANSWER_S, Recycling, random_fraction
 from .runner import Runner
-from .settings import WorkerSettings
 from .signals import SOFT_HARAKIRI_SIGNAL
 from .soft import strike_all
 from .threads import Pool
@@ -32,8 +31,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
     from mmap import mmap
-    from typing import Any, Mapping, Sequence
+    from typing import Any, Sequence
 
+    from .autoreload import SourceWatch
+    from .listeners import Listener
+    from .settings import WorkerSettings
     from .wsgi import App
 else:
     import _signal
@@ -53,8 +55,8 @@ _EVENTS_MAX = 64
 
 def run(
     app: App,
-    settings: Mapping[str, str],
-    listeners: Sequence[tuple[int, str, int]],
+    settings: WorkerSettings,
+    listeners: Sequence[Listener],
     memory: mmap | memoryview,
     slots: Sequence[int],
     control: int | None,
@@ -62,11 +64,11 @@ def run(
 ) -> int:
     """Serve until told to stop; return the exit status.
 
-    Called in a freshly forked process with one thread. `listeners` are (fd, protocol,
-    address family); `slots` are this worker's on the scoreboard, one per thread. With a
-    `probe`, the request in it is answered first, and none is accepted before SERVE.
+    Called in a freshly forked process with one thread. `slots` are this worker's on the
+    scoreboard, one per thread. With a `probe`, the request in it is answered first, and none
+    is accepted before SERVE.
     """
-    worker = Worker(app, WorkerSettings(settings), listeners, memory, slots, control)
+    worker = Worker(app, settings, listeners, memory, slots, control)
     try:
         if probe is not None:
             worker.answer_probe(probe)
@@ -83,17 +85,13 @@ class Worker:
         self,
         app: App,
         settings: WorkerSettings,
-        listeners: Sequence[tuple[int, str, int]],
+        listeners: Sequence[Listener],
         memory: mmap | memoryview,
         slots: Sequence[int],
         control_fd: int | None,
     ):
         self._control = Control(control_fd) if control_fd is not None else None
-        multiprocess = control_fd is not None
-        self._listeners = {
-            fd: Listener(fd, protocol, family, settings, multiprocess)
-            for fd, protocol, family in listeners
-        }
+        self._listeners = {listener.fd: listener for listener in listeners}
         self._settings = settings
         self._probed = False  # and not yet told to serve
         self._accepting = False
@@ -102,6 +100,7 @@ class Worker:
         self._leaving = False  # retiring or stopping: HTTP clients are told to go elsewhere
         self._term = False
         self._recycling = Recycling(settings, time.monotonic(), random_fraction(), memory)
+        self._sources = self._source_watch()
         self._requests = 0
         self._stop_at: float | None = None  # when nobody answered RETIRING
         self._runners = [Runner(app, settings, memory, slot, self._control) for slot in slots]
@@ -123,6 +122,13 @@ class Worker:
         _signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         # Blocked across the fork, so that none could be lost before there was a handler.
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, {_signal.SIGTERM, SOFT_HARAKIRI_SIGNAL})
+
+    def _source_watch(self) -> SourceWatch | None:
+        if not self._settings.autoreload_s:
+            return None
+        from .autoreload import SourceWatch
+
+        return SourceWatch(self._settings.autoreload_s, time.monotonic())
 
     def _on_term(self, number: int, frame: Any) -> None:
         self._term = True
@@ -194,7 +200,8 @@ class Worker:
         if self._pipelined:
             return 0
         earliest = self._room.next_at() if self._room.connections else None
-        for due in (self._accept_again_at, self._stop_at, self._recycling.retire_at):
+        look_at = self._sources.due if self._sources is not None else None
+        for due in (self._accept_again_at, self._stop_at, self._recycling.retire_at, look_at):
             if due is not None and (earliest is None or due < earliest):
                 earliest = due
         if earliest is None:
@@ -204,9 +211,11 @@ class Worker:
     def _tick(self) -> None:
         """Do what is due by time."""
         if not self._room.connections and self._recycling.retire_at is None:
-            if self._accept_again_at is None and self._stop_at is None:
+            if self._accept_again_at is None and self._stop_at is None and self._sources is None:
                 return
         now = time.monotonic()
+        if self._sources is not None and self._sources.is_time(now):
+            self._look_for_changes(self._sources)
         for connection in self._room.expire(now):
             self._refuse(connection, ProtocolError(408, "Request Timeout"))
         if self._accept_again_at is not None and now >= self._accept_again_at:
@@ -216,6 +225,12 @@ class Worker:
             self._retire("lifetime")
         if self._stop_at is not None and now >= self._stop_at:
             self._stop()
+
+    def _look_for_changes(self, sources: SourceWatch) -> None:
+        changed = sources.changed()
+        if changed and self._control is not None and not self._leaving:
+            os.write(2, b"emperord: %s has changed\n" % os.fsencode(changed))
+            self._control.send(frames.RELOAD)
 
     # ── accepting ────────────────────────────────────────────────────────────────────
 

@@ -302,7 +302,8 @@ class Response:
         head = self._start(size)
         if declared is None:
             self.left = self.head.length = size
-        self._send(head, b"", _socket.MSG_MORE if size else 0)
+        # Only where more follows: the kernel would hold a lone head back for 0.2 s.
+        self._send(head, b"", _socket.MSG_MORE if size and not self.bodyless else 0)
         if not self.bodyless:
             try:
                 sent = self._connection.send_file(fd, offset, min(size, self.left))
@@ -382,10 +383,13 @@ def _nothing() -> None:
 
 
 def _report(error: BaseException, request: Request) -> None:
-    """Write the traceback to wsgi.errors, without our own frame."""
+    """Write the traceback to wsgi.errors, without our own frames."""
     uri = ascii(request.uri.decode("latin-1"))
     print("%s %s failed:" % (request.method.decode("latin-1"), uri), file=sys.stderr)
     trace = error.__traceback__
-    # The excepthook of the interpreter: in C, it needs no traceback module.
-    sys.__excepthook__(type(error), error, trace.tb_next if trace is not None else None)
+    while trace is not None and trace.tb_frame.f_globals.get("__package__") == __package__:
+        trace = trace.tb_next
+    # The excepthook of the interpreter: in C, it needs no traceback module. It prints the
+    # exception's own traceback, whatever it is given as a third.
+    sys.__excepthook__(type(error), error.with_traceback(trace), trace)
     sys.stderr.flush()

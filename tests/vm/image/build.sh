@@ -44,6 +44,7 @@ if [ ! -d "$base" ]; then
     quietly mmdebstrap --mode=root --variant=minbase --skip=output/dev \
         --include=systemd,systemd-sysv,libpam-systemd,dbus,python3,python3-pytest,python3-pytest-timeout \
         --include=kmod,iproute2,procps,nginx-light,nftables \
+        --include=uwsgi-emperor,uwsgi-plugin-python3,python3-flask,python3-django \
         --aptopt='Acquire::Languages "none"' \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         --customize-hook="$kernel" \

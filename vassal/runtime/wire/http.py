@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from .heads import BAD_REQUEST, make_head_reader
 from .request import Base, ProtocolError, Request
-from .text import TOKEN, parse_length, unquote
+from .text import TOKEN, parse_length, unquote, without_dots
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -199,6 +199,8 @@ class Http:
                 path = b""
             else:
                 path = self._set_authority(environ, path)
+        if b"/." in path:
+            path = without_dots(path)
         environ["PATH_INFO"] = path.decode("latin-1") if b"%" not in path else unquote(path)
         environ["QUERY_STRING"] = query.decode("latin-1") if mark else ""
 

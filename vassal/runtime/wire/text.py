@@ -28,6 +28,20 @@ def unquote(path: bytes) -> str:
     return decoded.decode("latin-1")
 
 
+def without_dots(path: bytes) -> bytes:
+    """Return a path that begins with / without its segments . and .. (RFC 3986, 5.2.4)."""
+    parts = path.split(b"/")[1:]
+    kept: list[bytes] = []
+    for part in parts:
+        if part == b"..":
+            del kept[-1:]
+        elif part != b".":
+            kept.append(part)
+    if parts[-1] in (b".", b".."):
+        kept.append(b"")
+    return b"/" + b"/".join(kept)
+
+
 def split_target(target: str) -> tuple[str, str]:
     """Return the path, still quoted, and the query string of a request target."""
     path, _, query = target.partition("?")

@@ -40,14 +40,15 @@ class Uwsgi:
         at = 4
         try:
             while at < end:
-                size = data[at] | data[at + 1] << 8
-                at += 2
-                key = text[at : at + size]
-                at += size
-                size = data[at] | data[at + 1] << 8
-                at += 2
-                environ[key] = text[at : at + size]
-                at += size
+                key_at = at + 2
+                key_end = key_at + data[at]
+                if data[at + 1]:  # the high byte: hardly ever
+                    key_end += data[at + 1] << 8
+                value_at = key_end + 2
+                at = value_at + data[key_end]
+                if data[key_end + 1]:
+                    at += data[key_end + 1] << 8
+                environ[text[key_at:key_end]] = text[value_at:at]
         except IndexError:
             at = -1
         if at != end:

@@ -19,6 +19,10 @@ for name in alice bob carol; do
     useradd --create-home --home-dir "/srv/$name" --shell /bin/sh "$name"
 done
 
+# Debian's uWSGI Emperor is there to be switched over, in a unit of the scenario's.
+systemctl disable uwsgi-emperor
+rm -f /etc/init.d/uwsgi-emperor /etc/rc?.d/*uwsgi*
+
 # One server block for all vassals: a link to the package's, which is installed later.
 rm -f /etc/nginx/sites-enabled/default
 ln -s /usr/share/emperord/nginx/emperor-hosts.conf /etc/nginx/conf.d/emperor-hosts.conf

@@ -1,0 +1,60 @@
+"""Who has been granted how many workers: asks `core.allotment`, and remembers the answers."""
+
+from emperor.brain.birth import Spec
+from emperor.brain.roll import Roll
+from emperor.core.allotment import Caps, Holding, allot
+from emperor.core.registry import RUNNING
+
+
+class Allotments:
+    """The numbers of workers that vassals may have, where emperor.toml bounds their sum."""
+
+    def __init__(self, roll: Roll, caps: Caps) -> None:
+        self._roll = roll
+        self._caps = caps
+        self._granted: dict[str, int] = {}
+
+    def at_start(self, spec: Spec) -> int:
+        """Return what a generation that begins now may have; 0 = all that its file says.
+
+        One that replaces another has what that one had.
+        """
+        workers = spec.settings.workers
+        if workers.min >= workers.max or not self._caps.binds(spec.subject.customer):
+            self._granted.pop(spec.settings.name, None)
+            return 0
+        first = max(workers.min, workers.initial)
+        return self.on_asked(spec, self._granted.get(spec.settings.name, first))
+
+    def on_asked(self, spec: Spec, asked: int) -> int:
+        """Return how many workers the vassal may have from now on. `asked` is its master's word."""
+        name, workers = spec.settings.name, spec.settings.workers
+        others = [
+            Holding(other.subject.customer, self._held(other))
+            for other in self._running()
+            if other.settings.name != name
+        ]
+        asked = max(workers.min, min(workers.max, asked))
+        granted = allot(asked, workers.min, spec.subject.customer, others, self._caps)
+        self._granted[name] = granted
+        return granted
+
+    def restore(self, name: str, granted: int) -> None:
+        """An earlier emperor had granted this much; 0 = it knew no bound."""
+        if granted > 0:
+            self._granted[name] = granted
+
+    def _running(self) -> list[Spec]:
+        wishes = self._roll.wishes
+        return [
+            wish.spec
+            for name, vassal in self._roll.vassals.items()
+            if vassal.state in RUNNING
+            and (wish := wishes.get(name)) is not None
+            and wish.spec is not None
+        ]
+
+    def _held(self, spec: Spec) -> int:
+        """What runs without having asked may have all that its file says."""
+        workers = spec.settings.workers
+        return min(workers.max, self._granted.get(spec.settings.name, workers.max))

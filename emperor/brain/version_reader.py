@@ -1,0 +1,66 @@
+"""Turns one version of a vassal file into what it asks for, or into what is wrong with it."""
+
+from emperor.brain import interpreter
+from emperor.brain.birth import Spec
+from emperor.brain.history import Version
+from emperor.brain.specs import SpecMaker
+from emperor.config.file_names import speaks_uwsgi
+from emperor.config.identity import owner_of
+from emperor.config.problems import ConfigError
+from emperor.config.settings import EmperorSettings, Owner, VassalSettings
+from emperor.config.vassal_file import load_vassal
+from emperor.parsing.process import ParserProcess
+from emperor.uwsgi.real_host import seen_by
+
+Refusal = tuple[str, ...]
+"""All that is wrong with a version, one line each."""
+
+
+class VersionReader:
+    """Reads what roots and tenants wrote, each in its place. `close` it."""
+
+    def __init__(self, settings: EmperorSettings, specs: SpecMaker) -> None:
+        self._settings = settings
+        self._specs = specs
+        self._parser = ParserProcess(settings)
+
+    async def close(self) -> None:
+        """End the process that parses tenants' files."""
+        await self._parser.close()
+
+    async def read(self, name: str, path: str, version: Version) -> Spec | Refusal:
+        """Return the spec of the file at `path` with this version's content. Never raises."""
+        settings = await self._parse(name, path, version)
+        if isinstance(settings, ConfigError):
+            return tuple(map(str, settings.problems))
+        try:
+            return self._specs.make(settings, version.owner_uid, path)
+        except ConfigError as error:
+            return tuple(map(str, error.problems))
+        except (interpreter.NoInterpreter, OSError) as error:
+            return (f"{path}: {error}",)
+
+    def forget(self, name: str) -> None:
+        """The vassal's file is gone."""
+        self._specs.forget(name)
+
+    async def _parse(self, name: str, path: str, version: Version) -> VassalSettings | ConfigError:
+        folder = path.rpartition("/")[0]
+        owner = owner_of(version.owner_uid)
+        if speaks_uwsgi(path):
+            return await self._parse_uwsgi(name, path, folder, version, owner)
+        if not owner.tenant:
+            return load_vassal(name, version.text, path, folder, self._settings, owner)
+        # A tenant's bytes are parsed by a process that has nothing to lose.
+        return await self._parser.parse(name, version.text, path, folder, owner)
+
+    async def _parse_uwsgi(
+        self, name: str, path: str, folder: str, version: Version, owner: Owner
+    ) -> VassalSettings | ConfigError:
+        host, facts = seen_by(version.owner_uid, folder)
+        if not owner.tenant:
+            # Most emperors have no such file, and a brain that was killed is missed.
+            from emperor.uwsgi.vassal import load_uwsgi
+
+            return load_uwsgi(name, version.text, path, host, facts, self._settings, owner)
+        return await self._parser.parse_uwsgi(name, version.text, path, owner, host, facts)

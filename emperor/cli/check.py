@@ -1,0 +1,184 @@
+"""Checks files as `emperor check` does: each by itself, then all of them together."""
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from emperor.cli.files import file_problem, problem_of, read_settled
+from emperor.cli.uwsgi_files import read_content
+from emperor.config.document import Document, read_document
+from emperor.config.emperor_file import default_places, load_emperor
+from emperor.config.file_names import speaks_uwsgi, vassal_name
+from emperor.config.identity import owner_of
+from emperor.config.machine import probe_machine
+from emperor.config.network import overlaps
+from emperor.config.problems import ConfigError, Problem, dotted, quoted
+from emperor.config.problems import Path as KeyPath
+from emperor.config.read import Content
+from emperor.config.settings import (
+    PROVIDER,
+    EmperorSettings,
+    ListenAddress,
+    Owner,
+    Remark,
+    VassalSettings,
+)
+from emperor.config.vassal_file import load_vassal
+from emperor.uwsgi.translate import Translation, settle_translation
+
+EMPEROR_FILE = "emperor.toml"
+
+
+class _Checked(NamedTuple):
+    """A vassal file without problems of its own."""
+
+    document: Document
+    settings: VassalSettings
+
+    def problem(self, path: KeyPath, problem: str, remedy: str) -> Problem:
+        located, line = self.document.located(path)
+        return Problem(
+            file=self.document.file,
+            line=line,
+            key=dotted(located or path),
+            problem=problem,
+            remedy=remedy,
+        )
+
+
+def check_files(
+    paths: Sequence[str],
+    emperor_settings: EmperorSettings | None = None,
+    owner: str | None = None,
+    on_translated: Callable[[str, Translation], None] = lambda path, translation: None,
+    on_remark: Callable[[str, Remark], None] = lambda path, remark: None,
+) -> list[Problem]:
+    """Return everything that is wrong with the files, in their order.
+
+    `on_translated` is given each of uWSGI's that could be read, with what it means; `on_remark`
+    what is not done of those that are ours.
+
+    A file named emperor.toml is checked as the emperor's own. `owner` is the account whose
+    files these are taken for. Else, with settings of an emperor's, their real owners count.
+    """
+    judge = _judge(emperor_settings, owner)
+    emperor = emperor_settings or EmperorSettings(machine=probe_machine())
+    problems: list[Problem] = []
+    good: list[_Checked] = []
+    for path in dict.fromkeys(paths):
+        checked = _check(path, emperor, judge, on_translated)
+        if isinstance(checked, _Checked):
+            good.append(checked)
+            for remark in () if speaks_uwsgi(path) else checked.settings.remarks:
+                on_remark(path, remark)
+        else:
+            problems += checked
+    return problems + check_across(good)
+
+
+def _judge(emperor: EmperorSettings | None, owner: str | None) -> Callable[[int], Owner]:
+    """Return what tells from the uid of a file who is taken for its owner."""
+    if owner is not None:
+        # Root's word is the provider's.
+        named = Owner(name=owner, tenant=owner != "root")
+        return lambda uid: named
+    return owner_of if emperor is not None else lambda uid: PROVIDER
+
+
+def read_emperor(path: str) -> EmperorSettings | list[Problem]:
+    """Return the settings of an emperor's file, or what is wrong with it."""
+    absolute = Path(path).absolute()
+    found = read_settled(str(absolute.parent), absolute.name)
+    if not isinstance(found, Content):
+        return [file_problem(path, found)]
+    places = default_places(os.geteuid(), os.environ)
+    result = load_emperor(found.text, path, str(absolute.parent), places, probe_machine())
+    return list(result.problems) if isinstance(result, ConfigError) else result
+
+
+def _check(
+    path: str,
+    emperor: EmperorSettings,
+    judge: Callable[[int], Owner],
+    on_translated: Callable[[str, Translation], None],
+) -> _Checked | list[Problem]:
+    absolute = Path(path).absolute()
+    found = read_settled(str(absolute.parent), absolute.name)
+    if not isinstance(found, Content):
+        return [file_problem(path, found)]
+    folder = str(absolute.parent)
+    if absolute.name == EMPEROR_FILE:
+        result = read_emperor(path)
+        return result if isinstance(result, list) else []
+    name = vassal_name(absolute.name)
+    if name is None:
+        remedy = "write a name like blog.toml: letters, digits, -, _ and single dots, at most 63"
+        return [problem_of(path, f"{quoted(absolute.name)} is no name of a vassal file", remedy)]
+    if speaks_uwsgi(absolute.name):
+        source = read_content(name, path, found)
+        if isinstance(source, ConfigError):
+            return list(source.problems)
+        on_translated(path, source.translation)
+        return _check_translation(name, folder, source.translation, emperor, judge(found.owner_uid))
+    settings = load_vassal(name, found.text, path, folder, emperor, judge(found.owner_uid))
+    if isinstance(settings, ConfigError):
+        return list(settings.problems)
+    document = read_document(found.text, path)
+    # load_vassal has just read the same text.
+    return [document] if isinstance(document, Problem) else _Checked(document, settings)
+
+
+def _check_translation(
+    name: str, folder: str, translation: Translation, emperor: EmperorSettings, owner: Owner
+) -> _Checked | list[Problem]:
+    settings = settle_translation(translation, name, folder, emperor, owner)
+    if isinstance(settings, ConfigError):
+        return list(settings.problems)
+    return _Checked(translation.document, settings)
+
+
+def check_across(files: Iterable[_Checked]) -> list[Problem]:
+    """Return what two files cannot both have: a name, an address, a host."""
+    problems: list[Problem] = []
+    names: dict[str, str] = {}
+    hosts: dict[str, str] = {}
+    # By port or path: comparing each with each takes minutes for thousands of files.
+    addresses: dict[object, list[tuple[ListenAddress, str]]] = defaultdict(list)
+    for checked in files:
+        settings, file = checked.settings, checked.document.file
+        holder = names.setdefault(settings.name, file)
+        if holder != file:
+            problems.append(
+                problem_of(
+                    file, f"{holder} describes {settings.name} already", "rename one of them"
+                )
+            )
+        keyed = [("listen", *pair) for pair in enumerate(settings.listen)]
+        keyed += [("stats", *pair) for pair in enumerate(settings.stats)]
+        for key, index, address in keyed:
+            neighbours = addresses[address.path or address.port]
+            for other, holder in neighbours:
+                if overlaps(address, other):
+                    problems.append(
+                        checked.problem(
+                            (key, index),
+                            f"{quoted(address.url)} is taken: {holder} listens on"
+                            f" {quoted(other.url)}",
+                            "write another address",
+                        )
+                    )
+                    break
+            neighbours.append((address, file))
+        for index, host in enumerate(settings.hosts):
+            holder = hosts.setdefault(host, file)
+            if holder != file:
+                problems.append(
+                    checked.problem(
+                        ("hosts", index),
+                        f"{quoted(host)} is taken by {holder}",
+                        "write it in one file only",
+                    )
+                )
+    return problems

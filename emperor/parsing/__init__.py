@@ -1,0 +1,1 @@
+"""Has tenants' files parsed where they can harm nobody."""

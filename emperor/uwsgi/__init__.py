@@ -1,0 +1,1 @@
+"""uWSGI's configuration dialect: from its files to ours. Pure, but for what `Host` answers."""

@@ -1,0 +1,138 @@
+"""Who hangs is noticed and replaced: a master with its requests, and the brain."""
+
+import os
+import signal
+import threading
+import time
+
+from tests.support.emperor import Emperor, get
+from tests.support.processes import alive
+from tests.support.wait import wait_until
+from vassal.master.crew import STOPPED_MAX_S
+
+
+def test_master_that_is_stopped_is_replaced_and_its_workers_requests_finish(
+    emperor: Emperor,
+) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog", workers=2)
+    emperor.start()
+    old = emperor.wait_state("blog", "ready")["pid"]
+    answers: list[int] = []
+    client = threading.Thread(target=lambda: answers.append(get(port, "/sleep/14", 30)[0]))
+    client.start()
+    time.sleep(0.3)
+    os.kill(old, signal.SIGSTOP)
+    # Its workers serve on meanwhile.
+    wait_until(lambda: get(port)[0] == 200 and emperor.vassal("blog")["pid"] != old, 30, "relief")
+    assert "event=master_hung" in emperor.log()
+    assert get(port)[0] == 200
+    client.join(30)
+    assert answers == [200]
+    assert alive(old)
+    os.kill(old, signal.SIGCONT)
+    wait_until(lambda: not alive(old), 20, "the old master to go")
+    assert emperor.vassal("blog")["state"] == "ready"
+
+
+def test_master_that_was_stopped_for_a_moment_stays(emperor: Emperor) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    pid = emperor.wait_state("blog", "ready")["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(6)  # one silence
+    os.kill(pid, signal.SIGCONT)
+    time.sleep(6)
+    assert "event=master_hung" not in emperor.log()
+    assert emperor.vassal("blog")["pid"] == pid
+    assert get(port)[0] == 200
+
+
+def test_master_whose_relief_fails_keeps_its_place_and_says_why(emperor: Emperor) -> None:
+    emperor.app("changing", "def application(e, s):\n    s('200 OK', [])\n    return [b'old']\n")
+    port = emperor.drop("blog", app="changing:application")
+    emperor.start()
+    old = emperor.wait_state("blog", "ready")["pid"]
+    emperor.app("changing", "raise RuntimeError('no database')\n")
+    os.kill(old, signal.SIGSTOP)
+    wait_until(lambda: "event=reload_failed" in emperor.log(), 30, "the relief to fail")
+    vassal = emperor.vassal("blog")
+    assert (vassal["pid"], vassal["state"]) == (old, "ready")
+    assert "no database" in vassal["last_failure"]["traceback"]
+    assert get(port) == (200, b"old")
+    os.kill(old, signal.SIGCONT)
+    wait_until(lambda: "event=master_answers" in emperor.log(), 90, "it is believed again")
+
+
+def test_brain_that_is_stopped_is_replaced_within_a_second(emperor: Emperor) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    old = emperor.status()["emperor"]["pid"]
+    began = time.monotonic()
+    os.kill(old, signal.SIGSTOP)
+    emperor.wait_new_brain(old)
+    took_s = time.monotonic() - began
+    assert get(port)[0] == 200
+    assert not alive(old)
+    assert "event=emperor_hung" in emperor.log()
+    print(f"steering again after {took_s:.2f} s")
+
+
+def test_brain_that_is_stopped_for_a_blink_stays(emperor: Emperor) -> None:
+    emperor.app("hello")
+    emperor.drop("blog")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    brain = emperor.status()["emperor"]["pid"]
+    os.kill(brain, signal.SIGSTOP)
+    os.kill(brain, signal.SIGCONT)
+    time.sleep(1)
+    assert emperor.status()["emperor"]["pid"] == brain
+
+
+def test_only_worker_that_is_stopped_while_idle_is_replaced_and_who_waits_is_served(
+    emperor: Emperor,
+) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    [worker] = emperor.wait_state("blog", "ready")["workers"]
+    os.kill(worker["pid"], signal.SIGSTOP)
+    assert get(port, timeout=60)[0] == 200
+    status = emperor.vassal("blog")
+    assert status["workers"][0]["pid"] != worker["pid"]
+    assert "a signal had stopped it" in status["last_failure"]["message"]
+    assert "reason=stopped" in emperor.vassal_log("blog")
+
+
+def test_worker_that_was_stopped_for_a_moment_stays(emperor: Emperor) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    [worker] = emperor.wait_state("blog", "ready")["workers"]
+    for _ in range(3):
+        os.kill(worker["pid"], signal.SIGSTOP)
+        time.sleep(0.3)
+        os.kill(worker["pid"], signal.SIGCONT)
+    time.sleep(STOPPED_MAX_S + 1)
+    assert get(port)[0] == 200
+    assert emperor.vassal("blog")["workers"][0]["pid"] == worker["pid"]
+
+
+def test_request_of_a_worker_that_is_stopped_goes_on_with_it(emperor: Emperor) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog", harakiri=0)
+    emperor.start()
+    [worker] = emperor.wait_state("blog", "ready")["workers"]
+    answers: list[int] = []
+    client = threading.Thread(target=lambda: answers.append(get(port, "/sleep/1", 60)[0]))
+    client.start()
+    wait_until(lambda: emperor.vassal("blog")["workers"][0]["state"] == "busy", what="it is at it")
+    os.kill(worker["pid"], signal.SIGSTOP)
+    time.sleep(STOPPED_MAX_S + 1)
+    os.kill(worker["pid"], signal.SIGCONT)
+    client.join(60)
+    assert answers == [200]

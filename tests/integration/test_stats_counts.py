@@ -1,0 +1,172 @@
+"""Statistics: what they count is what uWSGI counts, and what they keep to themselves."""
+
+import contextlib
+import http.client
+import json
+import threading
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.test_stats import answers, real_uwsgi
+from tests.integration.test_uwsgi_emperor import running
+from tests.support.emperor import Emperor, get
+from tests.support.ports import free_port
+from tests.support.stats import ask
+from tests.support.wait import wait_until
+
+PLAIN = """
+import time
+
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/fail":
+        raise ValueError("on purpose")
+    if path == "/slow":
+        time.sleep(30)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"hi"]
+"""
+
+
+@pytest.mark.parametrize("kind", ["tcp", "abstract", "path"])
+def test_emperors_statistics_are_told_where_the_command_line_says(
+    emperor: Emperor, kind: str
+) -> None:
+    emperor.app("plain", PLAIN)
+    port, stats = free_port(), free_port()
+    (emperor.vassals / "blog.ini").write_text(
+        f"[uwsgi]\nchdir = {emperor.apps}\nmodule = plain\nhttp-socket = 127.0.0.1:{port}\n"
+    )
+    word, address = {
+        "tcp": (f"127.0.0.1:{stats}", ("127.0.0.1", stats)),
+        "abstract": (f"@{emperor.base.name}",) * 2,
+        "path": (str(emperor.base / "stats"),) * 2,
+    }[kind]
+    with running(emperor, "--emperor", str(emperor.vassals), "--emperor-stats", word):
+        blog = emperor.wait_state("blog", "ready")
+        assert "unsupported" not in emperor.log()
+        told = ask(address)
+        assert told["emperor"] == [str(emperor.vassals)]
+        assert told["emperor_tyrant"] == 0
+        (vassal,) = told["vassals"]
+        assert (vassal["id"], vassal["pid"], vassal["ready"]) == ("blog.ini", blog["pid"], 1)
+    assert not (emperor.base / "stats").exists()
+
+
+SECRETS = ("cookie-7261", "bearer-9135", "body-5512")
+
+
+def test_no_statistics_tell_cookies_and_passwords(emperor: Emperor) -> None:
+    emperor.app("hello")
+    ours, fleet = free_port(), free_port()
+    emperor.config_file = emperor.base / "emperor.toml"
+    emperor.config_file.write_text(
+        f'stats = "http://127.0.0.1:{ours}"\nstats_workers = "tcp://127.0.0.1:{fleet}"\n'
+    )
+    asked = {"shy": (free_port(), free_port()), "open": (free_port(), free_port())}
+    ports = [
+        emperor.drop(
+            name,
+            stats=[f"tcp://127.0.0.1:{plain}", f"http://127.0.0.1:{web}"],
+            workers=1,
+            stats_requests=name == "open",
+        )
+        for name, (plain, web) in asked.items()
+    ]
+    emperor.start()
+    for name in asked:
+        emperor.wait_state(name, "ready")
+    clients = [threading.Thread(target=post, args=(port,)) for port in ports]
+    for client in clients:
+        client.start()
+    try:
+        for plain, _ in asked.values():
+            wait_until(lambda plain=plain: is_busy(plain), what="the request runs")
+        texts = {
+            f"{name} {kind}": text
+            for name, (plain, web) in asked.items()
+            for kind, text in (
+                ("plain", json.dumps(ask(("127.0.0.1", plain)))),
+                ("web", read(web)),
+            )
+        }
+        texts["emperor"], texts["fleet"] = read(ours), json.dumps(ask(("127.0.0.1", fleet)))
+    finally:
+        for client in clients:
+            client.join(10)
+    for where, text in texts.items():
+        assert '"busy"' in text or where == "emperor", where
+        assert not [secret for secret in SECRETS if secret in text], where
+        assert ("/sleep/3?page=1" in text) == where.startswith("open"), where
+
+
+def post(port: int) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    cookie, bearer, body = SECRETS
+    headers = {"Cookie": f"session={cookie}", "Authorization": f"Bearer {bearer}"}
+    with contextlib.closing(connection):
+        connection.request("POST", "/sleep/3?page=1", body, headers)
+        connection.getresponse().read()
+
+
+def is_busy(port: int) -> bool:
+    return any(worker["status"] == "busy" for worker in ask(("127.0.0.1", port))["workers"])
+
+
+def read(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as response:
+        text: str = response.read().decode()
+        return text
+
+
+def test_what_is_counted_is_what_uwsgi_counts(emperor: Emperor, tmp_path: Path) -> None:
+    emperor.app("plain", PLAIN)
+    (emperor.apps / "files").mkdir(mode=0o755)
+    (emperor.apps / "files" / "a.css").write_text("body {}")
+    stats, port, theirs, their_port = (free_port() for _ in range(4))
+    ini = (
+        f"[uwsgi]\nchdir = {emperor.apps}\nmodule = plain\nmaster = true\nharakiri = 2\n"
+        f"static-map = /files={emperor.apps}/files\nhttp-socket = 127.0.0.1:%s\n"
+        "stats = 127.0.0.1:%s\n"
+    )
+    (emperor.vassals / "blog.ini").write_text(ini % (port, stats))
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    (tmp_path / "blog.ini").write_text(ini % (their_port, theirs) + "die-on-term = true\n")
+    with real_uwsgi(tmp_path, "--ini", str(tmp_path / "blog.ini")):
+        wait_until(lambda: answers(theirs), 10, "uWSGI's statistics")
+        for path, keys, expected in STEPS:
+            for each in (port, their_port):
+                with contextlib.suppress(http.client.HTTPException, OSError):
+                    get(each, path)
+            for each in (stats, theirs):
+                wait_until(
+                    lambda each=each, keys=keys, expected=expected: (
+                        [counts(each)[key] for key in keys] == expected
+                    ),
+                    what=f"{path}: {expected} at {'ours' if each == stats else 'theirs'}",
+                )
+
+
+ALL = ("requests", "delta_requests", "core_requests", "exceptions", "app")
+STEPS = (
+    ("/", ALL, [1, 1, 1, 0, [(1, 0)]]),
+    ("/fail", ALL, [2, 2, 2, 1, [(2, 1)]]),
+    ("/files/a.css", ALL[:4], [3, 3, 3, 1]),
+    ("/slow", ("harakiri_count", "respawn_count"), [1, 2]),
+    ("/", ("delta_requests", "harakiri_count", "respawn_count"), [1, 1, 2]),
+)
+
+
+def counts(port: int) -> dict[str, Any]:
+    """Return what the only worker counts, with its only thread's and its application's."""
+    (worker,) = ask(("127.0.0.1", port))["workers"]
+    (core,) = worker["cores"]
+    names = ("requests", "delta_requests", "exceptions", "harakiri_count", "respawn_count")
+    found = {name: worker[name] for name in names}
+    found["core_requests"] = core["requests"]
+    found["app"] = [(app["requests"], app["exceptions"]) for app in worker["apps"]]
+    return found

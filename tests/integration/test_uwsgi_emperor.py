@@ -1,0 +1,143 @@
+"""`emperor uwsgi …` in the place of uWSGI's emperor, and its tyrant mode."""
+
+import os
+import pwd
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.support.control import emperor as command
+from tests.support.emperor import Emperor, get
+from tests.support.need import need_root
+from tests.support.ports import free_port
+from tests.support.uwsgi import uwsgi_program
+from tests.support.wait import wait_until
+
+SAYS = """
+import os
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [(os.environ.get("SAYS", "nothing") + " " + str(os.getuid())).encode()]
+"""
+
+
+@contextmanager
+def running(one: Emperor, *words: str, **variables: str) -> Iterator[None]:
+    """Run `emperor uwsgi` over the folders of an emperor of the tests."""
+    environ = {**os.environ, "EMPEROR_RUNTIME_DIR": str(one.runtime_dir), **variables}
+    with one.log_file.open("ab") as log:
+        one.process = subprocess.Popen(
+            [sys.executable, "-m", "emperor.cli.main", "uwsgi", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environ,
+        )
+    wait_until(one.answers, 20.0, "the emperor answers")
+    yield
+    assert one.stop() == 0
+    assert not (one.runtime_dir / "uwsgi-emperor.toml").exists()
+
+
+def ini(one: Emperor, port: int, more: str = "") -> str:
+    return f"[uwsgi]\nchdir = {one.apps}\nmodule = says\nhttp-socket = 127.0.0.1:{port}\n{more}"
+
+
+@pytest.fixture
+def port(emperor: Emperor) -> int:
+    emperor.app("says", SAYS)
+    return free_port()
+
+
+def test_options_of_the_command_line_and_of_a_file_of_the_emperors(
+    emperor: Emperor, port: int
+) -> None:
+    (emperor.base / "all.ini").write_text("[uwsgi]\nenv = SAYS=%(greeting)\n")
+    own = emperor.base / "emperor.ini"
+    own.write_text(f"[uwsgi]\nemperor = {emperor.vassals}\nmaster = true\nemperor-freq = 3\n")
+    (emperor.vassals / "blog.ini").write_text(ini(emperor, port))
+    words = ["--ini", str(own), "--vassal-set", "greeting=hello"]
+    with running(emperor, *words, "--vassals-include", str(emperor.base / "all.ini")):
+        emperor.wait_state("blog", "ready")
+        assert get(port)[1].startswith(b"hello ")
+        before = emperor.brain_pid
+        environ = {"EMPEROR_RUNTIME_DIR": str(emperor.runtime_dir)}
+        assert command("upgrade", environ=environ).returncode == 0
+        assert emperor.brain_pid != before
+        assert get(port)[1].startswith(b"hello ")
+
+
+def test_what_is_not_done_is_said_and_the_rest_runs(emperor: Emperor, port: int) -> None:
+    words = ["--emperor", str(emperor.vassals), "--emperor-stats", "127.0.0.1:0"]
+    with running(emperor, *words):
+        assert "emperor-stats = 127.0.0.1:0: unsupported: " in emperor.log()
+
+
+def test_pidfile_has_the_pid_of_the_emperor_as_with_uwsgi(emperor: Emperor, port: int) -> None:
+    file = emperor.base / "emperor.pid"
+    words = ["--emperor", str(emperor.vassals), "--emperor-pidfile", str(file)]
+    real = subprocess.Popen(
+        [uwsgi_program(), *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_until(lambda: file.exists() and file.read_text() == f"{real.pid}\n", 10.0, "uWSGI's")
+    finally:
+        real.kill()
+        real.wait()
+    with running(emperor, *words):
+        assert file.read_text() == f"{emperor.pid}\n"
+        assert file.stat().st_mode & 0o777 == 0o644
+        before = emperor.brain_pid
+        environ = {"EMPEROR_RUNTIME_DIR": str(emperor.runtime_dir)}
+        assert command("upgrade", environ=environ).returncode == 0
+        assert emperor.brain_pid != before
+        assert file.read_text() == f"{emperor.pid}\n"
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("variable", ["UWSGI_VASSAL_GREETING", "UWSGI_VASSAL_ENV"])
+def test_variables_for_vassals_are_options_of_each_before_its_own(
+    emperor: Emperor, port: int, variable: str
+) -> None:
+    is_option = variable.endswith("_ENV")
+    # Not compared: uWSGI 2.0.31 takes name and value of the variable behind it.
+    given = {variable: "SAYS=all" if is_option else "all"}
+    file = emperor.vassals / "blog.ini"
+    file.write_text(ini(emperor, port, "" if is_option else "env = SAYS=%(greeting)\n"))
+
+    def says() -> bytes:
+        try:
+            return get(port)[1]
+        except OSError:
+            return b""
+
+    with running(emperor, UWSGI_EMPEROR=str(emperor.vassals), **given):
+        emperor.wait_state("blog", "ready")
+        assert says().startswith(b"all ")
+        file.write_text(ini(emperor, port, "env = SAYS=own\n"))
+        wait_until(lambda: says().startswith(b"own "), 10.0, "the file's own word")
+
+
+def test_log_goes_to_the_file_that_is_named(emperor: Emperor, port: int) -> None:
+    log = emperor.base / "uwsgi.log"
+    with running(emperor, "--emperor", str(emperor.vassals), "--logto", str(log)):
+        assert "event=emperor_started" in log.read_text()
+
+
+def test_tyrant_runs_each_file_as_its_owner_and_none_of_roots(emperor: Emperor, port: int) -> None:
+    need_root()
+    nobody = pwd.getpwnam("nobody").pw_uid
+    (emperor.vassals / "mine.ini").write_text(ini(emperor, free_port()))
+    theirs = emperor.vassals / "theirs.ini"
+    theirs.write_text(ini(emperor, port))
+    os.chown(theirs, nobody, nobody)
+    with running(emperor, "--emperor", str(emperor.vassals), "--emperor-tyrant"):
+        emperor.wait_state("theirs", "ready")
+        assert get(port)[1] == f"nothing {nobody}".encode()
+        refused = emperor.wait_state("mine", "parked")
+        assert "belongs to root" in refused["last_failure"]["message"]
+        assert "chown blog" in refused["last_failure"]["message"]

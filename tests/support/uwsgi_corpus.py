@@ -1,0 +1,246 @@
+# ruff: noqa: E501
+"""Files in uWSGI's dialect, written for the comparison with uWSGI itself.
+
+The first file of a case is the one that is read. `environ` are variables beside the usual.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+
+class Case(NamedTuple):
+    name: str
+    files: dict[str, str]
+    environ: Mapping[str, str] = MappingProxyType({})
+
+
+def _ini(name: str, text: str, environ: dict[str, str] | None = None, **more: str) -> Case:
+    others = {key.replace("__", "/").replace("_", "."): value for key, value in more.items()}
+    return Case(name, {"vassal.ini": text, **others}, environ or {})
+
+
+def _sites() -> list[Case]:
+    """Whole files, as people have them."""
+    texts = {
+        "flask": "[uwsgi]\nmodule = wsgi:app\nmaster = true\nprocesses = 5\n"
+        "socket = blog.sock\nchmod-socket = 660\nvacuum = true\ndie-on-term = true\n",
+        "django": "; the shop\n[uwsgi]\nproject = shop\nbase = /srv/%(project)\n\n"
+        "chdir = %(base)\nhome = %(base)/venv\nmodule = %(project).wsgi:application\n"
+        "env = DJANGO_SETTINGS_MODULE=%(project).settings\nsocket = /run/%(project).sock\n"
+        "chown-socket = www-data:www-data\nvacuum = true\nharakiri = 30\nmax-requests = 5000\n",
+        "many-apps": "[uwsgi]\nmount = /wiki=wiki.py\nmount = /blog=blog.wsgi:app\n"
+        "manage-script-name = true\ncallable = app\nhttp-socket = :8080\n",
+        "cheap": "[uwsgi]\nworkers = 8\ncheaper = 2\ncheaper-initial = 2\ncheaper-step = 1\n"
+        "cheaper-algo = busyness\ncheaper-busyness-max = 60\nidle = 600\ndie-on-idle = true\n",
+        "logs": "[uwsgi]\nlog-x-forwarded-for = true\nlog-maxsize = 1000000\nlog-4xx = true\n"
+        'log-format = %(addr) - %(user) [%(ltime)] "%(method) %(uri)" %(status) %(size)\n',
+        "limits": "[uwsgi]\nlimit-as = 512 # MB\nreload-on-rss = 256 MB\nlimit-nproc = 20\n"
+        "buffer-size=65535\npost-buffering=8192\n  enable-threads = 1\nthreads\t=\t4\n",
+        "static": "[uwsgi]\nstatic-map = /static=/srv/%c/static\nstatic-map = /media=%dmedia\n"
+        "static-index = index.html\ncheck-static = %d\noffload-threads = 2\n",
+        "tyrant": "[uwsgi]\nuid = %(user)\ngid = %(user)\nuser = daemon\nsocket = /tmp/%(user).sock\n",
+        "hosting": "[uwsgi]\ndomain = example.org\nset = chdir=/home/%(domain)/www\n"
+        "set-placeholder = pool=/run/pools\nsocket = %(pool)/%(domain).sock\n"
+        "py-autoreload = 0\nauto-procname\nprocname-prefix-spaced = %(domain)\n",
+        "comments": "# a comment\n;another = one\n[uwsgi]\n ; indented\n\t# too\nmaster=1\n"
+        "harakiri = 20 ; not a comment\nenv = A=b # neither\n",
+        "quotes": "[uwsgi]\nenv = GREETING=\"hello world\"\nmodule = 'app:app'\nprint = a\\nb\n",
+        "equals": "[uwsgi]\nenv = A=B=C\nroute = ^/x == y\nkey=\n=value\nempty =   \nmaster\n",
+        "carriage": "[uwsgi]\r\nmaster = true\r\nprocesses = 2\r\n",
+        "no-newline": "[uwsgi]\nmaster = true\nprocesses = 2",
+        "sections": "[other]\nmaster = no\n[uwsgi]\nprocesses = 1\n[third]\nx = y\n[uwsgi]\nthreads = 2\n",
+        "accents": "[uwsgi]\nenv = NAME=Zoë Grünwald\ncity = São Paulo\nenv = CITY=%(city)\n",
+        "blanks": "[uwsgi]\n\n\n   master   =   true   \n\n",
+        "repeated": "[uwsgi]\npythonpath = a\npythonpath = b\npythonpath = a\nenv = X=1\nenv = X=2\n",
+        "bracket": "[uwsgi]\nmaster = [true]\n[uwsgi\nprocesses = 3\n",
+    }
+    return [_ini(f"site-{name}", text) for name, text in texts.items()]
+
+
+def _magic() -> list[Case]:
+    letters = "vVhkuUgGopsnedcxijOPSDENCXIJ0123456789[%(zq"
+    cases = [_ini(f"magic-{letter}", f"[uwsgi]\nx = <%{letter}>\n") for letter in letters]
+    cases += [
+        _ini("magic-comment", "[uwsgi]\n; 100%\nmaster = true\nprocesses = 2\n"),
+        _ini("magic-line-end", "[uwsgi]\nx = 50%\ny = 1\n"),
+        _ini("magic-percents", "[uwsgi]\nx = 50%% of %%n and %%%n and %%(y)\ny = 1\n"),
+        _ini("magic-end", "[uwsgi]\nx = 1%"),
+        _ini("magic-accent", "[uwsgi]\nx = %é|\n"),
+        _ini("magic-section", "[%n]\nx = 1\n[uwsgi]\ny = %n\n"),
+        _ini("magic-key", "[uwsgi]\n%n = 1\nkey-%e = 2\n"),
+        Case("magic-dots", {"my.shop.v2.ini": "[uwsgi]\nx = %n %e %s\n"}),
+        Case("magic-colon", {"a b.ini": "[uwsgi]\nx = %n|%j|%p\n"}),
+    ]
+    return cases
+
+
+def _placeholders() -> list[Case]:
+    sums = [
+        "a", "a b", "a + b", "a - b", "a * b", "b / a", "a / zero", "a + b * c", "a b + c",
+        "a ++", "a --", "a ++ b", "none", "none + a", "a + none", "a +", "+ a", "7 * 6", "a  b",
+        "a + 9223372036854775807", "word + a", "a word", "neg - a", "neg / c", "a b c ++ + c",
+    ]  # fmt: skip
+    base = "a = 2\nb = 10\nc = 3\nzero = 0\nneg = -7\nword = apple\n"
+    cases = [
+        _ini(f"sum-{number}", f"[uwsgi]\n{base}x = <%({text})>\n")
+        for number, text in enumerate(sums)
+    ]
+    texts = {
+        "first-wins": "a = 1\na = 2\nx = %(a)\n",
+        "later": "x = %(a)\na = 1\n",
+        "chain": "a = %(b)\nb = %(c)\nc = end\nx = %(a)\n",
+        "chain-later": "x = %(a) %(b)\na = %(b)\nb = c\n",
+        "unresolved": "x = %(nothing) and %(nobody\n",
+        "bare": "flag\nx = [%(flag)]\n",
+        "at-start": "a = %(a)\nx = %(a)\n",
+        "option": "processes = 4\nthreads = %(processes)\n",
+        "nested": "a = b\nb = c\nx = %(%(a))\n",
+        "brackets": "a(b) = 1\nx = %(a(b))\ny = %()\nz = %( )\n",
+        "spaces": "x = % (a)\na = 1\n",
+        "set": "set = a=1\nset = a=2\nx = %(a)\n",
+        "set-ph": "set-ph = a=%(b)\nb = 1\nx = %(a)\n",
+        "set-option": "set = processes=3\nx = %(processes)\n",
+        "immediate": "n = 100\nlisten = %(n)\numask = %(n)\nx = %(listen)\n",
+        "twice": "a = 1\nx = %(a)%(a)-%(a)\n",
+        "dollar-in": "a = $(HOME)\nx = %(a)\n",
+    }
+    return cases + [_ini(f"ph-{name}", f"[uwsgi]\n{text}") for name, text in texts.items()]
+
+
+def _others() -> list[Case]:
+    one = {"SITE": "blog", "EMPTY": "", "N": "%(n)"}
+    texts = {
+        "env": "x = $(SITE).sock\n",
+        "env-missing": "x = $(NOT_THERE_AT_ALL)\n",
+        "env-empty": "x = [$(EMPTY)]\n",
+        "env-with-ph": "n = 3\nx = $(N)\n",
+        "env-in-ph": "blog = 1\nx = %($(SITE))\n",
+        "env-twice": "x = $(SITE)$(SITE)\n",
+        "env-immediate": "listen = $(SITE)\n",
+    }
+    cases = [_ini(f"env-{name}", f"[uwsgi]\n{text}", one) for name, text in texts.items()]
+    at = {
+        "file": ("x = <@(secret.txt)>\n", "s3cret\n"),
+        "file-two": ("x = <@(secret.txt)>\n", "a\nb\n\n"),
+        "file-bare": ("x = <@(secret.txt)>\n", "abc"),
+        "file-empty": ("x = <@(secret.txt)>\n", ""),
+        "file-with-ph": ("a = 1\nx = @(secret.txt)\n", "%(a)\n"),
+        "file-carriage": ("x = <@(secret.txt)>\n", "abc\r\n"),
+    }
+    cases += [
+        _ini(f"at-{name}", f"[uwsgi]\n{text}", secret_txt=content)
+        for name, (text, content) in at.items()
+    ]
+    return cases
+
+
+def _logic() -> list[Case]:
+    env = {"SITE": "blog"}
+    tests = [
+        "if-env = SITE", "if-env = SITE=blog", "if-env = SITE=shop", "if-env = NOT_THERE",
+        "if-not-env = SITE", "if-not-env = NOT_THERE", "if-not-env = SITE=shop", "ifenv = SITE",
+        "if-opt = master", "if-opt = master=true", "if-opt = master=no", "if-opt = nothing",
+        "if-not-opt = nothing", "if-not-opt = master=no", "if-not-opt = master",
+        "if-exists = there.txt", "if-exists = nowhere", "if-not-exists = nowhere",
+        "ifexists = there.txt", "if-file = there.txt", "if-file = .", "if-not-file = .",
+        "if-dir = .", "if-dir = there.txt", "if-not-dir = there.txt", "ifdir = .",
+        "if-directory = .", "if-reload", "if-not-reload", "if-hostname = no-such-host",
+        "if-not-hostname = no-such-host", "if-plugin = python", "if-not-plugin = python",
+    ]  # fmt: skip
+    cases = [
+        _ini(
+            f"if-{number}",
+            f"[uwsgi]\nmaster = true\n{test}\nx = <%(_)>\ny = 1\nendif =\nz = 1\n",
+            env,
+            there_txt="1\n",
+        )
+        for number, test in enumerate(tests)
+    ]
+    loops = {
+        "for": "for = a b  c\nstatic-map = /%(_)=/srv/%(_)\nx = 1\nendfor =\ny = %(x)\n",
+        "for-empty": "for = \nx = 1\nend-for =\ny = 1\n",
+        "for-times": "for-times = 3\nsocket = /tmp/%(_).sock\nendfor =\n",
+        "for-times-none": "for-times = many\nsocket = /tmp/%(_).sock\nendfor =\n",
+        "for-glob": "for-glob = *.txt\nx = %(_)\nendfor =\n",
+        "for-glob-none": "for-glob = *.nothing\nx = %(_)\nendfor =\n",
+        "for-glob-abs": "for-glob = %dsub*\nx = %(_)\nendfor =\n",
+        "for-readline": "for-readline = there.txt\nx = <%(_)>\nend =\ny = 1\n",
+        "for-open": "for = a b\nx = %(_)\n",
+        "for-ph": "items = a b\nfor = %(items)\nx = %(_)\nendfor =\n",
+        "for-set": "for = a b\nset = env=%(_)\nendfor =\n",
+        "for-include": "for = one two\ninclude = %(_).ini\nendfor =\nx = 1\n",
+        "if-include": "if-env = SITE\ninclude = one.ini\nendif =\nz = 1\n",
+        "if-not-include": "if-env = NOT_THERE\ninclude = one.ini\nendif =\nz = 1\n",
+        "end-alone": "end =\nendif =\nx = 1\n",
+        "if-two": "if-env = SITE\nx = 1\nendif =\nif-env = NOT_THERE\ny = 1\nendif =\nz = 1\n",
+        "if-no-end": "if-env = NOT_THERE\nx = 1\ny = 1\n",
+    }
+    others = {
+        "there_txt": "first\nsecond line\n\nlast",
+        "one_ini": "[uwsgi]\none = 1\n",
+        "two_ini": "[uwsgi]\ntwo = %(one)\n",
+        "sub__a_txt": "a",
+    }
+    return cases + [
+        _ini(f"loop-{name}", f"[uwsgi]\n{text}", env, **others) for name, text in loops.items()
+    ]
+
+
+def _includes() -> list[Case]:
+    base = "[uwsgi]\nbase = %n\nfrom-base = %(site)\nfirst = %N\nx = base\n[other]\nz = other\n"
+    texts = {
+        "include": "site = blog\ninclude = base.ini\nx = own\ny = %(base)\n",
+        "include-late": "x = own\ninclude = base.ini\nsite = blog\n",
+        "inherit": "inherit = base.ini\nsite = blog\nx = own\ny = %(base)\n",
+        "inherit-ph": "name = base\ninherit = %(name).ini\nsite = blog\n",
+        "inherit-env": "inherit = $(WHICH).ini\nsite = blog\n",
+        "include-ph": "name = base\nmaster = true\ny = %(name)\n",
+        "ini": "ini = base.ini\nx = own\n",
+        "ini-section": "ini = base.ini:other\nx = own\n",
+        "ini-own-section": "ini = :second\nx = own\n[second]\ny = %x\n",
+        "both": "inherit = base.ini\ninclude = base.ini\nx = own\n",
+        "deep": "include = middle.ini\nx = own\n",
+        "inherit-deep": "inherit = middle.ini\nx = own\n",
+        "twice": "include = base.ini\ninclude = base.ini\n",
+        "strict-known": "strict = true\nmaster = true\nprocesses = 2\n",
+        "upper": "include = sub/inner.ini\nx = %n %N\n",
+    }
+    others = {
+        "base_ini": base,
+        "middle_ini": "[uwsgi]\nmiddle = %n\ninclude = base.ini\n",
+        "sub__inner_ini": "[uwsgi]\ninner = %n %d %c %N\n",
+    }
+    env = {"WHICH": "base"}
+    return [_ini(f"inc-{name}", f"[uwsgi]\n{text}", env, **others) for name, text in texts.items()]
+
+
+def _other_dialects() -> list[Case]:
+    yaml = {
+        "plain": "uwsgi:\n  module: blog.wsgi\n  master: true\n  processes: 4\n  env: A=b\n  env: C=d\n",
+        "magic": "uwsgi:\n  socket: /run/%n.sock\n  base: %d\n  chdir: %(base)\n",
+        "comment": "# a site\nuwsgi:\n  # its module\n  module: blog.wsgi\n  threads: 2 # two\n",
+        "before": "other:\n  master: true\nuwsgi:\n  processes: 2\n",
+    }
+    xml = {
+        "plain": "<uwsgi><module>blog.wsgi</module><master/><processes>4</processes></uwsgi>",
+        "lines": "<uwsgi>\n  <socket>/run/%n.sock</socket>\n  <env>A=b</env>\n  <env>C=d</env>\n</uwsgi>",
+        "inside": "<config><uwsgi><master>true</master></uwsgi></config>",
+        "comment": "<uwsgi><!-- none --><module>a</module></uwsgi>",
+        "escape": "<uwsgi><env>A=1&lt;2&amp;3</env></uwsgi>",
+    }
+    return [
+        *(Case(f"yaml-{name}", {"vassal.yaml": text}) for name, text in yaml.items()),
+        *(Case(f"xml-{name}", {"vassal.xml": text}) for name, text in xml.items()),
+    ]
+
+
+CASES = [
+    *_sites(),
+    *_magic(),
+    *_placeholders(),
+    *_others(),
+    *_logic(),
+    *_includes(),
+    *_other_dialects(),
+]

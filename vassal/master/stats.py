@@ -1,0 +1,218 @@
+"""What a vassal tells of itself in the form of uWSGI's stats server. Pure.
+
+The emperor tells of all vassals in the same rows, see emperor.brain.stats.
+
+Every key that uWSGI has is there, because tools read them without asking. What we have not
+(signals, offloading, routing, locks) is 0 or empty.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from vassal.runtime import scoreboard
+from vassal.runtime.scoreboard import SlotReading
+
+VERSION = "2.0"
+"""Of uWSGI's that the form is of: tools compare it."""
+
+HTTP_HEAD = (
+    b"HTTP/1.0 200 OK\r\nConnection: close\r\nAccess-Control-Allow-Origin: *\r\n"
+    b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+)
+"""What goes before the object where HTTP is spoken, as browsers want it."""
+
+
+class About(NamedTuple):
+    """The vassal itself. `knows_requests`: method and URI of running requests may be told."""
+
+    pid: int
+    uid: int
+    gid: int
+    cwd: str
+    mounts: Sequence[str]
+    knows_requests: bool
+
+
+class SocketFacts(NamedTuple):
+    """A listening socket and its queue."""
+
+    name: str
+    protocol: str
+    waiting: int
+    waiting_max: int
+
+
+class WorkerFacts(NamedTuple):
+    """A worker with its slots, one a thread. Times are Unix seconds, sizes bytes."""
+
+    number: int
+    pid: int
+    accepts: bool
+    born_at: float
+    births: int
+    harakiris: int
+    rss_bytes: int
+    vsz_bytes: int
+    slots: Sequence[SlotReading]
+
+
+def vassal_stats(
+    about: About,
+    sockets: Sequence[SocketFacts],
+    workers: Iterable[WorkerFacts],
+    unix_offset_s: float,
+) -> bytes:
+    """Return the answer, JSON. `unix_offset_s` + monotonic seconds = Unix time."""
+    waiting = sum(one.waiting for one in sockets)
+    answer = {
+        "version": VERSION,
+        "listen_queue": waiting,
+        "listen_queue_errors": 0,
+        "signal_queue": 0,
+        "load": waiting,
+        "pid": about.pid,
+        "uid": about.uid,
+        "gid": about.gid,
+        "cwd": about.cwd,
+        "locks": [],
+        "sockets": [socket_row(one) for one in sockets],
+        "workers": [_worker(about, one, unix_offset_s) for one in workers],
+    }
+    return as_text(answer)
+
+
+def as_text(answer: dict[str, Any]) -> bytes:
+    """Return an answer as it is sent."""
+    return msgspec.json.format(msgspec.json.encode(answer), indent=1) + b"\n"
+
+
+def socket_row(one: SocketFacts) -> dict[str, Any]:
+    """Return what is told of a listening socket."""
+    return {
+        "name": one.name,
+        "proto": one.protocol,
+        "queue": one.waiting,
+        "max_queue": one.waiting_max,
+        "shared": 0,
+        "can_offload": 0,
+    }
+
+
+class WorkerCounts(NamedTuple):
+    """What a worker's row says in numbers; see `WorkerFacts` for the units."""
+
+    accepts: bool
+    busy: bool
+    requests: int
+    exceptions: int
+    harakiris: int
+    rss_bytes: int
+    vsz_bytes: int
+    running_us: int
+    born_at: int
+    births: int
+    bytes_sent: int
+
+
+def worker_row(
+    name: int | str,
+    pid: int,
+    counts: WorkerCounts,
+    apps: list[dict[str, Any]],
+    cores: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Return what is told of a worker that is called `name`."""
+    return {
+        "id": name,
+        "pid": pid,
+        "accepting": int(counts.accepts),
+        "requests": counts.requests,
+        "delta_requests": counts.requests,
+        "exceptions": counts.exceptions,
+        "harakiri_count": counts.harakiris,
+        "signals": 0,
+        "signal_queue": 0,
+        "status": "busy" if counts.busy else "idle",
+        "rss": counts.rss_bytes,
+        "vsz": counts.vsz_bytes,
+        "running_time": counts.running_us,
+        "last_spawn": counts.born_at,
+        "respawn_count": counts.births,
+        "tx": counts.bytes_sent,
+        "avg_rt": counts.running_us // counts.requests if counts.requests else 0,
+        "apps": apps,
+        "cores": cores,
+    }
+
+
+def core_row(
+    number: int,
+    requests: int,
+    runs: bool,
+    vars_: list[str] | None = None,
+    info: dict[str, int] | None = None,
+) -> dict[str, Any]:
+    """Return what is told of a thread; `vars_` and `info` of the request that runs in it."""
+    return {
+        "id": number,
+        "requests": requests,
+        "static_requests": 0,
+        "routed_requests": 0,
+        "offloaded_requests": 0,
+        "write_errors": 0,
+        "read_errors": 0,
+        "in_request": int(runs),
+        "vars": vars_ or [],
+        "req_info": info or {},
+    }
+
+
+def _worker(about: About, worker: WorkerFacts, unix_offset_s: float) -> dict[str, Any]:
+    counts = WorkerCounts(
+        accepts=worker.accepts,
+        busy=any(map(is_running, worker.slots)),
+        requests=sum(slot.requests for slot in worker.slots),
+        exceptions=sum(slot.exceptions for slot in worker.slots),
+        harakiris=worker.harakiris,
+        rss_bytes=worker.rss_bytes,
+        vsz_bytes=worker.vsz_bytes,
+        running_us=sum(slot.running_ns for slot in worker.slots) // 1000,
+        born_at=int(worker.born_at),
+        births=worker.births,
+        bytes_sent=sum(slot.bytes_sent for slot in worker.slots),
+    )
+    apps = [
+        {
+            "id": number,
+            "modifier1": 0,
+            "mountpoint": mount,
+            "startup_time": 0,
+            # Not counted by application: all of them where there is one.
+            "requests": counts.requests if len(about.mounts) == 1 else 0,
+            "exceptions": counts.exceptions if len(about.mounts) == 1 else 0,
+            "chdir": "",
+        }
+        for number, mount in enumerate(about.mounts)
+    ]
+    cores = [
+        _core(number, slot, about.knows_requests, unix_offset_s)
+        for number, slot in enumerate(worker.slots)
+    ]
+    return worker_row(worker.number, worker.pid, counts, apps, cores)
+
+
+def _core(
+    number: int, slot: SlotReading, knows_requests: bool, unix_offset_s: float
+) -> dict[str, Any]:
+    if not is_running(slot):
+        return core_row(number, slot.requests, False)
+    vars_ = [f"REQUEST_METHOD={slot.method}", f"REQUEST_URI={slot.uri}"] if knows_requests else []
+    info = {"request_start": int(slot.started_ns / 1e9 + unix_offset_s)}
+    return core_row(number, slot.requests, True, vars_, info)
+
+
+def is_running(slot: SlotReading) -> bool:
+    """Return whether a request runs in this slot."""
+    return slot.state in scoreboard.RUNNING

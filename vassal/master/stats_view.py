@@ -1,0 +1,59 @@
+"""Gathers from the master's books what is told as statistics."""
+
+import os
+import resource
+import time
+
+from limits import kernel_files
+from vassal.master.crew import WorkerState
+from vassal.master.ledger import Ledger
+from vassal.master.stats import About, SocketFacts, WorkerFacts, vassal_stats
+
+_PAGE_BYTES = resource.getpagesize()
+
+
+def statistics(ledger: Ledger) -> bytes:
+    """Return the object of the generation that serves now, and of its workers alone."""
+    serving = ledger.serving()
+    if serving is None:
+        return vassal_stats(_about(0, "", (), False), (), (), 0.0)
+    force = ledger.forces[serving.number]
+    generation = force.generation
+    sockets = [
+        SocketFacts(listener.url, listener.protocol, queue.waiting, queue.max)
+        for listener, queue in zip(generation.listeners, force.queues(), strict=True)
+    ]
+    now, unix_now = time.monotonic(), time.time()
+    workers = []
+    for worker in sorted(ledger.workers_of(serving.number), key=lambda one: one.number):
+        pid = force.processes[worker.number].pid
+        vsz, rss = _memory(pid)
+        workers.append(
+            WorkerFacts(
+                number=worker.number,
+                pid=pid,
+                accepts=worker.state in (WorkerState.READY, WorkerState.RETIRING),
+                born_at=unix_now - (now - worker.since),
+                births=ledger.births[worker.number],
+                harakiris=ledger.harakiris.get(worker.number, 0),
+                rss_bytes=rss,
+                vsz_bytes=vsz,
+                slots=force.readings([worker.number]),
+            )
+        )
+    mounts = ([""] if generation.app else []) + sorted(generation.mounts)
+    about = _about(generation.master_pid, generation.directory, mounts, generation.stats_requests)
+    return vassal_stats(about, sockets, workers, unix_now - now)
+
+
+def _about(pid: int, cwd: str, mounts: "list[str] | tuple[str, ...]", knows: bool) -> About:
+    return About(pid or os.getpid(), os.getuid(), os.getgid(), cwd, mounts, knows)
+
+
+def _memory(pid: int) -> tuple[int, int]:
+    """Return (virtual size, resident size) in bytes; zeros for who is gone, or not there yet."""
+    try:
+        size, resident = kernel_files.read(f"/proc/{pid}/statm").split()[:2]
+    except (OSError, ValueError):
+        return 0, 0
+    return int(size) * _PAGE_BYTES, int(resident) * _PAGE_BYTES

@@ -1,0 +1,90 @@
+"""What stands behind the `uwsgi` module: the vassal as one of its processes knows it."""
+
+from __future__ import annotations
+
+import os
+import struct
+
+from .. import frames, scoreboard
+from .cache import caches_of
+from .locks import Locks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mmap import mmap
+    from typing import Any, Dict, List, Mapping, Tuple
+
+LOCKS_MAX = 64
+_PID = struct.Struct("@Ii")
+
+
+class State:
+    """Made in the mold, shared by every worker. `options` are the file's, in their order."""
+
+    def __init__(
+        self, fields: Mapping[str, str], options: List[Tuple[str, str]], memory: mmap
+    ) -> None:
+        import mmap
+
+        self.options = options
+        self.threads = int(fields["threads"])
+        self.workers = int(fields["workers"])
+        self.memory = memory
+        self.slots = (len(memory) - scoreboard.HEADER_BYTES) // scoreboard.SLOT_BYTES
+        self.locks = Locks()
+        wanted = [value for name, value in options if name == "locks" and value.isdigit()]
+        self.lock_count = min(LOCKS_MAX, 1 + int(wanted[-1])) if wanted else 1
+        self.caches = caches_of(options, self.locks, LOCKS_MAX)
+        self.worker = 0  # 0 = this is the mold
+        self.has_master = fields["mode"] != "solo"
+        self.master = os.getppid() if self.has_master else 0
+        self.channel: int | None = None
+        # The scoreboard has no pids: the master knows them, and nobody else has to believe them.
+        self._born = mmap.mmap(-1, (self.slots // self.threads + 1) * _PID.size)
+
+    def become_worker(self, worker: int, channel: int | None, now: int) -> None:
+        """This process is a worker from now on; `channel` leads to the master."""
+        self.worker = worker
+        self.channel = channel
+        if self.has_master:
+            self.master = os.getppid()
+        _PID.pack_into(self._born, worker * _PID.size, now, os.getpid())
+
+    def readings(self) -> Dict[int, List[scoreboard.SlotReading]]:
+        """Return the slots of every worker that is there, by its number."""
+        found: Dict[int, List[scoreboard.SlotReading]] = {}
+        for slot in range(self.slots):
+            reading = scoreboard.read_slot(self.memory, slot)
+            if reading.state != scoreboard.FREE and reading.worker:
+                found.setdefault(reading.worker, []).append(reading)
+        return found
+
+    def born(self, worker: int) -> Tuple[int, int]:
+        """Return when a worker was born, in Unix seconds, and its pid."""
+        return _PID.unpack_from(self._born, worker * _PID.size)
+
+    def ask_for_reload(self) -> bool:
+        """Ask the master for new code; return whether that was possible."""
+        if self.channel is None:
+            return False
+        import _socket
+
+        master = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, self.channel)
+        try:
+            master.send(frames.encode(frames.RELOAD), _socket.MSG_DONTWAIT)
+        except OSError:
+            return False
+        finally:
+            master.detach()
+        return True
+
+
+def option_table(options: List[Tuple[str, str]]) -> Dict[str, Any]:
+    """Return `uwsgi.opt`: of two of one name the last, as bytes.
+
+    What is always so is said to be: software warns where it is not.
+    """
+    found: Dict[str, Any] = {"enable-threads": True, "py-call-uwsgi-fork-hooks": True}
+    for name, value in options:
+        found[name] = value.encode("utf-8", "surrogateescape")
+    return found
