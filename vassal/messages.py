@@ -225,7 +225,8 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     `app` is "" where there are only `mounts`, which are named by prefix.
     `confinement` is what the mold is put under, beyond what its master was born into;
     `memory_max_bytes` is the limit of its cgroup, 0 = none. `master_pid` is the master's
-    own as the host counts it, for `pidfile`; 0 = as itself does.
+    own as the host counts it, for `pidfile`; 0 = as itself does. `beside`: another master
+    serves, and stands by until this generation, the first of its master, has settled.
     """
 
     vassal: str
@@ -271,6 +272,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     body_bytes_max: int = 0
     max_unavailable: int = 0
     settle_s: float = 0.0
+    beside: bool = False
     health: Health | None = None
     procname: str = ""
     uwsgi_api: bool = False
@@ -303,6 +305,14 @@ class Stop(Message, frozen=True, tag="stop"):
     """Stop accepting, let requests finish for `timeout_s`, kill the rest, exit 0."""
 
     timeout_s: float
+
+
+class StandBy(Message, frozen=True, tag="stand-by"):
+    """Another master serves: let your workers finish and go, and keep the mold for Resume."""
+
+
+class Resume(Message, frozen=True, tag="resume"):
+    """The other master did not settle: serve again."""
 
 
 class ChangeLimits(Message, frozen=True, tag="change-limits"):
@@ -406,7 +416,9 @@ class Description(Message, frozen=True, tag="description"):
     `newest` the highest number that was ever asked for. `scaling` says why there are so
     many workers, where their number follows the load or is none; `workers_granted` how many
     it may have, 0 = as many as its generation says. `code` is the digest of what it runs,
-    "" = of a time when masters did not say.
+    "" = of a time when masters did not say. `settle_s`: how much longer another master stands by
+    until what serves has settled, None = it has; `standing_by`: `generation` serves again if
+    the other master's does not settle.
     """
 
     state: str
@@ -424,10 +436,21 @@ class Description(Message, frozen=True, tag="description"):
     workers_granted: int = 0
     paused: bool = False
     code: str = ""
+    settle_s: float | None = None
+    standing_by: bool = False
+
+
+class GenerationServes(Message, frozen=True, tag="generation-serves"):
+    """All workers of a generation that was asked for with `beside` accept; it has to settle for
+    `settle_s` yet. GenerationReady or GenerationFailed follows."""
+
+    number: int
+    fingerprint: str
+    settle_s: float
 
 
 class GenerationReady(Message, frozen=True, tag="generation-ready"):
-    """All workers of this generation accept; the one before is being retired."""
+    """All workers of this generation accept, and it has settled: the one before is retired."""
 
     number: int
     fingerprint: str
@@ -521,11 +544,21 @@ FromSpawner = (
     | Signalled
 )
 ToMaster = (
-    StartGeneration | Stop | ChangeLimits | GrantWorkers | Note | Describe | ReopenLogs | Ping
+    StartGeneration
+    | Stop
+    | StandBy
+    | Resume
+    | ChangeLimits
+    | GrantWorkers
+    | Note
+    | Describe
+    | ReopenLogs
+    | Ping
 )
 FromMaster = (
     Description
     | Pong
+    | GenerationServes
     | GenerationReady
     | GenerationFailed
     | Idle

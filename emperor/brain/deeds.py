@@ -21,6 +21,7 @@ from emperor.config.settings import VassalSettings
 from emperor.core.reconcile import (
     Action,
     Desired,
+    FallBack,
     ForgetVassal,
     GiveUpSuccessor,
     KillRetired,
@@ -41,7 +42,11 @@ from emperor.core.registry import (
     Vassal,
     advance,
     fail,
+    fall_back,
+    settle_until,
+    take_place,
     without_retired,
+    without_standby,
 )
 from emperor.status import VassalState
 from limits.facts import HostFacts
@@ -54,7 +59,9 @@ from vassal.messages import (
     KillMaster,
     Message,
     MessageError,
+    Resume,
     SpawnMaster,
+    StandBy,
     StartGeneration,
     Stop,
 )
@@ -106,6 +113,8 @@ class Deeds:
                 self._succeed(vassal, now)
             case GiveUpSuccessor(why=why):
                 self.give_up_successor(vassal, Failure(kind="spawn-timeout", message=why))
+            case FallBack():
+                self.fall_back_from_hung(vassal)
             case KillRetired(token=token):
                 self._to_spawner(KillMaster(token=token), [])
                 self._roll.set(without_retired(vassal, token))
@@ -253,6 +262,35 @@ class Deeds:
         leaving = Retiring(token=token, deadline=time.monotonic() + patience_s)
         return msgspec.structs.replace(vassal, successor=None, retiring=(*vassal.retiring, leaving))
 
+    def take_place(self, vassal: Vassal, settle_s: float) -> None:
+        """The second master has come to serve: the first one stands by until it has settled."""
+        now = time.monotonic()
+        retire_until = now
+        if vassal.standby is not None:
+            retire_until = self.retire(vassal.standby.token, vassal)
+        self._masters.send(vassal.token, StandBy())
+        record = take_place(vassal, now, settle_until(now, settle_s), retire_until)
+        self._roll.set(record)
+        fields = {"pid": record.pid, "settle_s": settle_s}
+        self._roll.publish("info", "successor_serves", vassal.name, fields)
+
+    def fall_back(self, vassal: Vassal, failure: Failure) -> None:
+        """What serves has not settled: it goes, and the master that stands by serves again."""
+        if not failure.at:
+            failure = msgspec.structs.replace(failure, at=time.time())
+        now = time.monotonic()
+        retire_until = self.retire(vassal.token, vassal) if vassal.token is not None else now
+        record = fall_back(vassal, failure, now, retire_until)
+        self._masters.send(record.token, Resume())
+        self._roll.set(record)
+        self._roll.publish_failed_reload(record, failure)
+
+    def fall_back_from_hung(self, vassal: Vassal) -> None:
+        """The same, with a master that gives no sign of life."""
+        hung = msgspec.structs.replace(vassal, replace_at=time.monotonic())
+        why = "its master gave no sign of life before it had settled"
+        self.fall_back(hung, Failure(kind="crash", message=why))
+
     def retire(self, token: str, vassal: Vassal) -> float:
         """Ask a master that was replaced to finish; return when patience with it ends."""
         timeout_s = self._stop_timeout_s(vassal.name)
@@ -292,6 +330,7 @@ class Deeds:
                 number=number,
                 fingerprint=fingerprint,
                 master_pid=_pid_of(vassal, token),
+                beside=_is_beside(vassal, token),
             )
             fds = [held.fileno() for held in sockets]
             with diag_for(generation) as diag:
@@ -350,6 +389,9 @@ class Deeds:
         timeout_s = self._stop_timeout_s(vassal.name)
         record = self._drop_successor(vassal)
         deadline = now + timeout_s + STOP_GRACE_S + self._roll.clearing_s(vassal.name)
+        if record.standby is not None:
+            self._masters.send(record.standby.token, Stop(timeout_s=timeout_s))
+            record = without_standby(record, deadline)
         self._roll.set(advance(record, Fact.STOP_BEGAN, now, deadline=deadline))
         self._masters.send(vassal.token, Stop(timeout_s=timeout_s))
         self._roll.publish("info", "vassal_stopping", vassal.name, {"reason": why})
@@ -385,6 +427,14 @@ def _pid_of(vassal: Vassal, token: str | None) -> int:
     if successor is not None and successor.token == token:
         return successor.pid
     return vassal.pid
+
+
+def _is_beside(vassal: Vassal, token: str | None) -> bool:
+    """Return whether the first master can stand by while what `token` is to serve settles."""
+    successor = vassal.successor
+    is_second = successor is not None and successor.token == token
+    hangs = vassal.replace_at is not None
+    return is_second and vassal.token is not None and vassal.serving is not None and not hangs
 
 
 def _not_begun(error: ListenError | CgroupError) -> Failure:

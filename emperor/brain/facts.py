@@ -1,45 +1,41 @@
 """Takes in what spawner and masters say, and enters it into the roll."""
 
-import json
 import socket
 import time
 from collections.abc import Callable
 
 import msgspec
 
+from emperor.brain.adoption import Adoption
 from emperor.brain.allotments import Allotments
 from emperor.brain.cgroups import Cgroups
-from emperor.brain.deeds import START_GRACE_S, STOP_GRACE_S, Deeds
+from emperor.brain.deeds import Deeds
 from emperor.brain.listeners import Listeners
 from emperor.brain.masters import Masters
 from emperor.brain.petitions import Petitions
 from emperor.brain.roll import Roll
-from emperor.brain.wishes import serial_of
 from emperor.core.registry import (
     RUNNING,
     Fact,
-    Successor,
     Vassal,
     advance,
-    latest,
     succeed,
     without_retired,
+    without_standby,
 )
 from emperor.status import LimitChange, VassalState
-from vassal.code import DIGEST
 from vassal.messages import (
     AskForReload,
     AskForRestart,
     AskForWorkers,
     BirthFailed,
     Born,
-    Describe,
-    Description,
     Failure,
     FromMaster,
     FromSpawner,
     GenerationFailed,
     GenerationReady,
+    GenerationServes,
     HeldListener,
     HeldMaster,
     Idle,
@@ -54,9 +50,6 @@ from vassal.messages import (
     Told,
     WorkerDied,
 )
-
-ADOPTED_START_S = 120.0
-"""How long a master that was found starting may still take."""
 
 
 class Facts:
@@ -86,7 +79,7 @@ class Facts:
         self._look = look
         self._doubt = doubt
         self._served = served
-        self._adopting: set[str] = set()
+        self._adoption = Adoption(roll, masters, listeners, cgroups, deeds, allotments)
 
     def on_spawner_message(self, message: FromSpawner, fds: list[int]) -> None:
         """Take in one fact; the descriptors become the fleet's."""
@@ -94,7 +87,7 @@ class Facts:
             case HeldListener(key=key):
                 self._listeners.adopt(key, fds[0])
             case HeldMaster():
-                self._adopt(message, socket.socket(fileno=fds[0]))
+                self._adoption.hold(message, socket.socket(fileno=fds[0]))
             case MasterSpawned():
                 self._on_spawned(message, socket.socket(fileno=fds[0]))
             case MasterNotSpawned(token=token):
@@ -109,8 +102,8 @@ class Facts:
 
     @property
     def is_adopting(self) -> bool:
-        """Whether an adopted master has not yet said what it is."""
-        return bool(self._adopting)
+        """Whether a master of an earlier emperor's has not yet said what it is."""
+        return not self._adoption.is_done
 
     def _on_not_spawned(self, token: str, failure: Failure) -> None:
         vassal = self._roll.by_token(token)
@@ -120,40 +113,6 @@ class Facts:
             self._deeds.give_up_successor(vassal, failure)
         if (vassal := self._roll.by_retiring(token)) is not None:
             self._roll.set(without_retired(vassal, token))
-
-    def _adopt(self, held: HeldMaster, channel: socket.socket) -> None:
-        """A master that outlived an earlier emperor: ask it what it is."""
-        now = time.monotonic()
-        known = self._roll.get(held.vassal)
-        birth = _in_memo(held.memo, "birth")
-        if known.token is not None:
-            # Killed in the middle of a succession: the later one takes over if it serves.
-            successor = Successor(
-                token=held.token, pid=held.pid, birth=birth, deadline=now + START_GRACE_S
-            )
-            self._roll.set(
-                msgspec.structs.replace(known, successor=successor, attempted_birth=birth)
-            )
-        else:
-            adopted = Vassal(
-                name=held.vassal,
-                state=VassalState.STARTING,
-                since=now,
-                token=held.token,
-                pid=held.pid,
-                birth=birth,
-                attempted_birth=birth,
-                restart_serial=_number(_in_memo(held.memo, "restart")),
-                deadline=now + START_GRACE_S,
-                last_failure=known.last_failure,
-            )
-            self._roll.set(adopted)
-        self._deeds.remember_limits(held.vassal, _in_memo(held.memo, "limits"))
-        self._cgroups.adopt(held.vassal, held.token, _in_memo(held.memo, "cgroup"))
-        self._roll.name_token(held.token, held.vassal)
-        self._adopting.add(held.token)
-        self._masters.connect(held.token, channel)
-        self._masters.send(held.token, Describe())
 
     def _on_spawned(self, message: MasterSpawned, channel: socket.socket) -> None:
         vassal = self._roll.by_token(message.token)
@@ -189,7 +148,9 @@ class Facts:
         succeeding = self._roll.by_successor(message.token)
         self._masters.drop(message.token)
         self._cgroups.released(message.token)
-        self._adopting.discard(message.token)
+        if self._adoption.leave(message.token):
+            self._roll.forget_token(message.token)
+            return
         if succeeding is not None:
             failure = Failure(
                 kind="crash",
@@ -200,6 +161,8 @@ class Facts:
             self._deeds.give_up_successor(succeeding, failure)
         if (retired := self._roll.by_retiring(message.token)) is not None:
             self._roll.set(without_retired(retired, message.token))
+        if (stood_by := self._roll.by_standby(message.token)) is not None:
+            self._roll.set(msgspec.structs.replace(stood_by, standby=None))
         self._roll.forget_token(message.token)
         if vassal is None:
             return
@@ -216,7 +179,7 @@ class Facts:
                 exit_status=message.exit_status,
                 signal=message.signal,
             )
-            self._roll.lose(vassal, failure, token=None)
+            self._lose(msgspec.structs.replace(vassal, token=None, pid=0), failure, token=None)
             return
         record = advance(vassal, Fact.MASTER_GONE, time.monotonic(), token=None, pid=0)
         record = msgspec.structs.replace(
@@ -233,6 +196,9 @@ class Facts:
 
     def on_master_message(self, token: str, message: FromMaster) -> None:
         """Take in one fact from the master `token`."""
+        if self._adoption.hear(token, message):
+            self._look()
+            return
         vassal = self._roll.by_token(token)
         if vassal is None:
             self._on_successor_message(token, message)
@@ -243,8 +209,6 @@ class Facts:
             self._roll.set(vassal)
             self._roll.publish("info", "master_answers", vassal.name, {"pid": vassal.pid})
         match message:
-            case Description():
-                self._on_description(vassal, token, message)
             case Born(unsupported=unsupported):
                 self._roll.unsupported[vassal.name] = unsupported[:100]
             case BirthFailed(failure=failure):
@@ -275,36 +239,21 @@ class Facts:
                 self._roll.unsupported[vassal.name] = unsupported[:100]
             case BirthFailed(failure=failure) | GenerationFailed(failure=failure):
                 self._deeds.give_up_successor(vassal, failure)
-            case GenerationReady(fingerprint=fingerprint):
+            case GenerationServes(settle_s=settle_s) if vassal.token is not None:
+                self._deeds.take_place(vassal, settle_s)
+            case (
+                GenerationServes(fingerprint=fingerprint) | GenerationReady(fingerprint=fingerprint)
+            ):
                 self._take_over(vassal, fingerprint)
-            case Description() if token in self._adopting:
-                self._on_rival(vassal, message)
         self._look()
 
     def _take_over(self, vassal: Vassal, fingerprint: str) -> None:
-        """The second master serves: the first one finishes what it has, and goes."""
+        """The second master serves for good: the first one finishes what it has, and goes."""
         retire_until = self._deeds.retire(vassal.token or "", vassal)
+        if vassal.standby is not None:
+            self._deeds.retire(vassal.standby.token, vassal)
         self._roll.set(succeed(vassal, fingerprint, time.monotonic(), retire_until))
         self._on_ready(self._roll.get(vassal.name), fingerprint)
-
-    def _on_rival(self, vassal: Vassal, found: Description) -> None:
-        """Two masters outlived an emperor that died between building one and ending the other."""
-        assert vassal.successor is not None
-        self._adopting.discard(vassal.successor.token)
-        if not found.serving:
-            failure = Failure(kind="crash", message="the emperor died while it was built")
-            self._deeds.give_up_successor(vassal, failure)
-            # It was not its fault: what is wanted is tried again.
-            again = msgspec.structs.replace(self._roll.get(vassal.name), attempted_birth=None)
-            self._roll.set(again)
-            return
-        self._adopting.discard(vassal.token or "")
-        self._restore_serials(vassal, found.fingerprint, vassal.successor.birth)
-        self._allotments.restore(vassal.name, found.workers_granted)
-        record = msgspec.structs.replace(
-            vassal, generation=found.newest, attempted=found.fingerprint or None
-        )
-        self._take_over(record, found.fingerprint)
 
     def _on_limits_changed(self, vassal: Vassal, failed: tuple[str, ...]) -> None:
         """What running processes cannot be given, those of a new generation are born with."""
@@ -327,48 +276,20 @@ class Facts:
             return
         # The master ends now. What was asked of it since was not tried, and must not look so.
         tried = msgspec.structs.replace(vassal, attempted=message.fingerprint)
-        self._roll.lose(tried, message.failure, token=token)
+        self._lose(tried, message.failure, token)
 
-    def _on_description(self, vassal: Vassal, token: str, found: Description) -> None:
-        if token not in self._adopting:
-            return
-        self._adopting.discard(token)
-        now = time.monotonic()
-        self._restore_serials(vassal, found.fingerprint, vassal.birth or "")
-        self._allotments.restore(vassal.name, found.workers_granted)
-        common: dict[str, object] = {
-            "generation": found.newest,
-            "attempted": found.fingerprint or None,
-            "last_failure": latest(vassal.last_failure, found.last_failure),
-            "outdated": found.code != DIGEST,
-        }
-        if found.state in ("stopping", "done"):
-            deadline = now + STOP_GRACE_S + self._roll.clearing_s(vassal.name)
-            record = advance(vassal, Fact.STOP_BEGAN, now, deadline=deadline, **common)
-        elif found.serving:
-            common |= {"serving": found.fingerprint, "ready_at": now}
-            record = advance(vassal, Fact.BECAME_READY, now, **common)
+    def _lose(self, vassal: Vassal, failure: Failure, token: str | None) -> None:
+        """What serves has ended, or does: a master that stands by takes its place back."""
+        if vassal.standby is not None:
+            self._deeds.fall_back(vassal, failure)
         else:
-            record = msgspec.structs.replace(vassal, deadline=now + ADOPTED_START_S, **common)
-        self._roll.set(record)
-        self._roll.publish("info", "vassal_adopted", vassal.name, {"pid": vassal.pid})
-
-    def _restore_serials(self, vassal: Vassal, fingerprint: str, birth: str) -> None:
-        """What people asked for before this emperor's time is part of the truth."""
-        wish = self._roll.wishes.get(vassal.name)
-        if wish is not None:
-            restored = msgspec.structs.replace(
-                wish,
-                reload_serial=serial_of(fingerprint),
-                restart_serial=vassal.restart_serial,
-                renew_serial=serial_of(birth),
-            )
-            self._roll.wish(vassal.name, restored)
-            if wish.spec is not None:
-                self._listeners.claim(wish.spec.settings)
+            self._roll.lose(vassal, failure, token=token)
 
     def _on_ready(self, vassal: Vassal, fingerprint: str) -> None:
         now = time.monotonic()
+        if vassal.standby is not None:
+            retire_until = self._deeds.retire(vassal.standby.token, vassal)
+            vassal = without_standby(vassal, retire_until)
         record = advance(
             vassal,
             Fact.BECAME_READY,
@@ -405,7 +326,11 @@ class Facts:
         vassal = self._roll.by_token(token)
         if vassal is None or vassal.state not in RUNNING or vassal.serving is None:
             return  # whoever is waited for has a deadline anyway
-        if vassal.replace_at is None:
+        if vassal.standby is not None:
+            self._roll.publish("error", "master_hung", vassal.name, {"pid": vassal.pid})
+            self._deeds.fall_back_from_hung(vassal)
+            self._look()
+        elif vassal.replace_at is None:
             self._roll.set(msgspec.structs.replace(vassal, replace_at=time.monotonic()))
             self._roll.publish("error", "master_hung", vassal.name, {"pid": vassal.pid})
             self._look()
@@ -416,19 +341,3 @@ class Facts:
         self._roll.publish(
             "warning", "message_not_understood", vassal.name if vassal else None, {"error": problem}
         )
-
-
-def path_in_memo(memo: str) -> str:
-    """Return the path of the file that a master was started for; "" if it is not said."""
-    return _in_memo(memo, "path")
-
-
-def _in_memo(memo: str, key: str) -> str:
-    try:
-        return str(json.loads(memo)[key])
-    except (ValueError, KeyError, TypeError):
-        return ""
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

@@ -173,8 +173,8 @@ class Fleet:
     def renew_log(self, name: str, rotate: bool = False) -> None:
         """Let a vassal's master open its log anew, or rotate it, if it runs."""
         vassal = self._roll.get(name)
-        successor = vassal.successor.token if vassal.successor is not None else None
-        for token in (vassal.token, successor, *(master.token for master in vassal.retiring)):
+        others = [one.token for one in (vassal.successor, vassal.standby) if one is not None]
+        for token in (vassal.token, *others, *(master.token for master in vassal.retiring)):
             self._masters.send(token, ReopenLogs(rotate=rotate))
             rotate = False  # one file for all of them: it is to move once
 

@@ -15,10 +15,10 @@ import msgspec
 import prctl
 
 from emperor import __version__, notify
+from emperor.brain.adoption import path_in_memo
 from emperor.brain.catalog import Catalog
 from emperor.brain.cgroups import Cgroups
 from emperor.brain.eventstream import EventStream
-from emperor.brain.facts import path_in_memo
 from emperor.brain.fleet import DESCRIBE_PATIENCE_S, Fleet
 from emperor.brain.history import History
 from emperor.brain.incidents import Incidents

@@ -111,6 +111,13 @@ class Roll:
             return None
         return vassal
 
+    def by_standby(self, token: str) -> Vassal | None:
+        """Return the vassal of which `token` stands by."""
+        vassal = self._vassals.get(self._names.get(token, ""))
+        if vassal is None or vassal.standby is None or vassal.standby.token != token:
+            return None
+        return vassal
+
     def by_retiring(self, token: str) -> Vassal | None:
         """Return the vassal that `token` was a master of, and still finishes for."""
         vassal = self._vassals.get(self._names.get(token, ""))
@@ -121,6 +128,10 @@ class Roll:
     def reload_failed(self, vassal: Vassal, failure: Failure) -> None:
         """A new generation was given up; the old one serves on."""
         self.set(advance(vassal, Fact.RELOAD_FAILED, time.monotonic(), last_failure=failure))
+        self.publish_failed_reload(vassal, failure)
+
+    def publish_failed_reload(self, vassal: Vassal, failure: Failure) -> None:
+        """Tell log and event stream why the old code serves on, or again."""
         fields = {"reason": failure.kind, "message": failure.message}
         self.publish("error", "reload_failed", vassal.name, fields)
 

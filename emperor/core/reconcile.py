@@ -60,6 +60,12 @@ class GiveUpSuccessor(msgspec.Struct, frozen=True, tag=True):
     why: str
 
 
+class FallBack(msgspec.Struct, frozen=True, tag=True):
+    """What serves has not settled in time: the master that stands by serves again."""
+
+    name: str
+
+
 class KillRetired(msgspec.Struct, frozen=True, tag=True):
     """A master that was replaced outlived its deadline: SIGKILL it and all below it."""
 
@@ -109,6 +115,7 @@ Action = (
     | ReloadVassal
     | SucceedVassal
     | GiveUpSuccessor
+    | FallBack
     | KillRetired
     | LimitVassal
     | StopVassal
@@ -164,6 +171,8 @@ def decide(wanted: Desired | None, vassal: Vassal, now: float) -> Action | None:
             return KillRetired(name, master.token)
     if vassal.successor is not None and now >= vassal.successor.deadline:
         return GiveUpSuccessor(name, "it did not become ready in time")
+    if vassal.standby is not None and now >= vassal.standby.deadline:
+        return FallBack(name)
     if wanted is None:
         return _remove(vassal)
     if not wanted.run:
@@ -191,6 +200,8 @@ def why_not_yet(wanted: Desired | None, vassal: Vassal, now: float) -> str:
         return "waiting for its requests to finish"
     if vassal.state is S.DORMANT:
         return "asleep until the first connection (on_demand)"
+    if vassal.standby is not None:
+        return "the master before stands by until what serves now has settled"
     if vassal.state in {S.STARTING, S.RELOADING}:
         return "waiting for its application to load"
     if wanted is not None and not wanted.run:
@@ -205,6 +216,7 @@ def next_look(vassal: Vassal, after: float = -inf) -> float | None:
         vassal.deadline if vassal.token is not None else None,
         vassal.retry_at if vassal.state is S.BACKOFF else None,
         vassal.successor.deadline if vassal.successor is not None else vassal.replace_at,
+        vassal.standby.deadline if vassal.standby is not None else None,
         *(master.deadline for master in vassal.retiring),
     )
     return min((at for at in times if at is not None and at > after), default=None)

@@ -91,6 +91,18 @@ TRANSITIONS: dict[VassalState, dict[Fact, VassalState]] = {
 RUNNING = frozenset({S.STARTING, S.READY, S.RELOADING})
 
 
+SETTLE_GRACE_S = 10.0
+"""How much later than it said a master may tell that what it serves has settled."""
+
+SETTLE_S_MAX = 86400.0
+"""No master is believed that it needs more than this."""
+
+
+def settle_until(now: float, settle_s: float) -> float:
+    """Return when patience ends with what has to settle for `settle_s`, as its master says."""
+    return now + min(max(0.0, settle_s), SETTLE_S_MAX) + SETTLE_GRACE_S
+
+
 class Successor(msgspec.Struct, frozen=True, kw_only=True):
     """A second master that is being built beside the one that serves, to take its place."""
 
@@ -99,6 +111,21 @@ class Successor(msgspec.Struct, frozen=True, kw_only=True):
     deadline: float
     pid: int = 0
     limits: str | None = None
+
+
+class Standby(msgspec.Struct, frozen=True, kw_only=True):
+    """The master that served before, until the one that has its place has settled.
+
+    `birth`, `limits` and `outdated` are what the record said of it. At `deadline` patience with
+    the settling ends.
+    """
+
+    token: str
+    deadline: float
+    pid: int = 0
+    birth: str | None = None
+    limits: str | None = None
+    outdated: bool = False
 
 
 class Retiring(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +139,7 @@ class Vassal(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one vassal.
 
     `token` names its master process, None = none runs. `serving` and `attempted` are
-    the fingerprints of the generation that serves and of the last one that was tried;
+    the fingerprints of the last generation that has settled and of the last one that was tried;
     `birth` and `attempted_birth` are those of what only a new master can change, of the
     master that runs and of the last one that was tried; `limits` of what it was put under
     last. `outdated`: its master runs older code of ours than a new one would. `deadline` is
@@ -135,6 +162,7 @@ class Vassal(msgspec.Struct, frozen=True, kw_only=True):
     limits: str | None = None
     restart_serial: int = 0
     successor: Successor | None = None
+    standby: Standby | None = None
     retiring: tuple[Retiring, ...] = ()
     failures: int = 0
     restarts: int = 0
@@ -180,15 +208,13 @@ def fail(
 
 
 def succeed(vassal: Vassal, serving: str, now: float, retire_until: float) -> Vassal:
-    """Return the record after its successor took over; the old master retires.
+    """Return the record after its successor took over for good; whoever served before retires.
 
     The vassal must have a successor.
     """
     successor = vassal.successor
     assert successor is not None
-    retiring = vassal.retiring
-    if vassal.token is not None:
-        retiring += (Retiring(token=vassal.token, deadline=retire_until),)
+    vassal = _retire(without_standby(vassal, retire_until), vassal.token, retire_until)
     return advance(
         vassal,
         Fact.SUCCEEDED,
@@ -204,8 +230,74 @@ def succeed(vassal: Vassal, serving: str, now: float, retire_until: float) -> Va
         outdated=False,
         deadline=None,
         successor=None,
-        retiring=retiring,
     )
+
+
+def take_place(vassal: Vassal, now: float, settle_until: float, retire_until: float) -> Vassal:
+    """Return the record after its successor came to serve; the first master stands by.
+
+    One that stood by already retires. The vassal must serve, and have a successor.
+    """
+    successor = vassal.successor
+    assert successor is not None
+    assert vassal.token is not None
+    standby = Standby(
+        token=vassal.token,
+        deadline=settle_until,
+        pid=vassal.pid,
+        birth=vassal.birth,
+        limits=vassal.limits,
+        outdated=vassal.outdated,
+    )
+    return advance(
+        without_standby(vassal, retire_until),
+        Fact.RELOAD_BEGAN,
+        now,
+        token=successor.token,
+        pid=successor.pid,
+        birth=successor.birth,
+        limits=successor.limits,
+        outdated=False,
+        successor=None,
+        standby=standby,
+    )
+
+
+def fall_back(vassal: Vassal, failure: Failure, now: float, retire_until: float) -> Vassal:
+    """Return the record after the master that stood by serves again; the other one retires.
+
+    The vassal must have a standby; `token` is None if the other one has gone.
+    """
+    standby = vassal.standby
+    assert standby is not None
+    return advance(
+        _retire(vassal, vassal.token, retire_until),
+        Fact.RELOAD_FAILED,
+        now,
+        token=standby.token,
+        pid=standby.pid,
+        birth=standby.birth,
+        limits=standby.limits,
+        outdated=standby.outdated,
+        replace_at=None,
+        standby=None,
+        last_failure=failure,
+    )
+
+
+def without_standby(vassal: Vassal, retire_until: float) -> Vassal:
+    """Return the record after the master that stands by, if there is one, was told to go."""
+    if vassal.standby is None:
+        return vassal
+    vassal = _retire(vassal, vassal.standby.token, retire_until)
+    return msgspec.structs.replace(vassal, standby=None)
+
+
+def _retire(vassal: Vassal, token: str | None, until: float) -> Vassal:
+    if token is None:
+        return vassal
+    retiring = (*vassal.retiring, Retiring(token=token, deadline=until))
+    return msgspec.structs.replace(vassal, retiring=retiring)
 
 
 def without_retired(vassal: Vassal, token: str) -> Vassal:

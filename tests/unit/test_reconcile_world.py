@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from emperor.core.reconcile import (
     Action,
     Desired,
+    FallBack,
     ForgetVassal,
     GiveUpSuccessor,
     KillRetired,
@@ -31,8 +32,12 @@ from emperor.core.registry import (
     Vassal,
     advance,
     fail,
+    fall_back,
+    settle_until,
     succeed,
+    take_place,
     without_retired,
+    without_standby,
 )
 from emperor.core.restarts import RestartPolicy
 from emperor.status import VassalState
@@ -106,6 +111,8 @@ class World:
                 )
             case GiveUpSuccessor():
                 self._give_up_successor()
+            case FallBack():
+                self._fall_back()
             case KillRetired(token=token):
                 self.alive.discard(token)
                 self.vassal = without_retired(vassal, token)
@@ -114,6 +121,7 @@ class World:
                 self.vassal = msgspec.structs.replace(vassal, limits=wanted.limits)
             case StopVassal():
                 self._drop_successor()
+                self.vassal = without_standby(self.vassal, self.now + 35)
                 self.vassal = advance(
                     self.vassal, Fact.STOP_BEGAN, self.now, deadline=self.now + 35
                 )
@@ -161,11 +169,19 @@ class World:
             self.vassal = msgspec.structs.replace(self.vassal, replace_at=self.now + 60)
         self.vassal = advance(self.vassal, Fact.RELOAD_FAILED, self.now, last_failure=CRASH)
 
+    def _fall_back(self) -> None:
+        assert self.vassal.standby is not None
+        self.vassal = fall_back(self.vassal, CRASH, self.now, self.now + 35)
+
     def _exit_of_master(self) -> None:
         vassal = self.vassal
         if vassal.token is None:
             return
         self.alive.discard(vassal.token)
+        if vassal.standby is not None:
+            self.vassal = msgspec.structs.replace(vassal, token=None)
+            self._fall_back()
+            return
         if vassal.state in RUNNING:
             record = fail(vassal, CRASH, self.now, RestartPolicy(), 0.5)
         else:
@@ -197,8 +213,11 @@ class World:
             self.vassal = without_retired(vassal, token)
         elif what == "ready":
             self._ready()
-        elif what == "the successor is ready" and vassal.successor is not None:
-            self.vassal = succeed(vassal, vassal.attempted or "", self.now, self.now + 35)
+        elif what == "the successor serves" and vassal.successor is not None:
+            self._second_serves()
+        elif what == "the one that stands by dies" and vassal.standby is not None:
+            self.alive.discard(vassal.standby.token)
+            self.vassal = msgspec.structs.replace(vassal, standby=None)
         elif what == "it does not load" and vassal.state in {S.STARTING, S.RELOADING}:
             self._does_not_load()
         elif what == "idle" and vassal.state is S.READY:
@@ -223,7 +242,7 @@ class World:
         if vassal.token is None or vassal.state not in RUNNING or vassal.successor is not None:
             return
         self.vassal = advance(
-            vassal,
+            without_standby(vassal, self.now + 35),
             Fact.BECAME_READY,
             self.now,
             serving=vassal.attempted,
@@ -231,9 +250,19 @@ class World:
             ready_at=self.now if vassal.ready_at is None else vassal.ready_at,
         )
 
+    def _second_serves(self) -> None:
+        vassal = self.vassal
+        if vassal.token is not None and vassal.serving is not None and vassal.replace_at is None:
+            until = settle_until(self.now, 3.0)
+            self.vassal = take_place(vassal, self.now, until, self.now + 35)
+        else:
+            self.vassal = succeed(vassal, vassal.attempted or "", self.now, self.now + 35)
+
     def _does_not_load(self) -> None:
         if self.vassal.successor is not None:
             self._give_up_successor()
+        elif self.vassal.standby is not None:
+            self._fall_back()
         elif self.vassal.serving is not None:
             self.vassal = advance(self.vassal, Fact.RELOAD_FAILED, self.now, last_failure=BROKEN)
         else:
@@ -245,7 +274,7 @@ class World:
         vassal = self.vassal
         known = [one.token for one in vassal.retiring]
         known += [vassal.token] if vassal.token is not None else []
-        known += [vassal.successor.token] if vassal.successor is not None else []
+        known += [one.token for one in (vassal.successor, vassal.standby) if one is not None]
         assert len(known) == len(set(known))
         assert set(known) == self.alive
         if vassal.state in RUNNING:
@@ -273,7 +302,8 @@ HAPPENINGS = (
     "the successor dies",
     "one that was replaced goes",
     "ready",
-    "the successor is ready",
+    "the successor serves",
+    "the one that stands by dies",
     "it does not load",
     "idle",
     "somebody connects",
@@ -302,7 +332,7 @@ def test_no_master_is_lost_and_in_the_end_there_is_what_is_wanted(happenings: li
     for _ in range(40):
         action = world.obey()
         world.check()
-        for what in ("the successor is ready", "ready", "one that was replaced goes"):
+        for what in ("the successor serves", "ready", "one that was replaced goes"):
             world.happen(what)
             world.check()
         if world.vassal.token is not None and world.vassal.state not in RUNNING:

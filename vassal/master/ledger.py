@@ -59,6 +59,14 @@ class Ledger:
         """Return the generation that serves again if the one that serves does not settle."""
         return self._in_role(Role.STANDBY)
 
+    def settle_s(self, now: float) -> float | None:
+        """Return how much longer what serves may give its place back to another master, None =
+        it does not any more."""
+        serving = self.serving()
+        if serving is None or serving.settled_at is None or self.standby() is not None:
+            return None
+        return max(0.0, serving.settled_at - now)
+
     def _in_role(self, role: Role) -> Crew | None:
         return next((crew for crew in self.crews.values() if crew.role is role), None)
 
@@ -114,7 +122,7 @@ class Ledger:
     def describe(self, state: str) -> Description:
         """Return the whole state, for status and for an emperor that was started anew."""
         now = time.monotonic()
-        shown = self.serving() or self.building()
+        shown = self.serving() or self.building() or self.standby()
         generation = self.forces[shown.number].generation if shown is not None else None
         scaler = self.scalers[shown.number] if shown is not None else None
         is_paused = shown is not None and shown.role is Role.SERVING and not shown.wanted
@@ -138,5 +146,7 @@ class Ledger:
             scaling=PAUSED if is_paused else scaler.story() if scaler is not None else "",
             paused=is_paused,
             code=DIGEST,
+            settle_s=self.settle_s(now),
+            standing_by=shown is not None and shown.role is Role.STANDBY,
             workers_granted=(scaler.granted or 0) if scaler is not None else 0,
         )

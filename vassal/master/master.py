@@ -39,6 +39,7 @@ from vassal.messages import (
     Generation,
     GenerationFailed,
     GenerationReady,
+    GenerationServes,
     Idle,
     LimitsChanged,
     Message,
@@ -145,6 +146,21 @@ class Master:
                 if worker.deadline is not None and worker.deadline > latest:
                     ledger.set_worker((number, worker.number), deadline=latest)
             self._drain(number)
+
+    def stand_by(self) -> None:
+        """Let another master serve: its workers go when they have finished, its mold stays."""
+        building, serving = self.ledger.building(), self.ledger.serving()
+        if building is not None:
+            self._drain(building.number)
+        if serving is not None:
+            self._put_by(serving)
+            self._stats.close()
+
+    def resume(self) -> None:
+        """Serve again with the generation that stands by, if another master was to serve."""
+        standby = self.ledger.standby()
+        if standby is not None and self.ledger.serving() is None:
+            self._serve_again(standby)
 
     def change_limits(self, order: ChangeLimits) -> None:
         """Put what runs under other rlimits, and what will be started too."""
@@ -339,20 +355,36 @@ class Master:
         self._hands.on_fork_failed(number, fields)
 
     def _promote(self, number: int) -> None:
-        """The generation serves; the one before stands by until this one has settled."""
+        """The generation serves; what served before stands by until this one has settled."""
         ledger = self.ledger
-        before = ledger.serving()
-        settled_at = None
+        before, generation = ledger.serving(), ledger.forces[number].generation
         if before is not None:
-            self._drain_standby()
-            # Should it have to serve again, it does, even if it was paused.
-            wanted = before.wanted or ledger.scalers[before.number].scale.wanted
-            ledger.set_crew(before.number, role=Role.STANDBY, wanted=wanted)
-            settled_at = time.monotonic() + ledger.crews[number].settle_s
+            self._put_by(before)
+        settles = before is not None or generation.beside
+        settled_at = time.monotonic() + ledger.crews[number].settle_s if settles else None
         ledger.set_crew(number, role=Role.SERVING, settled_at=settled_at)
         self._show_who_serves()
-        if before is None:
+        if not settles:
             self._settle(number)
+        elif before is None:
+            self._tell(
+                GenerationServes(
+                    number=number,
+                    fingerprint=generation.fingerprint,
+                    settle_s=ledger.crews[number].settle_s,
+                )
+            )
+
+    def _put_by(self, serving: Crew) -> None:
+        """What serves stands by from now on, and what stood by goes."""
+        self._drain_standby()
+        # Should it have to serve again, it does, even if it was paused.
+        wanted = serving.wanted or self.ledger.scalers[serving.number].scale.wanted
+        self.ledger.set_crew(serving.number, role=Role.STANDBY, wanted=wanted)
+
+    def _serve_again(self, standby: Crew) -> None:
+        self.ledger.set_crew(standby.number, role=Role.SERVING, deaths=0, fork_at=0.0)
+        self._show_who_serves()
 
     def _show_who_serves(self) -> None:
         """Write the pidfile, and tell statistics where the generation that serves asks for it.
@@ -382,10 +414,9 @@ class Master:
         self._output.drain()
         ledger = self.ledger
         failure = ledger.note(failure)
-        standby = ledger.standby()
-        if ledger.crews[number].role is Role.SERVING and standby is not None:
-            ledger.set_crew(standby.number, role=Role.SERVING, deaths=0, fork_at=0.0)
-            self._show_who_serves()
+        standby, given_up = ledger.standby(), ledger.crews[number]
+        if given_up.role is Role.SERVING and standby is not None:
+            self._serve_again(standby)
         self._drain(number)
         serving = ledger.serving() is not None
         self._tell(
@@ -397,8 +428,11 @@ class Master:
             )
         )
         if not serving:
-            # Nothing of this vassal is left to wait for: the emperor starts a new master.
-            self.stop(0.5)
+            # Nothing of this vassal is left to wait for: the emperor starts a new master, or
+            # lets the one beside this serve.
+            has_settled = given_up.role is Role.SERVING and given_up.settled_at is None
+            is_beside = ledger.forces[number].generation.beside and not has_settled
+            self.stop(given_up.stop_timeout_s if is_beside else 0.5)
 
     def _drain(self, number: int) -> None:
         self.ledger.set_crew(number, role=Role.DRAINING)

@@ -80,7 +80,9 @@ class Remote:
         """Follow what serves now; return how many seconds nothing will be due, None = ever."""
         serving = self._master.serving_generation()
         known = self._generation.number if self._generation is not None else 0
-        if serving is not None and serving.number != known:
+        if serving is None:
+            self._generation = None  # should it serve again, another master has had its fifo
+        elif serving.number != known:
             self._follow(serving)
         if self._deaf_until is None:
             return None
@@ -205,7 +207,9 @@ class Remote:
                     self._emit(line)
 
     def _sleep(self, by: str) -> None:
-        if self._generation is not None and self._generation.on_demand:
+        if self._generation is None:
+            self._answer(by, "it does not serve")
+        elif self._generation.on_demand:
             self._tell_emperor(Idle())
             self._answer(by, self._asked[Command.SLEEP])
         else:

@@ -44,6 +44,8 @@ from vassal.messages import (
     Ping,
     Pong,
     ReopenLogs,
+    Resume,
+    StandBy,
     StartGeneration,
     Stop,
     decode_to_master,
@@ -173,6 +175,10 @@ class Service:
         packets.close_all(packet.fds)
         if isinstance(order, Stop):
             self.master.stop(order.timeout_s)
+        elif isinstance(order, StandBy):
+            self.master.stand_by()
+        elif isinstance(order, Resume):
+            self.master.resume()
         elif isinstance(order, ChangeLimits):
             self.master.change_limits(order)
         elif isinstance(order, GrantWorkers):

@@ -58,8 +58,12 @@ class FileSink:
         os.close(self._fd)
 
     def _open(self) -> tuple[int, int]:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
-        fd = os.open(self._path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+        try:
+            fd = os.open(self._path, _FLAGS, 0o640)
+        except PermissionError:
+            # In a folder of its own: the vassal had another user before.
+            self._move_away()
+            fd = os.open(self._path, _FLAGS, 0o640)
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             os.close(fd)
@@ -68,13 +72,22 @@ class FileSink:
 
     def rotate(self) -> None:
         """Begin a new file; raise OSError when that is impossible."""
+        if self._keep:
+            self._move_away()
+        else:
+            os.ftruncate(self._fd, 0)
+        self.reopen()
+
+    def _move_away(self) -> None:
         for number in range(self._keep - 1, 0, -1):
             _rename(f"{self._path}.{number}", f"{self._path}.{number + 1}")
         if self._keep:
             _rename(self._path, f"{self._path}.1")
         else:
-            os.ftruncate(self._fd, 0)
-        self.reopen()
+            os.unlink(self._path)
+
+
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class JournalSink:

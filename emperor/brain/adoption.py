@@ -1,0 +1,193 @@
+"""Takes over the masters that outlived an earlier emperor, when they have said what they are."""
+
+import json
+import socket
+import time
+
+import msgspec
+
+from emperor.brain.allotments import Allotments
+from emperor.brain.cgroups import Cgroups
+from emperor.brain.deeds import START_GRACE_S, STOP_GRACE_S, Deeds
+from emperor.brain.listeners import Listeners
+from emperor.brain.masters import Masters
+from emperor.brain.roll import Roll
+from emperor.brain.wishes import serial_of
+from emperor.core.adoption import Adopted, Duty, Found, Patience, adopt
+from emperor.core.registry import Retiring, Vassal, latest
+from emperor.status import VassalState
+from vassal.code import DIGEST
+from vassal.messages import Describe, Description, FromMaster, HeldMaster, Resume, StandBy
+
+ADOPTED_START_S = 120.0
+"""How long a master that was found starting may still take."""
+
+
+class Adoption:
+    """Every master is asked; a vassal is adopted when all of its masters have answered.
+
+    Until then its record says that it starts, and names all of them: one that never answers
+    is killed at its deadline.
+    """
+
+    def __init__(
+        self,
+        roll: Roll,
+        masters: Masters,
+        listeners: Listeners,
+        cgroups: Cgroups,
+        deeds: Deeds,
+        allotments: Allotments,
+    ) -> None:
+        self._roll = roll
+        self._masters = masters
+        self._listeners = listeners
+        self._cgroups = cgroups
+        self._deeds = deeds
+        self._allotments = allotments
+        self._names: dict[str, str] = {}
+        self._held: dict[str, dict[str, HeldMaster]] = {}  # by vassal and token
+        self._said: dict[str, Description] = {}
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every master has said what it is, or has gone."""
+        return not self._held
+
+    def hold(self, held: HeldMaster, channel: socket.socket) -> None:
+        """Take in a master, the oldest first, and ask it what it is."""
+        self._names[held.token] = held.vassal
+        self._held.setdefault(held.vassal, {})[held.token] = held
+        self._roll.name_token(held.token, held.vassal)
+        self._cgroups.adopt(held.vassal, held.token, _in_memo(held.memo, "cgroup"))
+        self._note_unknown(held.vassal)
+        self._masters.connect(held.token, channel)
+        self._masters.send(held.token, Describe())
+
+    def hear(self, token: str, message: FromMaster) -> bool:
+        """Take in a message, and return True, if it is from a master that is to be adopted."""
+        name = self._names.get(token)
+        if name is None:
+            return False
+        if isinstance(message, Description):
+            self._said[token] = message
+            self._adopt_if_known(name)
+        elif self._said.pop(token, None) is not None:
+            self._masters.send(token, Describe())  # it is not any more what it has said
+        return True
+
+    def leave(self, token: str) -> bool:
+        """A master has gone. Return True if others of its vassal are what is left of it."""
+        name = self._names.pop(token, None)
+        self._said.pop(token, None)
+        if name is None:
+            return False
+        del self._held[name][token]
+        if not self._held[name]:
+            del self._held[name]
+            return False
+        self._note_unknown(name)
+        self._adopt_if_known(name)
+        return True
+
+    def _note_unknown(self, name: str) -> None:
+        now = time.monotonic()
+        *others, last = self._held[name].values()
+        birth = _in_memo(last.memo, "birth")
+        record = Vassal(
+            name=name,
+            state=VassalState.STARTING,
+            since=now,
+            token=last.token,
+            pid=last.pid,
+            birth=birth,
+            attempted_birth=birth,
+            restart_serial=_number(_in_memo(last.memo, "restart")),
+            retiring=tuple(
+                Retiring(token=other.token, deadline=now + START_GRACE_S) for other in others
+            ),
+            deadline=now + START_GRACE_S,
+            last_failure=self._roll.get(name).last_failure,
+        )
+        self._roll.set(record)
+
+    def _adopt_if_known(self, name: str) -> None:
+        if any(token not in self._said for token in self._held[name]):
+            return
+        masters = list(self._held.pop(name).values())
+        said = [self._said.pop(held.token) for held in masters]
+        for held in masters:
+            del self._names[held.token]
+        found = [_found(held, one) for held, one in zip(masters, said, strict=True)]
+        patience = Patience(ADOPTED_START_S, STOP_GRACE_S + self._roll.clearing_s(name))
+        adopted = adopt(name, found, time.monotonic(), patience)
+        at = found.index(adopted.current)
+        self._restore(name, adopted.current, said[at], masters[at].memo)
+        failure = self._roll.get(name).last_failure
+        for one in said:
+            failure = latest(failure, one.last_failure)
+        record = msgspec.structs.replace(adopted.record, last_failure=failure)
+        self._roll.set(record)
+        self._tell(name, adopted)
+        self._roll.publish("info", "vassal_adopted", name, {"pid": record.pid})
+
+    def _tell(self, name: str, adopted: Adopted) -> None:
+        self._masters.send(adopted.stand_by, StandBy())
+        self._masters.send(adopted.resume, Resume())
+        for token in adopted.stop:
+            self._deeds.retire(token, self._roll.get(name))
+
+    def _restore(self, name: str, current: Found, said: Description, memo: str) -> None:
+        """What people asked for before this emperor's time is part of the truth."""
+        self._deeds.remember_limits(name, _in_memo(memo, "limits"))
+        self._allotments.restore(name, said.workers_granted)
+        wish = self._roll.wishes.get(name)
+        if wish is None:
+            return
+        restored = msgspec.structs.replace(
+            wish,
+            reload_serial=serial_of(current.fingerprint),
+            restart_serial=current.restart_serial,
+            renew_serial=serial_of(current.birth),
+        )
+        self._roll.wish(name, restored)
+        if wish.spec is not None:
+            self._listeners.claim(wish.spec.settings)
+
+
+def path_in_memo(memo: str) -> str:
+    """Return the path of the file that a master was started for; "" if it is not said."""
+    return _in_memo(memo, "path")
+
+
+def _found(held: HeldMaster, said: Description) -> Found:
+    return Found(
+        token=held.token,
+        pid=held.pid,
+        birth=_in_memo(held.memo, "birth"),
+        duty=_duty(said),
+        fingerprint=said.fingerprint,
+        newest=said.newest,
+        restart_serial=_number(_in_memo(held.memo, "restart")),
+        settle_s=said.settle_s or 0.0,
+        outdated=said.code != DIGEST,
+    )
+
+
+def _duty(said: Description) -> Duty:
+    if said.state in ("stopping", "done"):
+        return Duty.ENDING
+    if said.serving:
+        return Duty.SERVING if said.settle_s is None else Duty.SETTLING
+    return Duty.STANDING_BY if said.standing_by else Duty.BUILDING
+
+
+def _in_memo(memo: str, key: str) -> str:
+    try:
+        return str(json.loads(memo)[key])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

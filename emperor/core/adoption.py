@@ -1,0 +1,142 @@
+"""Decides what each of a vassal's masters is that an earlier emperor has left. Pure.
+
+Most vassals have one. Where that emperor died between two steps, there may be one that serves,
+one that was to succeed it or that stands by, and others on their way out.
+"""
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import NamedTuple
+
+import msgspec
+
+from emperor.core.registry import Retiring, Standby, Vassal, settle_until
+from emperor.status import VassalState
+
+S = VassalState
+
+
+class Duty(Enum):
+    """What a master says it does."""
+
+    BUILDING = "building"  # nothing serves yet; or it has been asked for nothing
+    SERVING = "serving"
+    SETTLING = "settling"  # serves, beside one that stands by
+    STANDING_BY = "standing by"
+    ENDING = "ending"
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """One master. `fingerprint` is of what it serves or builds, `newest` the highest number of
+    a generation that was asked of it, `settle_s` how long it has to settle yet."""
+
+    token: str
+    pid: int
+    birth: str
+    duty: Duty
+    fingerprint: str = ""
+    newest: int = 0
+    restart_serial: int = 0
+    settle_s: float = 0.0
+    outdated: bool = False
+
+
+class Patience(NamedTuple):
+    """How long a start, and an end, may take from now on. Seconds."""
+
+    start_s: float
+    end_s: float
+
+
+class Adopted(NamedTuple):
+    """The record, who is `current` in it, and who is to be told what: tokens."""
+
+    record: Vassal
+    current: Found
+    stand_by: str | None
+    resume: str | None
+    stop: tuple[str, ...]
+
+
+def adopt(name: str, masters: Sequence[Found], now: float, patience: Patience) -> Adopted:
+    """Return what a vassal is, by what its masters say, the oldest first; there is at least one.
+
+    The newest that serves goes on serving. Where none does, the one that stood by serves again;
+    where none did, the newest that is being built goes on.
+    """
+    serving = _newest(masters, Duty.SERVING, Duty.SETTLING)
+    again = _newest(masters, Duty.STANDING_BY) if serving is None else None
+    current = serving or again or _newest(masters, Duty.BUILDING) or masters[-1]
+    standby = _standby_of(current, masters)
+    others = [one for one in masters if one is not current and one is not standby]
+    record = _record(name, current, now, patience)
+    # It was not the fault of one that was being built: what is wanted is tried again.
+    is_cut_short = record.ready_at is not None and _newest(others, Duty.BUILDING) is not None
+    record = msgspec.structs.replace(
+        record,
+        generation=max(one.newest for one in masters),
+        attempted_birth=None if is_cut_short else current.birth,
+        retiring=tuple(Retiring(token=one.token, deadline=now + patience.end_s) for one in others),
+    )
+    if standby is not None:
+        record = _beside(record, standby, settle_until(now, current.settle_s))
+    must_be_told = standby is not None and standby.duty is not Duty.STANDING_BY
+    return Adopted(
+        record=record,
+        current=current,
+        stand_by=standby.token if standby is not None and must_be_told else None,
+        resume=again.token if again is not None else None,
+        stop=tuple(one.token for one in others if one.duty is not Duty.ENDING),
+    )
+
+
+def _newest(masters: Sequence[Found], *duties: Duty) -> Found | None:
+    return next((one for one in reversed(masters) if one.duty in duties), None)
+
+
+def _standby_of(current: Found, masters: Sequence[Found]) -> Found | None:
+    """Return who serves again if `current` does not settle: told to stand by already, or not."""
+    if current.duty is not Duty.SETTLING:
+        return None
+    others = [one for one in masters if one is not current]
+    return _newest(others, Duty.STANDING_BY) or _newest(others, Duty.SERVING, Duty.SETTLING)
+
+
+def _record(name: str, current: Found, now: float, patience: Patience) -> Vassal:
+    """Return the record of a vassal as if `current` were its only master."""
+    if current.duty is Duty.ENDING:
+        state, deadline = S.STOPPING, now + patience.end_s
+    elif current.duty is Duty.BUILDING:
+        state, deadline = S.STARTING, now + patience.start_s
+    else:
+        state, deadline = S.READY, None
+    return Vassal(
+        name=name,
+        state=state,
+        since=now,
+        token=current.token,
+        pid=current.pid,
+        serving=current.fingerprint if state is S.READY else None,
+        attempted=current.fingerprint or None,
+        birth=current.birth,
+        restart_serial=current.restart_serial,
+        ready_at=now if state is S.READY else None,
+        deadline=deadline,
+        outdated=current.outdated,
+    )
+
+
+def _beside(record: Vassal, standby: Found, until: float) -> Vassal:
+    """Return the record of one that has to settle yet, with who serves again if it does not."""
+    return msgspec.structs.replace(
+        record,
+        state=S.RELOADING,
+        serving=standby.fingerprint,
+        standby=Standby(
+            token=standby.token,
+            deadline=until,
+            pid=standby.pid,
+            birth=standby.birth,
+            outdated=standby.outdated,
+        ),
+    )
