@@ -14,7 +14,7 @@ from emperor.brain.cgroups import CgroupError, Cgroups
 from emperor.brain.links import ChannelFull
 from emperor.brain.listeners import ListenError, Listeners
 from emperor.brain.masters import Masters
-from emperor.brain.roll import EXIT_PATIENCE_S, Roll
+from emperor.brain.roll import EXIT_PATIENCE_S, Roll, dated
 from emperor.brain.sleepers import Sleepers
 from emperor.config.fields import changed_limits
 from emperor.config.settings import VassalSettings
@@ -276,9 +276,7 @@ class Deeds:
 
     def fall_back(self, vassal: Vassal, failure: Failure) -> None:
         """What serves has not settled: it goes, and the master that stands by serves again."""
-        if not failure.at:
-            failure = msgspec.structs.replace(failure, at=time.time())
-        now = time.monotonic()
+        now, failure = time.monotonic(), dated(failure)
         retire_until = self.retire(vassal.token, vassal) if vassal.token is not None else now
         record = fall_back(vassal, failure, now, retire_until)
         self._masters.send(record.token, Resume())

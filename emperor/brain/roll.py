@@ -23,6 +23,11 @@ Publish = Callable[[str, str, str | None, Mapping[str, object]], None]
 """(level, event, vassal, fields) to log and event stream."""
 
 
+def dated(failure: Failure) -> Failure:
+    """Return the failure with the time of day, for display, if it has none."""
+    return failure if failure.at else msgspec.structs.replace(failure, at=time.time())
+
+
 class Roll:
     """Every vassal's record; nothing here acts. `note` is told whose record or wish is another."""
 
@@ -146,8 +151,7 @@ class Roll:
     def lose(self, vassal: Vassal, failure: Failure, token: str | None) -> None:
         """A vassal ended unplanned. `token` None = its master is gone already."""
         now = time.monotonic()
-        if not failure.at:
-            failure = msgspec.structs.replace(failure, at=time.time())
+        failure = dated(failure)
         record = fail(vassal, failure, now, self.policy, random.random())
         record = msgspec.structs.replace(
             record,

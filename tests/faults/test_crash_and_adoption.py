@@ -148,6 +148,8 @@ def test_killed_master_is_replaced_on_the_same_socket_and_the_queue_is_served(
     before = emperor.wait_state("blog", "ready")
     tree = pid_tree(before["pid"])
     os.kill(before["pid"], signal.SIGKILL)
+    # A worker that has not died of it yet may take a request along.
+    wait_until(lambda: not any(alive(pid) for pid in tree), 5, "its workers are gone too")
     with socket.create_connection(("127.0.0.1", port), timeout=10) as queued:
         queued.sendall(b"GET / HTTP/1.0\r\n\r\n")
         assert queued.recv(1000).startswith(b"HTTP/1.1 200")
