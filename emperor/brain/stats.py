@@ -140,6 +140,7 @@ def _workers(vassal: VassalStatus) -> Iterable[dict[str, Any]]:
             accepts=first.state in ("idle", "busy"),
             busy=any(row.current for row in threads),
             requests=sum(row.requests for row in threads),
+            requests_since_birth=sum(row.requests for row in threads),
             exceptions=sum(row.exceptions for row in threads),
             harakiris=first.harakiris,
             rss_bytes=first.rss_bytes,
@@ -150,7 +151,7 @@ def _workers(vassal: VassalStatus) -> Iterable[dict[str, Any]]:
             bytes_sent=sum(row.bytes_sent for row in threads),
         )
         cores = [
-            core_row(core, row.requests, row.current is not None)
+            core_row(core, row.requests, 0, row.current is not None)
             for core, row in enumerate(threads)
         ]
         yield worker_row(f"{vassal.name}:{number}", first.pid, counts, [], cores)

@@ -151,13 +151,15 @@ def test_what_is_counted_is_what_uwsgi_counts(emperor: Emperor, tmp_path: Path) 
                 )
 
 
-ALL = ("requests", "delta_requests", "core_requests", "exceptions", "app")
+ALL = ("requests", "delta_requests", "core_requests", "exceptions", "app", "statics")
 STEPS = (
-    ("/", ALL, [1, 1, 1, 0, [(1, 0)]]),
-    ("/fail", ALL, [2, 2, 2, 1, [(2, 1)]]),
-    ("/files/a.css", ALL[:4], [3, 3, 3, 1]),
+    ("/", ALL, [1, 1, 1, 0, [(1, 0)], 0]),
+    ("/fail", ALL, [2, 2, 2, 1, [(2, 1)], 0]),
+    ("/files/a.css", ALL, [3, 3, 3, 1, [(2, 1)], 1]),
     ("/slow", ("harakiri_count", "respawn_count"), [1, 2]),
-    ("/", ("delta_requests", "harakiri_count", "respawn_count"), [1, 1, 2]),
+    # The same worker's number, and another process. uWSGI counts as the application's what
+    # was killed, too.
+    ("/", (*ALL[:4], "statics", "harakiri_count", "respawn_count"), [4, 1, 4, 1, 1, 1, 2]),
 )
 
 
@@ -167,6 +169,6 @@ def counts(port: int) -> dict[str, Any]:
     (core,) = worker["cores"]
     names = ("requests", "delta_requests", "exceptions", "harakiri_count", "respawn_count")
     found = {name: worker[name] for name in names}
-    found["core_requests"] = core["requests"]
+    found["core_requests"], found["statics"] = core["requests"], core["static_requests"]
     found["app"] = [(app["requests"], app["exceptions"]) for app in worker["apps"]]
     return found

@@ -41,6 +41,7 @@ def application(environ, start_response):
         "numproc": uwsgi.numproc, "cores": uwsgi.cores,
         "worker": uwsgi.worker_id() in (1, 2), "mule": uwsgi.mule_id(),
         "master": uwsgi.masterpid() > 0,
+        "buffer": uwsgi.buffer_size,
         "keys": sorted(uwsgi.workers()[0]), "apps": sorted(uwsgi.workers()[0]["apps"][0]),
         "ids": [worker["id"] for worker in uwsgi.workers()],
         "types": {name: type(getattr(uwsgi, name)).__name__
@@ -69,6 +70,7 @@ workers = 2
 threads = 2
 master = true
 my-own = thing
+buffer-size = 9000
 cache2 = name=x,items=10
 """
 
@@ -135,6 +137,69 @@ def test_application_sees_what_uwsgi_shows(emperor: Emperor, tmp_path: Path) -> 
             one["opt"].pop(name, None)
         one["apps"] = [key for key in one["apps"] if key not in ("callable", "interpreter")]
     assert found == uwsgis
+
+
+COUNTS = """
+import json, os
+import uwsgi
+
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/die":
+        os._exit(3)
+    start_response("200 OK", [("Content-Type", "application/json")])
+    (one,) = uwsgi.workers()
+    told = {key: one[key] for key in
+            ("id", "requests", "delta_requests", "exceptions", "respawn_count")}
+    told |= {
+        "status": one["status"].decode(), "is me": one["pid"] == os.getpid(),
+        "app": one["apps"][0]["requests"] - (one["respawn_count"] > 0 and DIED),
+        "total": [uwsgi.total_requests(), uwsgi.request_id()],
+        "tx": one["tx"] > 0, "time": one["running_time"] >= one["avg_rt"] * one["requests"] > 0,
+    }
+    sizes = [one["rss"], one["vsz"]]
+    return [json.dumps([told, sizes]).encode()]
+"""
+
+
+def test_workers_of_the_module_count_what_uwsgis_count(emperor: Emperor, tmp_path: Path) -> None:
+    files = emperor.apps / "files"
+    files.mkdir(mode=0o755)
+    (files / "a.css").write_text("body {}")
+    lines = f"master = true\nstatic-map = /files={files}\n"
+    # uWSGI counts as the application's what its worker died in, too.
+    ours = site(emperor, COUNTS.replace("DIED", "0"), lines)
+    theirs = free_port()
+    text = (emperor.vassals / "blog.ini").read_text().replace(f":{ours}\n", f":{theirs}\n")
+    beside = tmp_path / "app"
+    beside.mkdir()
+    (beside / "pages.py").write_text(COUNTS.replace("DIED", "1"))
+    ini = tmp_path / "blog.ini"
+    ini.write_text(text.replace(f"chdir = {emperor.apps}", f"chdir = {beside}"))
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    with real_uwsgi(ini):
+        wait_until(lambda: answered(theirs), 10, "uWSGI listens")
+        rows = {}
+        for port in (ours, theirs):
+            rows[port] = [told(port)]
+            assert get(port, "/files/a.css") == (200, b"body {}")
+            rows[port] += [told(port), told(port)]
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                get(port, "/die")
+            wait_until(lambda port=port: answered(port), 10, "another worker")
+            rows[port] += [told(port)]
+    assert [row[0] for row in rows[ours]] == [row[0] for row in rows[theirs]]
+    assert rows[ours][-1][0]["total"] == [4, 4]
+    for _, (resident, virtual) in rows[ours]:
+        assert 1 << 20 < resident < virtual  # uWSGI says 0 without memory-report
+
+
+def answered(port: int) -> bool:
+    """Return whether somebody listens, without a request that would be counted."""
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    return False
 
 
 CPUS = """

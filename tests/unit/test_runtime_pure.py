@@ -171,6 +171,31 @@ def test_request_is_published_with_its_deadlines_and_counted_at_its_end(memory):
     assert (slot.requests, slot.exceptions, slot.bytes_sent, slot.running_ns) == (1, 1, 7, 30)
 
 
+def test_slot_carries_on_what_those_counted_who_had_it_before(memory):
+    for life in (1, 2, 3):
+        scoreboard.claim_slot(memory, 1, 4)
+        writer = scoreboard.SlotWriter(memory, 1, 0, 0)
+        for static in (False, True):
+            writer.begin(1000, b"GET", b"/", 9, 0)
+            writer.end(1010, bytes_sent=5, failed=not static, static=static)
+        slot = scoreboard.read_slot(memory, 1)
+        assert (slot.requests, slot.requests_before) == (2, 2 * (life - 1))
+        assert scoreboard.requests_of(slot) == 2 * life
+        assert scoreboard.statics_of(slot) == life
+        assert slot.exceptions + slot.exceptions_before == life
+        assert slot.bytes_sent + slot.bytes_sent_before == 10 * life
+        assert slot.running_ns + slot.running_ns_before == 20 * life
+        scoreboard.free_slot(memory, 1)
+
+
+def test_nonsense_in_a_slot_stops_nobody(memory):
+    at = scoreboard.slot_offset(0)
+    memory[at : at + scoreboard.SLOT_BYTES] = b"\xff" * scoreboard.SLOT_BYTES
+    scoreboard.claim_slot(memory, 0, 1)
+    scoreboard.claim_slot(memory, 0, 2)
+    assert scoreboard.read_slot(memory, 0).worker == 2
+
+
 def test_only_the_first_request_after_the_flag_wakes_the_master(memory):
     writer = scoreboard.SlotWriter(memory, 0, 0, 0)
     scoreboard.raise_wake_flag(memory)

@@ -3,7 +3,8 @@
 The emperor tells of all vassals in the same rows, see emperor.brain.stats.
 
 Every key that uWSGI has is there, because tools read them without asking. What we have not
-(signals, offloading, routing, locks) is 0 or empty.
+(signals, offloading, routing, locks) is 0 or empty. A worker's row counts what all have served
+that had its number since the generation was built, as uWSGI's does.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from vassal.runtime import scoreboard
-from vassal.runtime.scoreboard import SlotReading
+from vassal.runtime.scoreboard import SlotReading, requests_of, statics_of
 
 VERSION = "2.0"
 """Of uWSGI's that the form is of: tools compare it."""
@@ -106,6 +107,7 @@ class WorkerCounts(NamedTuple):
     accepts: bool
     busy: bool
     requests: int
+    requests_since_birth: int
     exceptions: int
     harakiris: int
     rss_bytes: int
@@ -129,7 +131,7 @@ def worker_row(
         "pid": pid,
         "accepting": int(counts.accepts),
         "requests": counts.requests,
-        "delta_requests": counts.requests,
+        "delta_requests": counts.requests_since_birth,
         "exceptions": counts.exceptions,
         "harakiri_count": counts.harakiris,
         "signals": 0,
@@ -150,6 +152,7 @@ def worker_row(
 def core_row(
     number: int,
     requests: int,
+    statics: int,
     runs: bool,
     vars_: list[str] | None = None,
     info: dict[str, int] | None = None,
@@ -158,7 +161,7 @@ def core_row(
     return {
         "id": number,
         "requests": requests,
-        "static_requests": 0,
+        "static_requests": statics,
         "routed_requests": 0,
         "offloaded_requests": 0,
         "write_errors": 0,
@@ -173,16 +176,18 @@ def _worker(about: About, worker: WorkerFacts, unix_offset_s: float) -> dict[str
     counts = WorkerCounts(
         accepts=worker.accepts,
         busy=any(map(is_running, worker.slots)),
-        requests=sum(slot.requests for slot in worker.slots),
-        exceptions=sum(slot.exceptions for slot in worker.slots),
+        requests=sum(map(requests_of, worker.slots)),
+        requests_since_birth=sum(slot.requests for slot in worker.slots),
+        exceptions=sum(slot.exceptions + slot.exceptions_before for slot in worker.slots),
         harakiris=worker.harakiris,
         rss_bytes=worker.rss_bytes,
         vsz_bytes=worker.vsz_bytes,
-        running_us=sum(slot.running_ns for slot in worker.slots) // 1000,
+        running_us=sum(slot.running_ns + slot.running_ns_before for slot in worker.slots) // 1000,
         born_at=int(worker.born_at),
         births=worker.births,
-        bytes_sent=sum(slot.bytes_sent for slot in worker.slots),
+        bytes_sent=sum(slot.bytes_sent + slot.bytes_sent_before for slot in worker.slots),
     )
+    of_apps = counts.requests - sum(map(statics_of, worker.slots))
     apps = [
         {
             "id": number,
@@ -190,7 +195,7 @@ def _worker(about: About, worker: WorkerFacts, unix_offset_s: float) -> dict[str
             "mountpoint": mount,
             "startup_time": 0,
             # Not counted by application: all of them where there is one.
-            "requests": counts.requests if len(about.mounts) == 1 else 0,
+            "requests": of_apps if len(about.mounts) == 1 else 0,
             "exceptions": counts.exceptions if len(about.mounts) == 1 else 0,
             "chdir": "",
         }
@@ -206,11 +211,12 @@ def _worker(about: About, worker: WorkerFacts, unix_offset_s: float) -> dict[str
 def _core(
     number: int, slot: SlotReading, knows_requests: bool, unix_offset_s: float
 ) -> dict[str, Any]:
+    counted = requests_of(slot), statics_of(slot)
     if not is_running(slot):
-        return core_row(number, slot.requests, False)
+        return core_row(number, *counted, False)
     vars_ = [f"REQUEST_METHOD={slot.method}", f"REQUEST_URI={slot.uri}"] if knows_requests else []
     info = {"request_start": int(slot.started_ns / 1e9 + unix_offset_s)}
-    return core_row(number, slot.requests, True, vars_, info)
+    return core_row(number, *counted, True, vars_, info)
 
 
 def is_running(slot: SlotReading) -> bool:

@@ -6,7 +6,7 @@ import time
 
 from .scoreboard import SlotWriter
 from .soft import Guard, HarakiriSoftTimeout
-from .wsgi import Response
+from .wsgi import STATIC, Response
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ class Runner:
             outcome = response.fail(error, self.guard)
         if self._raw:
             _signal.setitimer(_signal.ITIMER_REAL, 0)
-        slot.end(time.monotonic_ns(), response.bytes_sent, response.failed)
+        is_static = STATIC in request.environ
+        slot.end(time.monotonic_ns(), response.bytes_sent, response.failed, is_static)
         return outcome
 
     def set_harakiri(self, seconds: float) -> float:

@@ -33,7 +33,8 @@ METHOD_BYTES = 16
 URI_BYTES = 200
 
 # name, struct code. The first group is written when a request begins, the second when
-# it ends; `worker` once, at fork. Times are CLOCK_MONOTONIC nanoseconds.
+# it ends; the third once, at fork: what those counted who had the slot before is carried
+# on. Times are CLOCK_MONOTONIC nanoseconds.
 BEGIN_FIELDS: Tuple[Tuple[str, str], ...] = (
     ("state", "I"),
     ("client_fd", "i"),  # in the worker; -1 = none. The master answers 504 through it
@@ -51,8 +52,16 @@ END_FIELDS: Tuple[Tuple[str, str], ...] = (
     ("exceptions", "Q"),
     ("bytes_sent", "Q"),
     ("running_ns", "Q"),  # total time spent in requests
+    ("statics", "Q"),  # requests that a file answered, not the application
 )
-FORK_FIELDS: Tuple[Tuple[str, str], ...] = (("worker", "I"),)
+FORK_FIELDS: Tuple[Tuple[str, str], ...] = (
+    ("worker", "I"),
+    ("requests_before", "Q"),
+    ("exceptions_before", "Q"),
+    ("bytes_sent_before", "Q"),
+    ("running_ns_before", "Q"),
+    ("statics_before", "Q"),
+)
 
 FIELDS = BEGIN_FIELDS + END_FIELDS + FORK_FIELDS
 
@@ -76,6 +85,7 @@ DEADLINE_AT = _offset_of("deadline_ns")
 SOFT_DEADLINE_AT = _offset_of("soft_deadline_ns")
 END_AT = _offset_of("requests")
 WORKER_AT = _offset_of("worker")
+BEFORE_AT = _offset_of("requests_before")
 
 SLOT_BYTES = -(-SLOT.size // CACHE_LINE) * CACHE_LINE
 
@@ -89,6 +99,7 @@ MEMORY_MAX_AT = 8
 
 U32 = struct.Struct("@I")
 U64 = struct.Struct("@Q")
+_U64_MAX = (1 << 64) - 1
 
 
 def size_for(slots: int) -> int:
@@ -120,7 +131,13 @@ class SlotReading:
     exceptions: int
     bytes_sent: int
     running_ns: int
+    statics: int
     worker: int
+    requests_before: int
+    exceptions_before: int
+    bytes_sent_before: int
+    running_ns_before: int
+    statics_before: int
 
 
 def read_slot(memory: Memory, index: int) -> SlotReading:
@@ -135,6 +152,16 @@ def read_slot(memory: Memory, index: int) -> SlotReading:
     return reading
 
 
+def requests_of(reading: SlotReading) -> int:
+    """Return how many requests were served in a slot, by all who have had it."""
+    return reading.requests + reading.requests_before
+
+
+def statics_of(reading: SlotReading) -> int:
+    """Return how many of them a file answered."""
+    return reading.statics + reading.statics_before
+
+
 def read_state(memory: Memory, index: int) -> int:
     """Return only the state of slot `index`."""
     state: int = U32.unpack_from(memory, slot_offset(index) + STATE_AT)[0]
@@ -142,9 +169,15 @@ def read_state(memory: Memory, index: int) -> int:
 
 
 def claim_slot(memory: Memory, index: int, worker: int) -> None:
-    """Zero slot `index` and give it to worker number `worker`, idle."""
+    """Zero slot `index` and give it to worker number `worker`, idle.
+
+    What was counted in it so far, by whoever had it, is kept as what came before.
+    """
     at = slot_offset(index)
+    counted = END.unpack_from(memory, at + END_AT), END.unpack_from(memory, at + BEFORE_AT)
     memory[at : at + SLOT_BYTES] = bytes(SLOT_BYTES)
+    # Wraps where a tenant has written nonsense.
+    END.pack_into(memory, at + BEFORE_AT, *((a + b) & _U64_MAX for a, b in zip(*counted)))
     U32.pack_into(memory, at + WORKER_AT, worker)
     U32.pack_into(memory, at + STATE_AT, IDLE)
 
@@ -173,6 +206,7 @@ class SlotWriter:
         self.exceptions = 0
         self.bytes_sent = 0
         self.running_ns = 0
+        self.statics = 0
 
     def begin(
         self,
@@ -214,8 +248,11 @@ class SlotWriter:
         """Replace the deadline of the running request. The caller tells the master."""
         U64.pack_into(self._memory, self._at + DEADLINE_AT, deadline_ns)
 
-    def end(self, now_ns: int, bytes_sent: int, failed: bool) -> None:
-        """Publish that the request is over and add it to the slot's totals."""
+    def end(self, now_ns: int, bytes_sent: int, failed: bool, static: bool = False) -> None:
+        """Publish that the request is over and add it to the slot's totals.
+
+        `static`: a file answered it, and not the application.
+        """
         memory, at = self._memory, self._at
         # Deadline first: a reader must never pair the next request with this deadline.
         U64.pack_into(memory, at + DEADLINE_AT, 0)
@@ -226,8 +263,16 @@ class SlotWriter:
             self.exceptions += 1
         self.bytes_sent += bytes_sent
         self.running_ns += now_ns - self.started_ns
+        if static:
+            self.statics += 1
         END.pack_into(
-            memory, self._end_at, self.requests, self.exceptions, self.bytes_sent, self.running_ns
+            memory,
+            self._end_at,
+            self.requests,
+            self.exceptions,
+            self.bytes_sent,
+            self.running_ns,
+            self.statics,
         )
 
 

@@ -9,7 +9,7 @@ from .content_types import content_type
 from .mounts import is_below
 from .output import http_date
 from .ranges import is_unchanged, part_of
-from .wsgi import FileWrapper
+from .wsgi import STATIC, FileWrapper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class StaticFiles:
             for folder, rest in self._candidates(environ["PATH_INFO"]):
                 answer = self._serve(folder, rest, environ, start_response)
                 if answer is not None:
+                    environ[STATIC] = True
                     return answer
         return self._app(environ, start_response)
 

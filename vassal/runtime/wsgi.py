@@ -27,6 +27,9 @@ CLOSE, KEEP, LINGER = "close", "keep", "linger"
 """What becomes of the connection after a response. LINGER: unread bytes are still coming,
 and closing at once would reset the connection before the client has read the response."""
 
+STATIC = "emperor.static"
+"""In the environ of a request that a file answered, and not the application."""
+
 # With close() following at once, the FIN rides on the last segment: one packet and one
 # wake-up of the client less.
 _LAST = _socket.MSG_MORE

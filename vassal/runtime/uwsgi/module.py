@@ -83,6 +83,17 @@ def _bytes(text: Text) -> bytes:
     return text.encode() if isinstance(text, str) else text
 
 
+def memory_of(pid: int) -> Tuple[int, int]:
+    """Return (resident size, virtual size) of a process in bytes; zeros for one that is gone."""
+    try:
+        with open("/proc/%d/statm" % pid, encoding="ascii") as statm:
+            size, resident = statm.read().split()[:2]
+    except OSError:
+        return 0, 0
+    page = os.sysconf("SC_PAGE_SIZE")
+    return int(resident) * page, int(size) * page
+
+
 class UwsgiModule(types.ModuleType):
     """One vassal's. Hooks are attributes that the application sets, as in uWSGI:
     `post_fork_hook` is called in each new worker, `atexit` at its end."""
@@ -102,7 +113,7 @@ class UwsgiModule(types.ModuleType):
         self.numproc = state.workers
         self.cores = state.threads
         self.has_threads = 1
-        self.buffer_size = 32 * 1024
+        self.buffer_size = state.head_bytes_max
         self.started_on = int(time.time())
         self.applications = None
         self.is_a_reload = False
@@ -138,17 +149,20 @@ class UwsgiModule(types.ModuleType):
         """Return what uWSGI tells of each worker, the newest replacements included."""
         found = []
         for number, slots in sorted(self._state.readings().items()):
-            requests = sum(slot.requests for slot in slots)
-            exceptions = sum(slot.exceptions for slot in slots)
-            running_us = sum(slot.running_ns for slot in slots) // 1000
-            busy = any(slot.state in scoreboard.RUNNING for slot in slots)
-            born_at, pid = self._state.born(number)
+            since_birth = sum(slot.requests for slot in slots)
+            requests = since_birth + sum(slot.requests_before for slot in slots)
+            exceptions = sum(slot.exceptions + slot.exceptions_before for slot in slots)
+            running_us = sum(slot.running_ns + slot.running_ns_before for slot in slots) // 1000
+            running = sum(slot.state in scoreboard.RUNNING for slot in slots)
+            born_at, pid, births = self._state.born(number)
+            resident, virtual = memory_of(pid)
             app = {
                 "id": 0,
                 "modifier1": 0,
                 "mountpoint": b"",
                 "startup_time": 0,
-                "requests": requests,
+                # Counted as it begins, and without what files answer.
+                "requests": requests + running - sum(map(scoreboard.statics_of, slots)),
                 "exceptions": exceptions,
                 "chdir": b"",
             }
@@ -157,16 +171,16 @@ class UwsgiModule(types.ModuleType):
                     "id": number,
                     "pid": pid,
                     "requests": requests,
-                    "delta_requests": requests,
+                    "delta_requests": since_birth,
                     "signals": 0,
                     "exceptions": exceptions,
-                    "status": b"busy" if busy else b"idle",
-                    "rss": 0,
-                    "vsz": 0,
+                    "status": b"busy" if running else b"idle",
+                    "rss": resident,
+                    "vsz": virtual,
                     "running_time": running_us,
                     "last_spawn": born_at,
-                    "respawn_count": 1,
-                    "tx": sum(slot.bytes_sent for slot in slots),
+                    "respawn_count": births - 1,
+                    "tx": sum(slot.bytes_sent + slot.bytes_sent_before for slot in slots),
                     "avg_rt": running_us // requests if requests else 0,
                     "apps": (app,),
                 }
@@ -174,21 +188,17 @@ class UwsgiModule(types.ModuleType):
         return tuple(found)
 
     def total_requests(self) -> int:
-        """Return how many requests the workers that live have served."""
-        slots = [slot for found in self._state.readings().values() for slot in found]
-        return sum(slot.requests for slot in slots)
+        """Return how many requests have been served by all workers since the code was loaded."""
+        return self._state.requests()
 
     def request_id(self) -> int:
-        """Return how many requests this worker has served."""
+        """Return how many requests this worker has served, and those that had its number."""
         own = self._state.readings().get(self._state.worker, ())
-        return sum(slot.requests for slot in own)
+        return sum(map(scoreboard.requests_of, own))
 
     def mem(self) -> Tuple[int, int]:
         """Return (resident size, virtual size) of this process in bytes."""
-        with open("/proc/self/statm", encoding="ascii") as statm:
-            size, resident = statm.read().split()[:2]
-        page = os.sysconf("SC_PAGE_SIZE")
-        return int(resident) * page, int(size) * page
+        return memory_of(os.getpid())
 
     def micros(self) -> int:
         """Return the time of day in microseconds."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any, Dict, List, Mapping, Tuple
 
 LOCKS_MAX = 64
-_PID = struct.Struct("@Ii")
+_PID = struct.Struct("@IiI")
 
 
 class State:
@@ -29,6 +29,7 @@ class State:
         self.options = options
         self.threads = int(fields["threads"])
         self.workers = int(fields["workers"])
+        self.head_bytes_max = int(fields.get("head_bytes_max") or 32 * 1024)
         self.memory = memory
         self.slots = (len(memory) - scoreboard.HEADER_BYTES) // scoreboard.SLOT_BYTES
         self.locks = Locks()
@@ -48,7 +49,8 @@ class State:
         self.channel = channel
         if self.has_master:
             self.master = os.getppid()
-        _PID.pack_into(self._born, worker * _PID.size, now, os.getpid())
+        births = self.born(worker)[2]
+        _PID.pack_into(self._born, worker * _PID.size, now, os.getpid(), births + 1)
 
     def readings(self) -> Dict[int, List[scoreboard.SlotReading]]:
         """Return the slots of every worker that is there, by its number."""
@@ -59,8 +61,14 @@ class State:
                 found.setdefault(reading.worker, []).append(reading)
         return found
 
-    def born(self, worker: int) -> Tuple[int, int]:
-        """Return when a worker was born, in Unix seconds, and its pid."""
+    def requests(self) -> int:
+        """Return how many requests were served, by those too that have gone since."""
+        slots = [scoreboard.read_slot(self.memory, slot) for slot in range(self.slots)]
+        return sum(map(scoreboard.requests_of, slots))
+
+    def born(self, worker: int) -> Tuple[int, int, int]:
+        """Return when a worker was born, in Unix seconds, its pid, and how many have had its
+        number."""
         return _PID.unpack_from(self._born, worker * _PID.size)
 
     def ask_for_reload(self) -> bool:
