@@ -75,7 +75,7 @@ class Listeners:
                     )
                     bound.append(address.key)
                     # An abstract name is no file: there is nothing to remove later.
-                    if address.path is not None and (file := identify(address.path)):
+                    if address.file is not None and (file := identify(address.file)):
                         self._files[address.key] = file
         except OSError as error:
             for key in bound:
@@ -85,8 +85,8 @@ class Listeners:
             # Again for those bound earlier: what was edited takes effect.
             self._sockets[address.key].listen(settings.backlog)
             file = self._files.get(address.key)
-            if address.path is not None and file is not None:
-                give(address.path, file, settings.socket, identity.uid, identity.gid)
+            if address.file is not None and file is not None:
+                give(address.file, file, settings.socket, identity.uid, identity.gid)
             self._hold_for(settings.name, address.key)
         for key in bound:
             self._hold(key, self._sockets[key].fileno())
@@ -166,8 +166,8 @@ def bind(
     """
     if address.is_abstract:
         return _bind_abstract(address.path or "", backlog)
-    if address.path is not None:
-        return _bind_unix(address.path, backlog, access, uid, gid)
+    if address.file is not None:
+        return _bind_unix(address.file, backlog, access, uid, gid)
     # Who asks for statistics sends nothing.
     speaks_first = address.protocol not in (STATS, STATS_HTTP)
     return _bind_tcp(address.host, address.port or 0, backlog, speaks_first)

@@ -58,9 +58,9 @@ def claims_of(settings: VassalSettings) -> list[Claim]:
     """Return a vassal's claims: its hosts, all to one unix socket, a uwsgi one if it has it."""
     if not settings.hosts:
         return []
-    sockets = [address for address in settings.listen if address.path is not None]
+    sockets = [address for address in settings.listen if address.file is not None]
     sockets.sort(key=lambda address: address.protocol != "uwsgi")
     if not sockets:
         return []
-    path = sockets[0].path or ""
+    path = sockets[0].file or ""
     return [Claim(host, settings.name, path) for host in settings.hosts]

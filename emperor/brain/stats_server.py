@@ -60,8 +60,8 @@ class EmperorStats:
             except OSError as error:
                 self._on_problem(f"{address.url}: {explain(error)}")
                 continue
-            if address.path is not None and not address.is_abstract:
-                self._files.append(address.path)
+            if address.file is not None:
+                self._files.append(address.file)
             serve = partial(self._serve, tell, address.protocol == STATS_HTTP)
             self._servers.append(await asyncio.start_server(serve, sock=listener))
 

@@ -58,7 +58,8 @@ def _checked_url(value: object) -> str:
 
 
 def listen_address(value: object) -> ListenAddress:
-    """Return the address of one URL: PROTOCOL://HOST:PORT or [PROTOCOL+]unix:///PATH."""
+    """Return the address of one URL: PROTOCOL://HOST:PORT, [PROTOCOL+]unix:///PATH, or
+    [PROTOCOL+]unix://@NAME for an abstract socket, whose path is @NAME."""
     url = text(value, "an address", _LISTEN_EXAMPLE)
     scheme, separator, rest = url.partition("://")
     if not separator:
@@ -77,9 +78,8 @@ def listen_address(value: object) -> ListenAddress:
             remedy = f'write "{_FOREIGN[protocol]}://…"'
         raise Invalid(f"{quoted(url)}: unknown protocol {quoted(scheme)}", remedy)
     if transport == "unix":
-        return ListenAddress(
-            url=url, protocol=protocol, path=socket_path(url, f"{protocol}+unix", rest)
-        )
+        path = unix_path(url, f"{protocol}+unix", rest)
+        return ListenAddress(url=url, protocol=protocol, path=path)
     host, port = host_and_port(url, protocol, rest.removesuffix("/"))
     return ListenAddress(url=url, protocol=protocol, host=host, port=port)
 
@@ -93,6 +93,19 @@ def _with_protocol(url: str) -> str:
     if re.fullmatch(r"[0-9a-zA-Z.:\[\]-]*:[0-9]{1,5}", url):
         return f'"http://{url}" or "uwsgi://{url}"'
     return _LISTEN_EXAMPLE
+
+
+def unix_path(url: str, scheme: str, rest: str) -> str:
+    """Return the path of a socket, or @NAME for an abstract one, or raise Invalid.
+
+    %00 at the end of NAME is a NUL: the names that uWSGI binds end with one.
+    """
+    if not rest.startswith("@"):
+        return socket_path(url, scheme, rest)
+    name = rest.removesuffix("%00")
+    if len(name) > 1 and name.isprintable() and len(rest.encode()) <= SOCKET_PATH_BYTES_MAX:
+        return name if name == rest else f"{name}\0"
+    raise Invalid(f"{quoted(url)} is no name of a socket", f'write "{scheme}://@blog"')
 
 
 def socket_path(url: str, scheme: str, path: str) -> str:

@@ -14,7 +14,8 @@ NETWORK_KEYS = (
         "listen",
         listen_addresses,
         TEXTS,
-        "Addresses: PROTOCOL://HOST:PORT or PROTOCOL+unix:///PATH; http, uwsgi, fastcgi or scgi.",
+        "Addresses: PROTOCOL://HOST:PORT or PROTOCOL+unix:///PATH; http, uwsgi, fastcgi or scgi."
+        " PROTOCOL+unix://@NAME is an abstract socket, to which every process can connect.",
         example='["uwsgi+unix:///run/emperor/blog.sock", "http://127.0.0.1:8000"]',
         write=lambda addresses: [address.url for address in addresses],
     ),

@@ -43,6 +43,11 @@ class ListenAddress(msgspec.Struct, frozen=True, kw_only=True):
     def is_abstract(self) -> bool:
         return self.path is not None and self.path.startswith("@")
 
+    @property
+    def file(self) -> str | None:
+        """The path of its socket's file, None where there is none."""
+        return None if self.is_abstract else self.path
+
 
 class SocketMode(msgspec.Struct, frozen=True, kw_only=True):
     """Owner, group and permission bits of the unix sockets; None = the vassal's own."""

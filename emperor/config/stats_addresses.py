@@ -1,6 +1,6 @@
 """Parser of the addresses at which statistics are told, in uWSGI's form. Pure."""
 
-from emperor.config.network import distinct, host_and_port, socket_path
+from emperor.config.network import distinct, host_and_port, unix_path
 from emperor.config.problems import Invalid, quoted
 from emperor.config.settings import ListenAddress
 from emperor.config.values import each, text
@@ -9,8 +9,6 @@ STATS, STATS_HTTP = "stats", "stats-http"
 """Protocols: the bare object, and the same as an answer of HTTP."""
 
 _EXAMPLE = '"tcp://127.0.0.1:9191" or "unix:///run/emperor/blog.stats"'
-_ABSTRACT = "unix://@"
-_NAME_BYTES_MAX = 107
 
 
 def stats_addresses(value: object) -> tuple[ListenAddress, ...]:
@@ -39,10 +37,4 @@ def stats_address(value: object) -> ListenAddress:
             raise Invalid(f"{quoted(url)} has no port", f'write "{unix}://{rest}"')
         host, port = host_and_port(url, scheme, rest.removesuffix("/"))
         return ListenAddress(url=url, protocol=protocol, host=host, port=port)
-    if not rest.startswith("@"):
-        path = socket_path(url, scheme, rest)
-    elif len(rest) > 1 and rest.isprintable() and len(rest.encode()) <= _NAME_BYTES_MAX:
-        path = rest
-    else:
-        raise Invalid(f"{quoted(url)} is no name of a socket", f'write "{_ABSTRACT}blog"')
-    return ListenAddress(url=url, protocol=protocol, path=path)
+    return ListenAddress(url=url, protocol=protocol, path=unix_path(url, scheme, rest))

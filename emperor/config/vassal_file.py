@@ -253,7 +253,7 @@ def check_together(reading: Reading, machine: Machine) -> None:
                 f"{quoted(address.url)} is an address of listen",
                 "write another one",
             )
-    if values.get("hosts") and listen and not any(address.path for address in listen):
+    if values.get("hosts") and listen and not any(address.file for address in listen):
         reading.report(
             ("hosts",),
             "there is no unix socket that these names could lead to",

@@ -83,7 +83,8 @@ def url_of(address: str, protocol: str, base: str) -> str:
     if not address:
         raise Invalid("is empty", _ELSEWHERE)
     if address.startswith(("@", "\\0")):
-        raise Invalid(f"{quoted(address)}: abstract sockets have no owner and no mode", _ELSEWHERE)
+        name = address.removeprefix("@").removeprefix("\\0")
+        return f"{protocol}+unix://@{name}%00"  # for its routers, which connect to that
     if address.startswith("fd://"):
         raise Invalid(f"{quoted(address)}: the emperor binds sockets itself", _ELSEWHERE)
     if "," in address:
@@ -101,11 +102,16 @@ def url_of(address: str, protocol: str, base: str) -> str:
 
 def put_socket_rights(draft: Draft) -> None:
     """Set who may connect, how long the queue is, and how long and large a request may be."""
-    mode = draft.last("chmod-socket", "chmod")
+    mode, owner = draft.last("chmod-socket", "chmod"), draft.last("chown-socket")
     digits = draft.read(mode, socket_mode)
+    urls = draft.document().values.get("listen")
+    if isinstance(urls, list) and all("+unix://@" in url for url in urls):
+        for taken in (mode, owner):
+            if taken is not None:
+                draft.remark(taken, Support.IGNORED, "an abstract socket is everybody's")
+        mode = owner = None
     if mode is not None and digits is not None:
         draft.put("socket.mode", digits, mode)
-    owner = draft.last("chown-socket")
     if owner is not None:
         user, _, group = owner.value.strip().partition(":")
         if user:

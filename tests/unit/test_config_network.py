@@ -25,6 +25,8 @@ def faults_of(parse, value):
         ("uwsgi+unix:///run/x.sock", "uwsgi", "unix:/run/x.sock"),
         ("http+unix:////run//./x.sock", "http", "unix:/run/x.sock"),
         ("unix:///run/x.sock", "http", "unix:/run/x.sock"),
+        ("scgi+unix://@x", "scgi", "unix:@x"),
+        ("scgi+unix://@x%00", "scgi", "unix:@x\0"),
     ],
 )
 def test_two_spellings_of_an_address_have_one_key(url, protocol, key):

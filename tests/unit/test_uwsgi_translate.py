@@ -176,7 +176,7 @@ def test_a_shared_socket_is_listened_on_by_the_protocol_of_who_names_it() -> Non
 @pytest.mark.parametrize(
     ("line", "word"),
     [
-        ("socket = @blog", "abstract"),
+        ("socket = @", "is no name of a socket"),
         ("socket = fd://3", "binds sockets itself"),
         ("http = 192.168.*:80", "is a pattern"),
         ("http-socket = =1", "no shared-socket 1"),
@@ -192,6 +192,16 @@ def test_an_address_that_cannot_be_had_is_an_error_at_its_line(line: str, word: 
 
     assert problem.startswith(f"{FILE}:4: {name}: ")
     assert word in problem
+
+
+@pytest.mark.parametrize("name", ["@blog", "\\0blog"])
+def test_abstract_socket_is_everybodys(name: str) -> None:
+    found = translated("module = blog", f"socket = {name}", "chmod-socket = 660")
+
+    assert found.problems == ()
+    assert found.document.values["listen"] == ["uwsgi+unix://@blog%00"]
+    assert "socket" not in found.document.values
+    assert "everybody's" in found.verdicts[-1].text
 
 
 def test_two_sockets_of_one_address_are_an_error_at_the_second() -> None:
