@@ -147,6 +147,7 @@ requirements() { sed '/^\[tool\.ruff\]/,$d' pyproject.toml; }
 missing=
 product_key=$(requirements | sum)
 tenant_key=$(sum tests/support/tenant-requirements.txt)
+uwsgi_key="$UWSGI_VERSION json pcre"
 bench_key="$UWSGI_VERSION $GUNICORN_VERSION"
 
 for part in "$@"; do
@@ -173,9 +174,12 @@ for part in "$@"; do
             need_build_tools "$python"
             ;;
         uwsgi)
-            is_made .cache/uwsgi-venv uwsgi "$UWSGI_VERSION" && continue
+            is_made .cache/uwsgi-venv uwsgi "$uwsgi_key" && continue
             python=${python:-$(find_python)}
             need_build_tools "$python"
+            # It is built with whatever is there: JSON files, and options with patterns.
+            need_file /usr/include/jansson.h libjansson-dev
+            need_file /usr/include/pcre2.h libpcre2-dev
             ;;
         bench)
             need_program nginx nginx-light
@@ -218,7 +222,8 @@ for part in "$@"; do
             ;;
         uwsgi)
             mkdir -p .cache
-            make_venv .cache/uwsgi-venv uwsgi "$UWSGI_VERSION" --no-cache-dir \
+            # Built anew where another build of the same version is there.
+            make_venv .cache/uwsgi-venv uwsgi "$uwsgi_key" --no-cache-dir --force-reinstall \
                 "uwsgi==$UWSGI_VERSION"
             ;;
         bench)

@@ -54,7 +54,7 @@ HOSTILE = {
     "maps.yaml": ("uwsgi:\n  a: " + "{a: " * 20_000, "a has a mapping below it"),
     "other.yaml": ("a: " + "[" * 60_000, "nested too deep"),
     "junk.yaml": (JUNK, "no YAML"),
-    "long.yaml": ("uwsgi:\n" + "  a: 1\n" * 60_000, TOO_MUCH),
+    "long.yaml": ("uwsgi:\n" + "  a: 1\n" * 120_000, TOO_MUCH),
     "deep.xml": ("<uwsgi>" + "<a>" * 60_000, "nested too deep"),
     "laughs.xml": (f"{ENTITIES}<uwsgi><module>&b;</module></uwsgi>", "a document type"),
     "passwd.xml": (

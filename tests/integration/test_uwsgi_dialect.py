@@ -12,7 +12,7 @@ from emperor.uwsgi.table import KNOWN
 from tests.support.uwsgi import uwsgi_program
 from tests.support.uwsgi_corpus import CASES, Case
 
-LOADERS = {".ini": "ini", ".yaml": "yaml", ".xml": "xml"}
+LOADERS = {".ini": "ini", ".yaml": "yaml", ".xml": "xml", ".json": "json", ".js": "json"}
 
 
 def theirs(file: str, cwd: Path, environ: dict[str, str]) -> str:

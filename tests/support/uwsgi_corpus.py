@@ -46,7 +46,7 @@ def _sites() -> list[Case]:
         "comments": "# a comment\n;another = one\n[uwsgi]\n ; indented\n\t# too\nmaster=1\n"
         "harakiri = 20 ; not a comment\nenv = A=b # neither\n",
         "quotes": "[uwsgi]\nenv = GREETING=\"hello world\"\nmodule = 'app:app'\nprint = a\\nb\n",
-        "equals": "[uwsgi]\nenv = A=B=C\nroute = ^/x == y\nkey=\n=value\nempty =   \nmaster\n",
+        "equals": "[uwsgi]\nenv = A=B=C\nother = ^/x == y\nkey=\n=value\nempty =   \nmaster\n",
         "carriage": "[uwsgi]\r\nmaster = true\r\nprocesses = 2\r\n",
         "no-newline": "[uwsgi]\nmaster = true\nprocesses = 2",
         "sections": "[other]\nmaster = no\n[uwsgi]\nprocesses = 1\n[third]\nx = y\n[uwsgi]\nthreads = 2\n",
@@ -56,6 +56,63 @@ def _sites() -> list[Case]:
         "bracket": "[uwsgi]\nmaster = [true]\n[uwsgi\nprocesses = 3\n",
     }
     return [_ini(f"site-{name}", text) for name, text in texts.items()]
+
+
+def _more_sites() -> list[Case]:
+    """Whole files in the ways of hosters' panels, handbooks and frameworks' pages."""
+    shop = "chdir = /srv/shop\nmodule = shop.wsgi:application\n"
+    texts = {
+        "panel": f"[uwsgi]\n{shop}home = /srv/shop/venv\nmaster = 1\nprocesses = 2\n"
+        "threads = 2\nsocket = /run/shop.sock\nchmod-socket = 664\nvacuum = true\n"
+        "harakiri = 60\nbuffer-size = 32768\nenable-threads = true\ndie-on-term = true\n",
+        "handbook": f"[uwsgi]\n{shop}strict = true\nmaster = true\nenable-threads = true\n"
+        "vacuum = true\nsingle-interpreter = true\ndie-on-term = true\nneed-app = true\n"
+        "disable-logging = true\nlog-4xx = true\nlog-5xx = true\nharakiri = 60\n"
+        "max-requests = 1000\nmax-worker-lifetime = 3600\nreload-on-rss = 2048\n"
+        "worker-reload-mercy = 60\npy-call-osafterfork = true\nauto-procname = true\n",
+        "busyness": f"[uwsgi]\n{shop}master = true\nworkers = 6\ncheaper-algo = busyness\n"
+        "cheaper = 2\ncheaper-initial = 2\ncheaper-step = 2\ncheaper-overload = 5\n"
+        "cheaper-busyness-multiplier = 30\ncheaper-busyness-penalty = 2\n",
+        "emperor-template": "[uwsgi]\napp_root = /srv/shop\nchdir = %(app_root)\n"
+        "virtualenv = %(app_root)/venv\npythonpath = %(app_root)\nmodule = shop.wsgi\n"
+        "socket = /run/%n.sock\npidfile2 = /tmp/%n.pid\nset-placeholder = who=%n\n"
+        "env = SITE=%(who)\nprocname-prefix = %n-\n",
+        "touch": f"[uwsgi]\n{shop}touch-reload = /srv/shop/reload.txt\nmaster = true\n"
+        "touch-chain-reload = /srv/shop/chain.txt\nlazy-apps = true\nprocesses = 2\n",
+        "env-many": f"[uwsgi]\n{shop}env = DJANGO_SETTINGS_MODULE=shop.settings\n"
+        "env = LANG=C.UTF-8\nenv = DATABASE_URL=postgres://u:p@db/shop?a=b\n"
+        "env = SECRET=a b#c;d\nenv = EMPTY=\n",
+        "wsgi-file": "[uwsgi]\nchdir = /srv/shop\nwsgi-file = shop/wsgi.py\n"
+        "callable = application\nprocesses = 1\nmaster = true\nvacuum = true\n",
+        "flask-mount": "[uwsgi]\nmount = /blog=blog.wsgi:app\nmanage-script-name = true\n"
+        "master = true\nthreads = 2\nprotocol = uwsgi\nsocket = /run/flask.sock\n",
+        "two-mounts": "[uwsgi]\nmount = /=app.py\nmount = /wiki=wiki.py\ncallable = app\n"
+        "manage-script-name = 1\nmaster = true\n",
+        "static-site": f"[uwsgi]\n{shop}static-map = /static=/srv/shop/static\n"
+        "static-expires = /static/* 86400\nstatic-index = index.html\nmaster = true\n",
+        "no-master": "[uwsgi]\nmodule = wsgi\nprocesses = 1\nvacuum = true\n",
+        "thunder": f"[uwsgi]\n{shop}thunder-lock = true\nmaster = true\nprocesses = 3\n"
+        "listen = 64\nso-keepalive = true\nsocket-timeout = 20\nhttp-keepalive = 10\n",
+        "limits-more": f"[uwsgi]\n{shop}limit-as = 4096\nlimit-nofile = 1024\nlimit-post = 1048576\n"
+        "reload-on-as = 2000\nreload-on-rss = 300\nevil-reload-on-rss = 500\nno-orphans = 1\n",
+        "log-format": f"[uwsgi]\n{shop}log-format = %(addr) %(method) %(uri) %(status) %(msecs)ms\n"
+        "log-maxsize = 1048576\nlog-reopen = true\n",
+        "if-env": f"[uwsgi]\n{shop}if-env = HOME\nenv = AT=%(_)\nendif =\n"
+        "if-not-env = NEVER_SET_ANYWHERE\nenv = NOT=there\nendif =\n",
+        "for-ports": f"[uwsgi]\n{shop}for = one two three\nenv = NAME_%(_)=%(_)\nendfor =\n",
+        "if-file": f"[uwsgi]\n{shop}if-exists = /srv/shop\nenv = FOUND=%(_)\nendif =\n"
+        "if-dir = /srv/none\nenv = NONE=1\nendif =\n",
+        "harakiri-all": f"[uwsgi]\n{shop}harakiri = 30\nharakiri-verbose = true\nmule-reload-mercy = 4\n"
+        "reload-mercy = 8\nworker-reload-mercy = 8\nmax-requests-delta = 10\nmax-requests = 500\n",
+        "plugins": f"[uwsgi]\nplugins = python3,logfile\nplugin = http\n{shop}no-default-app = true\n"
+        "procname-master = shop master\nmaster = true\n",
+        "offload": f"[uwsgi]\n{shop}offload-threads = 2\npost-buffering = 4096\n"
+        "post-buffering-bufsize = 8192\nignore-sigpipe = true\nignore-write-errors = true\n"
+        "disable-write-exception = true\nmaster = true\n",
+        "lower-words": "[uwsgi]\nmodule=wsgi\nmaster=yes\nvacuum=on\nenable-threads=off\nthreads=2\n",
+        "priority": f"[uwsgi]\n{shop}cpu-affinity = 1\nprio = 5\numask = 027\nmaster = true\n",
+    }
+    return [_ini(f"whole-{name}", text) for name, text in texts.items()]
 
 
 def _magic() -> list[Case]:
@@ -229,7 +286,26 @@ def _other_dialects() -> list[Case]:
         "comment": "<uwsgi><!-- none --><module>a</module></uwsgi>",
         "escape": "<uwsgi><env>A=1&lt;2&amp;3</env></uwsgi>",
     }
+    json = {
+        "plain": '{"uwsgi": {"module": "blog.wsgi", "master": true, "processes": 4}}',
+        "off": '{"uwsgi": {"module": "blog.wsgi", "master": false, "lazy-apps": true}}',
+        "list": '{"uwsgi": {"module": "blog.wsgi", "env": ["A=b", "C=d"], "threads": 2}}',
+        "magic": '{"uwsgi": {"socket": "/run/%n.sock", "base": "%d", "chdir": "%(base)"}}',
+        "text": '{"uwsgi": {"processes": "4", "env": "A=\\u00e9 \\"b\\" \\/"}}',
+        "before": '{"other": {"master": true}, "uwsgi": {"processes": 2}, "x": 1}',
+        "null": '{"uwsgi": {"module": "blog.wsgi", "master": null, "processes": 2}}',
+        "real": '{"uwsgi": {"module": "blog.wsgi", "processes": 2.5, "threads": 1e1}}',
+        "map": '{"uwsgi": {"module": "blog.wsgi", "x": {"a": "b"}, "threads": 2}}',
+        "lists": '{"uwsgi": {"env": [["A=b"], "C=d", 3, true, false, null]}}',
+        "twice": '{"uwsgi": {"processes": 2, "processes": 3}}',
+        "negative": '{"uwsgi": {"x": 2147483647, "y": -4}}',
+        "lines": '{\n  "uwsgi": {\n    "module": "blog.wsgi",\n    "master": true\n  }\n}\n',
+        "empty": '{"uwsgi": {"module": "", "env": []}}',
+        "for": '{"uwsgi": {"for": "a b", "env": "X%(_)=1", "endfor": ""}}',
+    }
     return [
+        *(Case(f"json-{name}", {"vassal.json": text}) for name, text in json.items()),
+        Case("js-plain", {"vassal.js": json["plain"]}),
         *(Case(f"yaml-{name}", {"vassal.yaml": text}) for name, text in yaml.items()),
         *(Case(f"xml-{name}", {"vassal.xml": text}) for name, text in xml.items()),
     ]
@@ -237,6 +313,7 @@ def _other_dialects() -> list[Case]:
 
 CASES = [
     *_sites(),
+    *_more_sites(),
     *_magic(),
     *_placeholders(),
     *_others(),

@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emperor.brain.stats import About, emperor_stats, fleet_stats
@@ -76,6 +76,7 @@ def test_one_masters_nonsense_hides_no_other_vassal(said: dict[str, float]) -> N
         assert json.loads(tell(ABOUT, status))["pid"] == 1
 
 
+@settings(deadline=None)
 @given(st.lists(ROWS, max_size=4))
 def test_whatever_a_master_says_the_emperor_answers_with_json(
     rows: list[WorkerDescription],
@@ -85,6 +86,7 @@ def test_whatever_a_master_says_the_emperor_answers_with_json(
         assert tell(ABOUT, status).endswith(b"}\n")
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(min_size=scoreboard.SLOT_BYTES, max_size=scoreboard.SLOT_BYTES)))
 def test_whatever_a_worker_writes_into_its_slots_the_master_answers_with_json(
     slots: list[bytes],
