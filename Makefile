@@ -34,7 +34,7 @@ format:  ## format the code and apply ruff's safe fixes
 	.venv/bin/ruff format .
 
 bench:  ## measure beside uWSGI and gunicorn (ARGS="--quick harakiri")
-	@$(setup) product bench
+	@$(setup) product bench tenant
 	.venv/bin/python -m benchmarks $(ARGS)
 
 deb:  ## build the Debian package in dist/ (RELEASE=trixie: for another Debian)

@@ -156,6 +156,13 @@ class Ours(Server):
                 raise RuntimeError(f"emperor run did not start:\n{self._log_text()}")
             time.sleep(0.01)
 
+    def restart(self) -> None:
+        """Stop everything, and start again over the same files."""
+        emperor = self._processes["emperor"]
+        emperor.send_signal(signal.SIGTERM)
+        emperor.wait(60)
+        self.start()
+
     def drop(self, app: Application) -> None:
         listen = [_url("http", app.http)]
         if app.uwsgi is not None:
