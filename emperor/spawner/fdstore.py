@@ -11,6 +11,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Mapping
+from typing import NamedTuple
 
 LISTEN_FDS_START = 3
 NAME_CHARS_MAX = 255
@@ -39,7 +40,12 @@ class FdStore:
     def remove(self, key: str) -> None:
         """Have systemd close what it keeps under `key`."""
         name = name_of(key)
-        if self._socket is not None and name is not None:
+        if name is not None:
+            self.remove_name(name)
+
+    def remove_name(self, name: str) -> None:
+        """The same, of a name that need not be ours."""
+        if self._socket is not None:
             with contextlib.suppress(OSError):
                 self._socket.send(f"FDSTOREREMOVE=1\nFDNAME={name}".encode())
 
@@ -55,24 +61,39 @@ def name_of(key: str) -> str | None:
     return name if len(name) <= NAME_CHARS_MAX else None
 
 
-def inherited(environ: Mapping[str, str], pid: int) -> dict[str, int]:
-    """Return what systemd had kept, by key, as sd_listen_fds_with_names(3) finds it.
+class Inherited(NamedTuple):
+    """What systemd handed over: `held` by key; `foreign`, with their names, are none of ours,
+    like the sockets of a .socket unit."""
 
-    Takes the descriptors over; those without a name of ours are left alone.
+    held: dict[str, int]
+    foreign: tuple[tuple[str, int], ...] = ()
+
+
+def inherited(environ: Mapping[str, str], pid: int) -> Inherited:
+    """Return what systemd had kept, as sd_listen_fds_with_names(3) finds it.
+
+    All of it is the caller's from then on.
     """
     count = environ.get("LISTEN_FDS", "")
     if environ.get("LISTEN_PID") != str(pid) or not (count.isascii() and count.isdigit()):
-        return {}
+        return Inherited({})
     names = environ.get("LISTEN_FDNAMES", "").split(":")
-    found = {}
+    held, foreign = {}, []
     for fd, name in zip(
         range(LISTEN_FDS_START, LISTEN_FDS_START + int(count)), names, strict=False
     ):
-        try:
-            key = os.fsdecode(base64.urlsafe_b64decode(name))
-        except (binascii.Error, ValueError):
-            continue
-        if key and name_of(key) == name:
-            os.set_inheritable(fd, False)
-            found[key] = fd
-    return found
+        os.set_inheritable(fd, False)
+        key = _key_of(name)
+        if key and key not in held:
+            held[key] = fd
+        else:
+            foreign.append((name, fd))
+    return Inherited(held, tuple(foreign))
+
+
+def _key_of(name: str) -> str | None:
+    try:
+        key = os.fsdecode(base64.urlsafe_b64decode(name))
+    except (binascii.Error, ValueError):
+        return None
+    return key if name_of(key) == name else None

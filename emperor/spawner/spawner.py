@@ -85,8 +85,9 @@ class Spawner:
         self._watchdog_s = watchdog_interval_s(os.environ, os.getpid())
         self._watchdog_at = 0.0
         before = handover.taken_over()
-        held = before.held if before is not None else inherited(os.environ, os.getpid())
-        self._store = Store(FdStore(os.environ.get("NOTIFY_SOCKET")), held)
+        beyond = FdStore(os.environ.get("NOTIFY_SOCKET"))
+        held = before.held if before is not None else self._inherited(beyond)
+        self._store = Store(beyond, held)
         for master in before.masters if before is not None else ():
             self._store.adopt(master)
         self._state = SpawnerState.RUNNING
@@ -103,6 +104,16 @@ class Spawner:
         # By whether the child gets a PID namespace. A child's parent is not checked: it
         # asks for no death signal.
         self._facts = {namespace: probe(can_pid_namespace=namespace) for namespace in (True, False)}
+
+    def _inherited(self, beyond: FdStore) -> dict[str, int]:
+        """Return what systemd kept for us; what it hands over besides is closed, and said."""
+        held, foreign = inherited(os.environ, os.getpid())
+        for name, fd in foreign:
+            os.close(fd)
+            beyond.remove_name(name)
+            remedy = "no vassal listens on it: bind it by listen, and remove the .socket unit"
+            self._log.error("descriptor_refused", name=name, remedy=remedy)
+        return held
 
     def run(self) -> int:
         """Run until everything is stopped; return the exit status."""

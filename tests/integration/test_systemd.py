@@ -15,6 +15,7 @@ import pytest
 from emperor.spawner.fdstore import name_of
 from tests.support.emperor import Emperor, get
 from tests.support.need import need
+from tests.support.processes import pid_tree
 from tests.support.wait import wait_until
 
 UNIT = Path(__file__).parents[2] / "packaging" / "systemd" / "emperor.service"
@@ -182,3 +183,22 @@ def test_listeners_are_kept_with_systemd_until_they_are_dropped(
     assert systemd.stored > 0
     emperor.remove("blog")
     wait_until(lambda: systemd.has(f"FDSTOREREMOVE=1\nFDNAME={name}"), what="it is dropped")
+
+
+def test_descriptors_that_are_none_of_ours_are_closed_and_told(
+    emperor: Emperor, systemd: Systemd
+) -> None:
+    handed = "LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=emperor.socket:other"
+    script = f'export {handed}; exec "$@" 3</dev/zero 4</dev/zero'
+    emperor.program = ["/bin/sh", "-c", script, "sh", *emperor.program]
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    for name in ("emperor.socket", "other"):
+        wait_until(lambda name=name: systemd.has(f"FDSTOREREMOVE=1\nFDNAME={name}"), what=name)
+        assert f"event=descriptor_refused level=error name={name}" in emperor.log()
+    assert get(port)[0] == 200
+    for pid in (emperor.pid, *pid_tree(emperor.pid)):
+        opened = [os.readlink(one) for one in Path(f"/proc/{pid}/fd").iterdir()]
+        assert "/dev/zero" not in opened

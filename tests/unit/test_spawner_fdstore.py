@@ -36,17 +36,19 @@ def test_what_systemd_kept_comes_back_under_its_keys(monkeypatch: pytest.MonkeyP
     asked = []
     monkeypatch.setattr(os, "set_inheritable", lambda fd, on: asked.append((fd, on)))
     names = [name_of(key) or "" for key in KEYS]
-    assert inherited(environ(names, 7), 7) == dict(zip(KEYS, range(3, 7), strict=True))
+    assert inherited(environ(names, 7), 7) == (dict(zip(KEYS, range(3, 7), strict=True)), ())
     assert asked == [(fd, False) for fd in range(3, 7)]
 
 
-def test_descriptors_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_descriptors_of_others_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "set_inheritable", lambda fd, on: None)
     own = name_of("tcp:x:1") or ""
-    assert inherited(environ(["connection", own, "a b", ""], 7), 7) == {"tcp:x:1": 4}
-    assert inherited(environ([own], 8), 7) == {}
-    assert inherited({"LISTEN_PID": "7", "LISTEN_FDS": "many"}, 7) == {}
-    assert inherited({}, 7) == {}
+    found = inherited(environ(["connection", own, "a b", "", own], 7), 7)
+    assert found.held == {"tcp:x:1": 4}
+    assert found.foreign == (("connection", 3), ("a b", 5), ("", 6), (own, 7))
+    assert inherited(environ([own], 8), 7) == ({}, ())
+    assert inherited({"LISTEN_PID": "7", "LISTEN_FDS": "many"}, 7) == ({}, ())
+    assert inherited({}, 7) == ({}, ())
 
 
 def test_store_is_told_what_to_keep_and_what_to_close(tmp_path_factory) -> None:
