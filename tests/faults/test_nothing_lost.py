@@ -11,7 +11,8 @@ import pytest
 from tests.support.control import emperor as command
 from tests.support.emperor import Emperor
 from tests.support.load import Outcome, application, check, load
-from tests.support.processes import count_fds, pid_tree
+from tests.support.need import need_root
+from tests.support.processes import children, count_fds, pid_tree
 from tests.support.site import WORKERS, Site, mold_of
 from tests.support.wait import wait_until
 
@@ -98,6 +99,37 @@ def test_killed_mold_costs_nothing(site: Site) -> None:
                 site.emperor.do("reload", "blog")
                 site.wait_generation(generation + 1)
     check(asked.outcomes, site.served)
+
+
+def test_changes_that_need_a_new_master_lose_nothing(site: Site) -> None:
+    need_root()
+    masters = {site.status["pid"]}
+    with site.asked() as asked:
+        for number in range(TIMES):
+            generation = site.status["generation"]
+            site.drop(user=("games", "nobody")[number % 2])
+            site.wait_generation(generation + 1)
+            masters.add(site.status["pid"])
+    check(asked.outcomes, site.served)
+    assert len(masters) == TIMES + 1
+    wait_until(lambda: len(children(site.emperor.pid)) == 2, 40, "the others have gone")
+
+
+@pytest.mark.timeout(60 + 60 * KILLS)
+def test_new_master_that_is_killed_before_it_has_settled_costs_what_it_was_at(site: Site) -> None:
+    need_root()
+    first = site.status["pid"]
+    killed_at = []
+    with site.asked() as asked:
+        for number in range(KILLS):
+            site.drop(user="games", env={"NUMBER": str(number)}, health={"settle": 60})
+            wait_until(lambda: site.status["pid"] not in (0, first), 20, "the new master serves")
+            time.sleep(0.2)
+            os.kill(site.status["pid"], signal.SIGKILL)
+            killed_at.append(time.monotonic())
+            site.emperor.wait_state("blog", "ready")
+            assert site.status["pid"] == first
+    check(asked.outcomes, site.served, killed_at=killed_at)
 
 
 @pytest.mark.timeout(60 + 60 * KILLS)
