@@ -256,6 +256,16 @@ class Cgroups:
 
     # ── going ────────────────────────────────────────────────────────────────────────
 
+    def serves_on(self, name: str, token: str | None) -> None:
+        """The vassal's master is `token`, after another one was tried in its place."""
+        path, tried = self._of_masters.get(token or "", ""), self._paths.get(name)
+        if not path or path == tried:
+            return
+        self._paths[name] = path
+        if tried is not None and tried not in self._of_masters.values():
+            self._leaving.add(tried)
+            self.sweep()
+
     def released(self, token: str) -> None:
         """A master was reaped: kill what it left behind, if no other one lives there.
 

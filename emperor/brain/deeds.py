@@ -41,6 +41,7 @@ from emperor.core.registry import (
     Successor,
     Vassal,
     advance,
+    can_stand_by,
     fail,
     fall_back,
     settle_until,
@@ -247,6 +248,7 @@ class Deeds:
         if record.replace_at is not None:
             again = time.monotonic() + RELIEF_PAUSE_S
             record = msgspec.structs.replace(record, replace_at=again)
+        self._cgroups.serves_on(record.name, record.token)
         self._roll.reload_failed(record, failure)
 
     def _drop_successor(self, vassal: Vassal) -> Vassal:
@@ -280,6 +282,7 @@ class Deeds:
         retire_until = self.retire(vassal.token, vassal) if vassal.token is not None else now
         record = fall_back(vassal, failure, now, retire_until)
         self._masters.send(record.token, Resume())
+        self._cgroups.serves_on(record.name, record.token)
         self._roll.set(record)
         self._roll.publish_failed_reload(record, failure)
 
@@ -328,7 +331,7 @@ class Deeds:
                 number=number,
                 fingerprint=fingerprint,
                 master_pid=_pid_of(vassal, token),
-                beside=_is_beside(vassal, token),
+                beside=_is_second(vassal, token) and can_stand_by(vassal),
             )
             fds = [held.fileno() for held in sockets]
             with diag_for(generation) as diag:
@@ -427,12 +430,8 @@ def _pid_of(vassal: Vassal, token: str | None) -> int:
     return vassal.pid
 
 
-def _is_beside(vassal: Vassal, token: str | None) -> bool:
-    """Return whether the first master can stand by while what `token` is to serve settles."""
-    successor = vassal.successor
-    is_second = successor is not None and successor.token == token
-    hangs = vassal.replace_at is not None
-    return is_second and vassal.token is not None and vassal.serving is not None and not hangs
+def _is_second(vassal: Vassal, token: str | None) -> bool:
+    return vassal.successor is not None and vassal.successor.token == token
 
 
 def _not_begun(error: ListenError | CgroupError) -> Failure:

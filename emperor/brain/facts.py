@@ -19,6 +19,7 @@ from emperor.core.registry import (
     Fact,
     Vassal,
     advance,
+    can_stand_by,
     succeed,
     without_retired,
     without_standby,
@@ -239,7 +240,7 @@ class Facts:
                 self._roll.unsupported[vassal.name] = unsupported[:100]
             case BirthFailed(failure=failure) | GenerationFailed(failure=failure):
                 self._deeds.give_up_successor(vassal, failure)
-            case GenerationServes(settle_s=settle_s) if vassal.token is not None:
+            case GenerationServes(settle_s=settle_s) if can_stand_by(vassal):
                 self._deeds.take_place(vassal, settle_s)
             case (
                 GenerationServes(fingerprint=fingerprint) | GenerationReady(fingerprint=fingerprint)

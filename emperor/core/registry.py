@@ -233,6 +233,12 @@ def succeed(vassal: Vassal, serving: str, now: float, retire_until: float) -> Va
     )
 
 
+def can_stand_by(vassal: Vassal) -> bool:
+    """Return whether the master that there is can serve again later: it serves, and answers."""
+    answers = vassal.token is not None and vassal.replace_at is None
+    return answers and vassal.serving is not None
+
+
 def take_place(vassal: Vassal, now: float, settle_until: float, retire_until: float) -> Vassal:
     """Return the record after its successor came to serve; the first master stands by.
 

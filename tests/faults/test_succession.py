@@ -158,3 +158,29 @@ def test_vassal_that_gets_another_customer_moves_without_a_lost_request(emperor:
     assert "c-two" in customers_cgroups(after["pid"])
     assert "c-two" in customers_cgroups(after["workers"][0]["pid"])
     wait_until(lambda: not alive(before["pid"]), what="the old master is gone")
+
+
+def test_move_to_another_customer_that_fails_leaves_nothing_there(emperor: Emperor) -> None:
+    need_root()
+    emperor.app("hello")
+    port = emperor.drop("blog", user="games", text="[limits]\nslice = 'one'\n")
+    emperor.start()
+    before = emperor.wait_state("blog", "ready")
+    need(customers_cgroups(before["pid"]), "cgroup v2")
+    tenants = cgroup_of(before["pid"]).parents[2]
+    emperor.app("hello", "raise RuntimeError('no database')\n")
+    emperor.drop("blog", user="games", port=port, text="[limits]\nslice = 'two'\n")
+    wait_until(lambda: "reload_failed" in emperor.log(), what="the failure is logged")
+    wait_until(lambda: not (tenants / "c-two" / "a-blog").exists(), what="its cgroup is gone")
+    assert (tenants / "c-one" / "a-blog").exists()
+    assert emperor.vassal("blog")["usage"]["cpu_s"] is not None
+    assert get(port)[0] == 200
+
+
+def cgroup_of(pid: int) -> Path:
+    """Return the cgroup v2 of a process."""
+    lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith("0::"))
+    mounts = Path("/proc/mounts").read_text().splitlines()
+    (root,) = (words[1] for words in map(str.split, mounts) if words[2] == "cgroup2")
+    return Path(root + line.removeprefix("0::"))

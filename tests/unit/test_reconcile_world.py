@@ -31,6 +31,7 @@ from emperor.core.registry import (
     Successor,
     Vassal,
     advance,
+    can_stand_by,
     fail,
     fall_back,
     settle_until,
@@ -252,7 +253,7 @@ class World:
 
     def _second_serves(self) -> None:
         vassal = self.vassal
-        if vassal.token is not None and vassal.serving is not None and vassal.replace_at is None:
+        if can_stand_by(vassal):
             until = settle_until(self.now, 3.0)
             self.vassal = take_place(vassal, self.now, until, self.now + 35)
         else:
