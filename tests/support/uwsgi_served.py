@@ -181,7 +181,7 @@ class Served:
         assert self._process is not None
         while True:
             try:
-                found = [self._answer(*request) for request in REQUESTS]
+                found = self.ask_all()
             except TimeoutError:
                 # uWSGI loses a request now and then; what it answers is what is asked about.
                 assert self._kind == REAL, self.log()
@@ -194,6 +194,10 @@ class Served:
             else:
                 # uWSGI serves on when it could not load the application.
                 return found if any(answer[2] != 500 for answer in found) else "refused"
+
+    def ask_all(self) -> list[Any]:
+        """Return the answers to all requests, of whoever serves it."""
+        return [self._answer(*request) for request in REQUESTS]
 
     def _answer(self, method: str, path: str, body: bytes | None) -> Any:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
