@@ -6,7 +6,7 @@
 SHELL = /bin/sh
 setup = packaging/dev/setup.sh
 
-.PHONY: help demo test check format bench deb vm clean
+.PHONY: help demo test check format bench deb vm bare clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -45,6 +45,10 @@ vm:  ## run tests/vm in a virtual machine (SCENARIO=service KEEP=1)
 	@$(setup) product deb vm
 	@.venv/bin/python -m tests.vm.run $(if $(KEEP),--keep) --release $(or $(RELEASE),bookworm) \
 		$(ARGS:%=--pytest=%) $(SCENARIO)
+
+bare:  ## make demo on a bare Debian (RELEASE=trixie; TESTS="tests/unit": make test too)
+	@$(setup) vm
+	@packaging/dev/bare.sh $(or $(RELEASE),bookworm) "$(TESTS)"
 
 clean:  ## remove the virtualenvs, caches and build products
 	rm -rf .venv .venv-tenant .cache build dist *.egg-info

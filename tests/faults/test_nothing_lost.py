@@ -20,6 +20,8 @@ TIMES = 20
 KILLS = int(os.environ.get("EMPEROR_TEST_KILLS", "5"))
 """Of a brain or a master, and upgrades: for more in a minute, whoever starts the next one waits."""
 
+RELOADS = int(os.environ.get("EMPEROR_TEST_RELOADS", "60"))
+
 
 def test_changed_files_lose_nothing(site: Site) -> None:
     with site.asked() as asked:
@@ -280,6 +282,7 @@ def test_sleep_and_wake_cost_nothing(emperor: Emperor) -> None:
     check(outcomes, site.served)
 
 
+@pytest.mark.timeout(60 + RELOADS)
 def test_reloads_leave_nothing_behind(site: Site) -> None:
     """Descriptors, threads and memory of spawner, brain and master stay as they are."""
 
@@ -302,7 +305,7 @@ def test_reloads_leave_nothing_behind(site: Site) -> None:
 
     reload_times(20)
     before = weigh()
-    reload_times(int(os.environ.get("EMPEROR_TEST_RELOADS", "60")))
+    reload_times(RELOADS)
     after = weigh()
     for name, (fds, kib, threads) in after.items():
         assert fds <= before[name][0] + 2, name

@@ -5,6 +5,7 @@ Its ports are fixed, 8000 and 8001: these tests fail, and say so, where somebody
 
 import contextlib
 import errno
+import fcntl
 import os
 import pty
 import re
@@ -120,8 +121,16 @@ class Demo:
         self.hang_up()
 
 
+@pytest.fixture(scope="module")
+def turn() -> Iterator[None]:
+    """Wait until no other process of this test run has the ports."""
+    with Path(__file__).open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture
-def demo(nothing_left_behind: None) -> Iterator[Demo]:
+def demo(turn: None, nothing_left_behind: None) -> Iterator[Demo]:
     for port in (HELLO_PORT, SLOW_PORT):
         if not is_free(port):
             pytest.fail(
