@@ -158,7 +158,7 @@ class EmperorStatus(msgspec.Struct, frozen=True, kw_only=True):
     spawner_pid: int
     version: str
     spawner_version: str = ""
-    since: float
+    since: float = 0.0
     mode: str
     cgroups: str = ""
     runtime_dir: str = ""

@@ -14,6 +14,7 @@ import msgspec
 from emperor.brain.birth import Spec
 from emperor.brain.fleet import Fleet
 from emperor.brain.history import History, Pin, Version, choose_back
+from emperor.brain.patience import Patience, Silence
 from emperor.brain.roll import Publish
 from emperor.brain.version_reader import VersionReader
 from emperor.brain.wishes import EVICTED, Wish
@@ -59,6 +60,7 @@ class Catalog:
         self._publish = publish
         self._stopped = stopped
         self._history = history
+        self._patience = Patience(self.on_rescan)
         self._unproven: dict[str, Version] = {}
         self._entries: dict[str, Entry] = {}
         self._touches: dict[str, frozenset[tuple[str, Touch]]] = {}  # of those that name any
@@ -161,12 +163,13 @@ class Catalog:
         directory, _, file_name = path.rpartition("/")
         if name in self._entries or directory not in self._settings.directories:
             return
-        try:
-            os.lstat(path)
-        except FileNotFoundError:
-            return
-        except OSError:
-            pass
+        if not self._patience.is_silent(directory):
+            try:
+                os.lstat(path)
+            except FileNotFoundError:
+                return
+            except OSError:
+                pass
         presumed = Entry(directory=directory, file_name=file_name, owner_uid=UNKNOWN_UID)
         self._enter(name, presumed)
         self._fleet.wish(name, Wish(run=name not in self._stopped))
@@ -229,11 +232,9 @@ class Catalog:
 
     async def _rescan(self, directory: str) -> None:
         try:
-            names = tuple(scan(directory))
+            names = tuple(await self._patience.look(directory, lambda: scan(directory)))
         except OSError as error:
-            if self._strays.get(directory) is None:
-                self._publish("error", "directory_unreadable", None, {"path": directory})
-            self._strays[directory] = f"{directory}: {error.strerror}"
+            self._note_unreadable(directory, error)
             names = ()
             if not isinstance(error, FileNotFoundError):
                 return  # a directory that cannot be read says nothing about its files
@@ -244,19 +245,31 @@ class Catalog:
             await self._read(directory, file_name)
             await asyncio.sleep(0)  # a thousand files must not keep the control API waiting
 
+    def _note_unreadable(self, directory: str, error: OSError) -> None:
+        if self._strays.get(directory) is None:
+            self._publish("error", "directory_unreadable", None, {"path": directory})
+        self._strays[directory] = f"{directory}: {error.strerror}"
+
     async def _read(self, directory: str, file_name: str) -> None:
         name = vassal_name(file_name)
         if name is None:
             return
+        try:
+            await self._look(name, directory, file_name)
+        except Silence as error:
+            # That says nothing about the file: what is known of it stays.
+            self._note_unreadable(directory, error)
+
+    async def _look(self, name: str, directory: str, file_name: str) -> None:
         path = f"{directory}/{file_name}"
         holder = self._entries.get(name)
         if holder is not None and (holder.directory, holder.file_name) != (directory, file_name):
-            if Path(path).exists():
+            if await self._patience.look(directory, Path(path).exists):
                 self._strays[path] = f"{path}: {name} is described by {self.path_of(name)} already"
             else:
                 self._strays.pop(path, None)
             return
-        found = read_file(directory, file_name)
+        found = await self._patience.look(directory, lambda: read_file(directory, file_name))
         if isinstance(found, Changing):
             await asyncio.sleep(RETRY_CHANGING_S)
             self._in_background((directory, file_name))

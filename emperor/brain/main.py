@@ -397,7 +397,6 @@ class Brain:
             spawner_pid=os.getppid(),
             version=__version__,
             spawner_version=self._inventory.spawner_version,
-            since=time.time(),
             mode="root" if euid == 0 else "rootless",
             cgroups=self._cgroups.mode,
             runtime_dir=self._settings.runtime_dir,

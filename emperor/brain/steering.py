@@ -59,6 +59,7 @@ class BrainSteering:
         self._incidents = incidents
         self._facts = facts
         self._about = about
+        self._began_at = time.monotonic()
         self._begin_anew = begin_anew
 
     async def status(self) -> Status:
@@ -68,7 +69,12 @@ class BrainSteering:
                 *(self._vassal_or_none(name, diag.fileno()) for name in self.names())
             )
         vassals = [vassal for vassal in found if vassal is not None]
-        about = msgspec.structs.replace(self._about, errors=self._catalog.stray_problems())
+        about = msgspec.structs.replace(
+            self._about,
+            # By the clock as it is now: who boots with a wrong one sets it right later.
+            since=time.time() - (time.monotonic() - self._began_at),
+            errors=self._catalog.stray_problems(),
+        )
         return Status(emperor=about, vassals=tuple(vassals))
 
     async def _vassal_or_none(self, name: str, diag_fd: int) -> VassalStatus | None:

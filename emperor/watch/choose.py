@@ -1,5 +1,6 @@
 """Decides where inotify is blind, and reads the mount table that this depends on."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,10 @@ _BLIND = frozenset((
     "pvfs2", "smb2", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs",
 ))
 # fmt: on
+
+
+LINKS_MAX = 40
+"""The kernel follows no more either."""
 
 
 class Mount(NamedTuple):
@@ -60,6 +65,36 @@ def filesystem_of(path: str, mounts: Sequence[Mount]) -> str:
         if inside and len(mount.point) >= len(best.point):
             best = mount
     return best.filesystem
+
+
+def filesystem_behind(path: str, mounts: Sequence[Mount]) -> str:
+    """Return the type of the file system that an absolute path leads to, "" = unknown.
+
+    Links are followed up to a file system that may not answer: whoever looks there may wait
+    forever.
+    """
+    here, ahead, links = "/", path.split("/"), 0
+    while ahead:
+        name = ahead.pop(0)
+        if name in ("", "."):
+            continue
+        if name == "..":
+            here = os.path.dirname(here)
+            continue
+        step = os.path.join(here, name)
+        if is_blind(filesystem_of(step, mounts)):
+            return filesystem_of(os.path.join(step, *ahead), mounts)
+        try:
+            target = os.readlink(step)
+        except OSError:  # no link, or not there
+            here = step
+            continue
+        links += 1
+        if links > LINKS_MAX:
+            return ""
+        here = "/" if target.startswith("/") else here
+        ahead = target.split("/") + ahead
+    return filesystem_of(here, mounts)
 
 
 def parse_mountinfo(text: str) -> tuple[Mount, ...]:

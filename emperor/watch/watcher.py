@@ -6,7 +6,13 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from emperor.config.settings import WatchMode
-from emperor.watch.choose import choose, filesystem_of, is_blind, read_mounts
+from emperor.watch.choose import (
+    choose,
+    filesystem_behind,
+    filesystem_of,
+    is_blind,
+    read_mounts,
+)
 from emperor.watch.debounce import Debounce
 from emperor.watch.events import Degraded, FileChanged, Rescan, WatchEvent, path_of
 from emperor.watch.tracker import Tracker
@@ -91,7 +97,7 @@ class Watcher:
     def _place_directories(self) -> None:
         """Watch every directory as its file system needs, and rescan where that is new."""
         for directory in self._directories:
-            filesystem = filesystem_of(os.path.realpath(directory), self._mounts)
+            filesystem = filesystem_behind(directory, self._mounts)
             choice = choose(self._mode, filesystem)
             polled = choice.poll or self.tracker is None
             if self._polled.get(directory) is polled:

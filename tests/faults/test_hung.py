@@ -1,14 +1,23 @@
-"""Who hangs is noticed and replaced: a master with its requests, and the brain."""
+"""Who hangs is noticed and replaced: a master with its requests, and the brain.
+
+EMPEROR_TEST_STOPPED_S=60 in the environment stops both for longer.
+"""
 
 import os
 import signal
 import threading
 import time
 
+import pytest
+
 from tests.support.emperor import Emperor, get
-from tests.support.processes import alive
+from tests.support.load import check
+from tests.support.processes import alive, children
+from tests.support.site import WORKERS, Site
 from tests.support.wait import wait_until
 from vassal.master.crew import STOPPED_MAX_S
+
+STOPPED_S = float(os.environ.get("EMPEROR_TEST_STOPPED_S", "6"))
 
 
 def test_master_that_is_stopped_is_replaced_and_its_workers_requests_finish(
@@ -136,3 +145,26 @@ def test_request_of_a_worker_that_is_stopped_goes_on_with_it(emperor: Emperor) -
     os.kill(worker["pid"], signal.SIGCONT)
     client.join(60)
     assert answers == [200]
+
+
+@pytest.mark.timeout(120 + 2 * STOPPED_S)
+def test_brain_and_then_master_stopped_under_load_cost_nothing_and_leave_one_of_each(
+    site: Site,
+) -> None:
+    emperor, old = site.emperor, site.status["pid"]
+    with site.asked() as asked:
+        brain = emperor.kill_brain(signal.SIGSTOP)
+        emperor.wait_new_brain(brain)
+        time.sleep(STOPPED_S)
+        assert site.status["pid"] == old, "a brain that hangs costs no master"
+
+        os.kill(old, signal.SIGSTOP)
+        continue_at = time.monotonic() + STOPPED_S
+        wait_until(lambda: site.status["pid"] != old, 60, "another master")
+        time.sleep(max(0.0, continue_at - time.monotonic()))
+        os.kill(old, signal.SIGCONT)
+        wait_until(lambda: not alive(old), 30, "the old master to go")
+    check(asked.outcomes, site.served)
+    master = emperor.wait_state("blog", "ready")["pid"]
+    wait_until(lambda: len(children(master)) == WORKERS + 1, what="one mold and its workers")
+    assert set(children(emperor.pid)) == {emperor.brain_pid, master}

@@ -24,7 +24,7 @@ WALL_CLOCK = {
 FOR_PEOPLE = {
     "emperor/brain/catalog.py": "when a file was refused",
     "emperor/brain/incidents.py": "when a limit was hit",
-    "emperor/brain/main.py": "since when the emperor runs, and when an event was",
+    "emperor/brain/main.py": "when an event was",
     "emperor/brain/roll.py": "when a vassal failed",
     "emperor/brain/facts.py": "says when limits were changed",
     "emperor/brain/steering.py": "turns monotonic times into times of day for status",

@@ -1,7 +1,14 @@
 import pytest
 
 from emperor.config.settings import WatchMode
-from emperor.watch.choose import Mount, choose, filesystem_of, is_blind, parse_mountinfo
+from emperor.watch.choose import (
+    Mount,
+    choose,
+    filesystem_behind,
+    filesystem_of,
+    is_blind,
+    parse_mountinfo,
+)
 
 MOUNTINFO = r"""
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
@@ -87,3 +94,21 @@ def test_mode_and_file_system_decide(mode, filesystem, poll, warned):
 
     assert choice.poll is poll
     assert bool(choice.warning) is warned
+
+
+def test_links_are_followed_to_a_file_system_that_may_not_answer_and_not_into_it(tmp_path):
+    far = tmp_path / "far"
+    far.mkdir()
+    (far / "vassals").symlink_to("/")
+    (tmp_path / "link").symlink_to("far/../far")
+    (tmp_path / "loop").symlink_to("loop")
+    mounts = (Mount("/", "ext4"), Mount(str(far), "nfs4"), Mount(f"{far}/near", "xfs"))
+    for path, filesystem in (
+        (far, "nfs4"),
+        (far / "vassals", "nfs4"),  # the link is not read
+        (tmp_path / "link" / "vassals", "nfs4"),
+        (far / "near" / "vassals", "xfs"),
+        (tmp_path / "not there", "ext4"),
+        (tmp_path / "loop", ""),
+    ):
+        assert filesystem_behind(str(path), mounts) == filesystem, path
