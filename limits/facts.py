@@ -37,7 +37,7 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
     PID namespace), None = not checked. `nofile_max` is fs.nr_open. `no_new_privs` is set
     already. `landlock_abi` 0 = there is no Landlock. `cpus` are those that are online.
     `namespaces` are the names of NAMESPACES that the kernel has and allows. `mount_api`:
-    mounts can be made through descriptors.
+    mounts can be made through descriptors, and the root can be changed for another.
     """
 
     uids: tuple[int, int, int]
@@ -98,7 +98,7 @@ def probe(can_pid_namespace: bool | None = None, parent_pid: int | None = None) 
         keyrings=kernel.has_keyrings(),
         cpus=_online_cpus(),
         namespaces=tuple(filter(_has_namespace, NAMESPACES)),
-        mount_api=mount_api.is_available(),
+        mount_api=mount_api.is_available() and _root_is_mount(),
     )
 
 
@@ -116,6 +116,13 @@ def _nofile_max() -> int:
         return int(kernel_files.read("/proc/sys/fs/nr_open"))
     except FileNotFoundError:  # a private root whose /proc shows processes only
         return NOFILE_MAX
+
+
+def _root_is_mount() -> bool:
+    """Return whether "/" is where something is mounted: in a plain chroot it is not, and the kernel
+    neither changes how its mounts spread nor gives it up for another root."""
+    lines = kernel_files.read("/proc/self/mountinfo").splitlines()
+    return any(line.split(" ", 5)[4] == "/" for line in lines)
 
 
 def _has_namespace(name: str) -> bool:

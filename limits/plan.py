@@ -97,7 +97,10 @@ def _private_root(confinement: Confinement, facts: HostFacts) -> Iterator[Item]:
         return
     reason = _why_no_namespace("mnt", facts)
     if not reason and not facts.mount_api:
-        reason = "this kernel has no mount_setattr (Linux 5.12), or a container forbids it"
+        reason = (
+            "this kernel has no mount_setattr (Linux 5.12), a container forbids it, "
+            "or / is no mount: a plain chroot"
+        )
     if reason:
         yield from (Unsupported(name, reason) for name in root.directives)
         return

@@ -439,3 +439,26 @@ def test_birth_leaves_no_descriptor_inside(subset):
     made = confinement(Sandbox(proc_subset=subset))
 
     assert len(run_confined(look, made)) <= len(control(look))
+
+
+def test_plain_chroot_has_no_private_root(tmp_path):
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "sys").mkdir()
+
+    def child():
+        syscalls.unshare(NEWNS)
+        mount_api.make_all_private()
+        for name in ("proc", "sys"):
+            source = os.open(f"/{name}", os.O_PATH)
+            target = os.open(tmp_path / name, os.O_PATH)
+            mount_api.attach(mount_api.clone_tree(source), target)
+        before = probe().mount_api
+        os.chroot(tmp_path)
+        os.chdir("/")
+        facts = probe()
+        missing = plan(confinement(only(protect_system="strict")), facts).missing()
+        return before, facts.mount_api, [item.key for item in missing]
+
+    before, within, missing = run_forked(child)
+    assert (before, within) == (True, False)
+    assert "protect_system" in missing
