@@ -318,10 +318,14 @@ class Cgroups:
                     self._watch.discard(path)
 
     def remove_orphans(self, specs: list[Spec]) -> None:
-        """Kill and remove what an earlier emperor left of vassals that are gone."""
+        """Kill and remove what an earlier emperor left of vassals that are gone; know again what
+        it made for those of which nothing runs now."""
         if self._tree is None:
             return
-        wanted = {*map(_path, specs), *self._of_masters.values()}
+        for spec in specs:
+            if self._tree.has_app(_path(spec)):
+                self._paths.setdefault(spec.settings.name, _path(spec))
+        wanted = {*self._paths.values(), *self._of_masters.values()}
         for path in self._tree.orphans(wanted):
             self._problem("cgroup", f"{path} belongs to no vassal: removed")
             self._tree.kill(path)
