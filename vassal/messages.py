@@ -323,9 +323,10 @@ class ChangeLimits(Message, frozen=True, tag="change-limits"):
 
 
 class GrantWorkers(Message, frozen=True, tag="grant-workers"):
-    """Answer to AskForWorkers: have no more than this from now on."""
+    """Answer to AskForWorkers: have no more than this from now on; `why` not all, if not all."""
 
     workers: int
+    why: str = ""
 
 
 class Note(Message, frozen=True, tag="note"):

@@ -128,6 +128,7 @@ class Adoption:
             failure = latest(failure, one.last_failure)
         record = msgspec.structs.replace(adopted.record, last_failure=failure)
         self._roll.set(record)
+        self._cgroups.serves_on(name, record.token)
         self._tell(name, adopted)
         self._roll.publish("info", "vassal_adopted", name, {"pid": record.pid})
 

@@ -68,6 +68,7 @@ class Catalog:
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._again: set[tuple[str, str]] = set()
         self._touched: dict[str, tuple[int, int]] = {}
+        self._to_reload: set[str] = set()  # as soon as their files were read
 
     async def close(self) -> None:
         """Stop reading."""
@@ -96,7 +97,7 @@ class Catalog:
         if self._touched.get(path, now) == now:
             return
         self._touched[path] = now
-        for name, wanted in self._touches.items():
+        for name, wanted in list(self._touches.items()):
             for touch in Touch:
                 if (path, touch) in wanted and name in self._fleet.wishes:
                     self._publish("info", "touched", name, {"path": path, "for": touch.value})
@@ -104,7 +105,10 @@ class Catalog:
 
     def _on_touch(self, name: str, touch: Touch) -> None:
         if touch is Touch.RELOAD:
-            self._reload(name)
+            self._to_reload.add(name)
+            entry = self._entries[name]
+            self._reconsider(name)
+            self._in_background((entry.directory, entry.file_name))
         else:
             self._fleet.renew_log(name, rotate=touch is Touch.ROTATE)
 
@@ -113,10 +117,16 @@ class Catalog:
         entry = self._entries.get(name)
         if entry is None:
             return
-        if speaks_uwsgi(entry.file_name):
-            # What it includes may be other than it was.
-            self._enter(name, msgspec.structs.replace(entry, digest=""))
+        self._reconsider(name)
         await self._read(entry.directory, entry.file_name)
+
+    def _reconsider(self, name: str) -> None:
+        """Take the file for another one at its next reading.
+
+        What it says may mean something else by now: what it includes, where a release's link
+        leads, which interpreter and user there are.
+        """
+        self._enter(name, msgspec.structs.replace(self._entries[name], digest=""))
 
     # ── what served ──────────────────────────────────────────────────────────────────
 
@@ -150,7 +160,7 @@ class Catalog:
             self._history.unpin(name)
         else:
             self._history.pin(name, Pin(version=version, instead_of=entry.digest))
-        self._enter(name, msgspec.structs.replace(entry, digest=""))
+        self._reconsider(name)
         await self._read(entry.directory, entry.file_name)
         return version
 
@@ -226,6 +236,7 @@ class Catalog:
                 else:
                     await self._rescan(directory)
                 if key not in self._again:
+                    self._reload_if_asked(file_name)
                     return
         finally:
             del self._tasks[key]
@@ -337,6 +348,14 @@ class Catalog:
         wish = self._fleet.wishes[name]
         serial = wish.reload_serial + 1
         self._fleet.wish(name, msgspec.structs.replace(wish, reload_serial=serial))
+
+    def _reload_if_asked(self, file_name: str) -> None:
+        """Do what a touch asked for, now that the file was read; refused, what was good before."""
+        name = vassal_name(file_name)
+        if name in self._to_reload:
+            self._to_reload.discard(name)
+            if name in self._fleet.wishes:
+                self._reload(name)
 
     async def _fall_back(self, name: str, path: str, refused: Version) -> None:
         """A file was broken while nobody looked: what served last of it serves again."""

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from emperor.brain.birth import Spec
+from emperor.core.allotment import Bound
 from limits.cgroups import counters
 from limits.cgroups.facts import probe_cgroups
-from limits.cgroups.names import SUPERVISOR, app_path
+from limits.cgroups.names import SUPERVISOR, app_path, parent
 from limits.cgroups.tree import NotDelegated, claim
 from limits.cgroups.watch import MEMORY, PIDS, CgroupWatch
 from limits.cgroups.writes import CgroupHost, CgroupPlan, cgroup_writes, io_paths
@@ -237,6 +238,24 @@ class Cgroups:
         path = self._of_masters.get(token)
         return self._tree.cpu_us(path) if self._tree is not None and path else None
 
+    def held_bytes(self, name: str) -> int | None:
+        """Return the memory of a vassal's workload that cannot be taken back; None = unknown."""
+        path = self._paths.get(name)
+        return self._tree.held_bytes(path) if self._tree is not None and path else None
+
+    def memory_bounds(self, spec: Spec) -> list[Bound]:
+        """Return the limits of memory that a vassal shares with others, with their use."""
+        if self._tree is None or (path := self._paths.get(spec.settings.name)) is None:
+            return []
+        customer = spec.subject.customer
+        slice_of_it = self._tree.directory(parent(path))
+        return [
+            Bound(f"customer {customer} (memory_max)", limit, held, customer)
+            if directory == slice_of_it
+            else Bound(f"cgroup {directory} (memory.max)", limit, held)
+            for directory, limit, held in self._tree.memory_bounds(path)
+        ]
+
     def pids(self, name: str) -> list[int]:
         """Return a vassal's processes as the host numbers them, its master's among them."""
         path = self._paths.get(name)
@@ -299,10 +318,14 @@ class Cgroups:
                     self._watch.discard(path)
 
     def remove_orphans(self, specs: list[Spec]) -> None:
-        """Kill and remove what an earlier emperor left of vassals that are gone."""
+        """Kill and remove what an earlier emperor left of vassals that are gone; know again what
+        it made for those of which nothing runs now."""
         if self._tree is None:
             return
-        wanted = {*map(_path, specs), *self._of_masters.values()}
+        for spec in specs:
+            if self._tree.has_app(_path(spec)):
+                self._paths.setdefault(spec.settings.name, _path(spec))
+        wanted = {*self._paths.values(), *self._of_masters.values()}
         for path in self._tree.orphans(wanted):
             self._problem("cgroup", f"{path} belongs to no vassal: removed")
             self._tree.kill(path)

@@ -14,6 +14,7 @@ from emperor.brain.allotments import Allotments
 from emperor.brain.cgroups import Cgroups
 from emperor.brain.deeds import Deeds
 from emperor.brain.facts import Facts
+from emperor.brain.headroom import Headroom
 from emperor.brain.heartbeat import Heartbeat
 from emperor.brain.listeners import Listeners
 from emperor.brain.masters import Masters
@@ -75,7 +76,7 @@ class Fleet:
             self._masters, self._on_silence, cgroups.work_of, self._look_at_all
         )
         self._sleepers = Sleepers(self._on_ring)
-        allotments = Allotments(self._roll, caps)
+        allotments = Allotments(self._roll, caps, Headroom(cgroups))
         self._deeds = Deeds(
             self._roll,
             self._masters,

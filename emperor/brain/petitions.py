@@ -39,8 +39,8 @@ class Petitions:
     def _on_workers(self, vassal: Vassal, token: str, workers: int) -> None:
         wish = self._roll.wishes.get(vassal.name)
         if wish is not None and wish.spec is not None:
-            granted = self._allotments.on_asked(wish.spec, workers)
-            self._masters.send(token, GrantWorkers(workers=granted))
+            grant = self._allotments.on_asked(wish.spec, workers)
+            self._masters.send(token, GrantWorkers(workers=grant.workers, why=grant.why))
 
     def _on_reload(self, vassal: Vassal, by: str) -> None:
         """An application is not heard while it is being replaced; who changed the code is."""

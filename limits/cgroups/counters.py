@@ -186,6 +186,21 @@ def usage_of(directory: str) -> Usage:
     return parse_usage({name: files.read(f"{directory}/{name}") for name in FILES})
 
 
+def held_bytes_of(directory: str) -> int | None:
+    """Return the memory that a cgroup uses and the kernel cannot just take back: all but its files'
+    pages. None if it is not counted, or has gone."""
+    used = parse_number(files.read(f"{directory}/memory.current"))
+    if used is None:
+        return None
+    parts = parse_flat(files.read(f"{directory}/memory.stat"))
+    return max(0, used - parts.get("active_file", 0) - parts.get("inactive_file", 0))
+
+
+def memory_max_of(directory: str) -> int | None:
+    """Return the limit of a cgroup's memory; None = it has none."""
+    return parse_number(files.read(f"{directory}/memory.max"))
+
+
 def cpu_us_of(directory: str) -> int | None:
     """Return the CPU time in µs that a cgroup has used; None if it is not counted, or has gone."""
     return parse_flat(files.read(f"{directory}/cpu.stat")).get("usage_usec")

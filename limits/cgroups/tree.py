@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from limits.cgroups import devices, files, protection
-from limits.cgroups.counters import Usage, cpu_us_of, usage_of
+from limits.cgroups.counters import Usage, cpu_us_of, held_bytes_of, memory_max_of, usage_of
 from limits.cgroups.facts import MARKS, CgroupFacts
 from limits.cgroups.files import Failed
 from limits.cgroups.names import APP_PREFIX, CUSTOMER_PREFIX, MASTER, SUPERVISOR, TENANTS, WORKLOAD
@@ -318,6 +318,22 @@ class Tree:
     def cpu_us(self, path: str) -> int | None:
         """Return the CPU time of the same in µs; None if it is not counted, or has gone."""
         return cpu_us_of(self._counted(path))
+
+    def held_bytes(self, path: str) -> int | None:
+        """Return the memory of the same that the kernel cannot just take back; None = unknown."""
+        return held_bytes_of(self._counted(path))
+
+    def memory_bounds(self, path: str) -> list[tuple[str, int, int]]:
+        """Return (directory, memory.max, bytes held) of the app's customer, our root and all
+        that it is in, where there is a limit; the customer's first."""
+        found = []
+        directory = self.directory(parent_of(path))
+        while directory:  # what is above the mount has no such files
+            limit, held = memory_max_of(directory), held_bytes_of(directory)
+            if limit is not None and held is not None:
+                found.append((directory, limit, held))
+            directory = parent_of(directory)
+        return found
 
     def _counted(self, path: str) -> str:
         directory = self.directory(path)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.emperor import Emperor, emperor_over
+from tests.support.emperor import Emperor, emperor_over, get
 from tests.support.load import Way, application, check, load
 from tests.support.need import need_root
 from tests.support.ports import free_port
@@ -17,6 +17,11 @@ from tests.support.rootless import NOBODY, rootless_over
 from tests.support.wait import wait_until
 
 TIMES = 20
+HI = """
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [b"hi"]
+"""
 RATE = 40.0
 
 
@@ -155,3 +160,66 @@ def test_worker_that_is_replaced_between_two_releases_is_of_the_old_one(
     deployed.do("reload", "blog")
     with load((Way("direct", port),), RATE, first=10_000) as asked:
         wait_until(lambda: asked.version == "r01", 20, "the new release")
+
+
+def test_reload_looks_at_a_release_anew_with_an_unchanged_file(
+    deployed: Emperor, releases: Releases
+) -> None:
+    """A release brings its own interpreter: what the link to it leads to counts at each reload."""
+    for name in ("r00", "r01"):
+        releases.make(name)
+    releases.release("r00")
+    python = releases.base / "python"
+    python.symlink_to("/usr/bin/python3")
+    touch = releases.base / "touched"
+    touch.touch()
+    port = free_port()
+    deployed.drop(
+        "blog",
+        app="asked:application",
+        directory=str(releases.current),
+        python=str(python),
+        touch_reload=[str(touch)],
+        port=port,
+        text=releases.sandbox,
+        on_unsupported="warn",
+    )
+    deployed.start()
+    deployed.wait_state("blog", "ready")
+    python.unlink()
+    releases.release("r01")
+    status, answer = deployed.ask("POST", "/v1/vassals/blog/reload")
+    assert status >= 400, answer
+    assert f"{python} does not exist" in str(answer)
+    assert deployed.vassal("blog")["state"] == "ready"
+    python.symlink_to("/usr/bin/python3")
+    os.utime(touch)
+    with load((Way("direct", port),), RATE) as asked:
+        wait_until(lambda: asked.version == "r01", 20, "the new release")
+
+
+@pytest.mark.parametrize("top", ["/tmp", "/home"])
+def test_release_link_that_the_vassal_cannot_see_is_refused_with_what_to_write(
+    emperor: Emperor, top: str
+) -> None:
+    need_root()
+    with tempfile.TemporaryDirectory(prefix="emp-", dir=top) as folder:
+        base = Path(folder)
+        base.chmod(0o755)
+        (base / "releases/42").mkdir(parents=True)
+        (base / "releases/42/hi.py").write_text(HI)
+        (base / "current").symlink_to("releases/42")
+        keys = {"app": "hi:application", "directory": f"{base}/current", "on_unsupported": "warn"}
+        port = free_port()
+        emperor.drop("blog", port=port, **keys)
+        emperor.start()
+        problem = wait_until(lambda: emperor.vassal("blog")["last_failure"], what="a problem")[
+            "message"
+        ]
+        assert f"the vassal cannot see the symbolic link {base}/current: {top} is hidden" in problem
+        remedy = f'[sandbox] bind_read_only_paths = ["{base}"]'
+        assert remedy in problem
+        # What it says is what helps.
+        emperor.drop("blog", port=port, text=remedy.replace("] b", "]\nb") + "\n", **keys)
+        emperor.wait_state("blog", "ready")
+        assert get(port)[0] == 200

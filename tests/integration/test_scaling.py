@@ -8,11 +8,15 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
+import pytest
+
 from tests.support.control import emperor as run_cli
 from tests.support.emperor import Emperor, free_port, get
 from tests.support.need import need_root
 from tests.support.serving import read_all
 from tests.support.wait import wait_until
+from vassal.master.scaling import CALM_S
 
 
 def workers(one: Emperor, name: str = "blog") -> int:
@@ -30,6 +34,7 @@ def clients(port: int, count: int, path: str) -> list[threading.Thread]:
     return started
 
 
+@pytest.mark.timeout(120)
 def test_workers_come_when_all_are_busy_and_no_more_than_the_most(emperor: Emperor) -> None:
     emperor.app("hello")
     port = emperor.drop("blog", text="workers = { min = 1, max = 4 }\n")
@@ -44,6 +49,13 @@ def test_workers_come_when_all_are_busy_and_no_more_than_the_most(emperor: Emper
     for client in waiting:
         client.join(20)
     assert "event=scaled workers=2 before=1" in emperor.vassal_log("blog")
+    # They go by themselves: the load is forgotten in one calm, and the next one is without any.
+    pids = {row["pid"] for row in emperor.vassal("blog")["workers"]}
+    wait_until(lambda: workers(emperor) == 1, 2 * CALM_S + 10, "one worker", every=0.5)
+    assert "at most 0 were busy at a time for 30 s" in story(emperor, "blog")
+    wait_until(lambda: sum(map(psutil.pid_exists, pids)) == 1, 10, "the others are gone")
+    assert get(port)[0] == 200
+    assert emperor.vassal("blog")["totals"]["worker_deaths"] == 0
 
 
 def unix_clients(path: Path, count: int, target: str) -> list[socket.socket]:

@@ -88,6 +88,7 @@ class World:
                     restart_serial=wanted.restart_serial,
                     outdated=False,
                 )
+                self.build(self.vassal.token)
             case SucceedVassal():
                 assert wanted is not None
                 self._drop_successor()
@@ -105,11 +106,13 @@ class World:
                     attempted_birth=wanted.birth,
                     successor=successor,
                 )
+                self.build(successor.token)
             case ReloadVassal():
                 assert wanted is not None
                 self.vassal = advance(
                     vassal, Fact.RELOAD_BEGAN, self.now, attempted=wanted.fingerprint
                 )
+                self.build(vassal.token)
             case GiveUpSuccessor():
                 self._give_up_successor()
             case FallBack():
@@ -122,6 +125,9 @@ class World:
                 self.vassal = msgspec.structs.replace(vassal, limits=wanted.limits)
             case StopVassal():
                 self._drop_successor()
+                if vassal.standby is not None:
+                    self.say(vassal.standby.token, "stop")
+                self.say(vassal.token, "stop")
                 self.vassal = without_standby(self.vassal, self.now + 35)
                 self.vassal = advance(
                     self.vassal, Fact.STOP_BEGAN, self.now, deadline=self.now + 35
@@ -144,6 +150,7 @@ class World:
                 self.vassal = advance(vassal, Fact.SETTLED, self.now)
             case ForgetVassal():
                 assert not self.alive
+                self.forgotten()
                 self.vassal = Vassal(name="x")
         return action
 
@@ -156,9 +163,19 @@ class World:
         self.alive.add(token)
         return token
 
+    def say(self, token: str | None, order: str) -> None:
+        """Tell a master something. Here only the record counts."""
+
+    def build(self, token: str | None) -> None:
+        """Tell a master to build what is wanted."""
+
+    def forgotten(self) -> None:
+        """Its file is gone, and so is all of it."""
+
     def _drop_successor(self) -> None:
         successor = self.vassal.successor
         if successor is not None:
+            self.say(successor.token, "stop")
             leaving = Retiring(token=successor.token, deadline=self.now + 10)
             self.vassal = msgspec.structs.replace(
                 self.vassal, successor=None, retiring=(*self.vassal.retiring, leaving)
@@ -172,6 +189,8 @@ class World:
 
     def _fall_back(self) -> None:
         assert self.vassal.standby is not None
+        self.say(self.vassal.token, "stop")
+        self.say(self.vassal.standby.token, "resume")
         self.vassal = fall_back(self.vassal, CRASH, self.now, self.now + 35)
 
     def _exit_of_master(self) -> None:
@@ -270,6 +289,29 @@ class World:
             lost = fail(self.vassal, BROKEN, self.now, RestartPolicy(), 0.5)
             self.vassal = msgspec.structs.replace(lost, deadline=self.now + 5)
 
+    def come_to_rest(self) -> None:
+        """Let nothing go wrong any more, with a file that has not been tried yet."""
+        self.happen("new code")
+        self.happen("start")
+        self.settle()
+
+    def settle(self) -> None:
+        """Let time pass until nothing is to be done any more."""
+        for _ in range(40):
+            action = self.obey()
+            self.check()
+            for what in ("the successor serves", "ready", "one that was replaced goes"):
+                self.happen(what)
+                self.check()
+            if self.vassal.token is not None and self.vassal.state not in RUNNING:
+                self.happen("the master dies")  # it was told to, or has said why it fails
+            elif action is None and self.is_content():
+                # Time passes to the next moment that matters, as the emperor's loop has it.
+                at = next_look(self.vassal)
+                if at is None:
+                    break
+                self.now = max(self.now, at)
+
     def check(self) -> None:
         """Every master that is there is known by one name, and no other is."""
         vassal = self.vassal
@@ -327,23 +369,7 @@ def test_no_master_is_lost_and_in_the_end_there_is_what_is_wanted(happenings: li
         world.happen(what)
         world.check()
 
-    # From here on nothing goes wrong any more, with a file that has not been tried yet.
-    world.happen("new code")
-    world.happen("start")
-    for _ in range(40):
-        action = world.obey()
-        world.check()
-        for what in ("the successor serves", "ready", "one that was replaced goes"):
-            world.happen(what)
-            world.check()
-        if world.vassal.token is not None and world.vassal.state not in RUNNING:
-            world.happen("the master dies")  # it was told to, or has said why it fails
-        elif action is None and world.is_content():
-            # Time passes to the next moment that matters, as the emperor's loop has it.
-            at = next_look(world.vassal)
-            if at is None:
-                break
-            world.now = max(world.now, at)
+    world.come_to_rest()
     wanted, vassal = world.wanted, world.vassal
     assert wanted is not None
     assert world.is_content()

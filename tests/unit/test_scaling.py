@@ -156,9 +156,11 @@ def test_growth_beyond_what_was_granted_is_asked_for() -> None:
     for index in range(2):
         scale = review(scale, bounds, busy(2, 5), 101 + index * LOOK_S)
     assert (scale.wanted, scale.asked) == (2, 4)
-    assert "workers_max" in scale.why
-    more = grant(scale, Range(1, 8, granted=3))
-    assert (more.wanted, more.asked) == (3, 3)
+    assert scale.why == "all 2 workers were busy, 5 connections waited"
+    less = grant(scale, Range(1, 8, granted=3), "no memory is left")
+    assert (less.wanted, less.asked) == (3, 3)
+    assert less.why == "all workers are busy, and no memory is left"
+    assert grant(scale, Range(1, 8, granted=4)).why == scale.why
 
 
 def test_grant_below_what_is_wanted_takes_workers_away_but_not_the_least() -> None:

@@ -34,6 +34,10 @@ def eat(size):
     held.append(bytearray(os.urandom(4096)) * (int(size) * 256))
     return "eaten"
 
+def pause(seconds):
+    time.sleep(float(seconds))
+    return "rested"
+
 def burn(_):
     while True:
         pass
@@ -308,6 +312,28 @@ def test_apps_of_one_customer_share_its_budget(machine: Machine) -> None:
         assert customer == other.parent.parent
         assert read_cgroup(customer, "cpu.max") == "20000 100000"
         assert share(customer) <= 0.26
+
+
+def test_apps_of_one_customer_grow_no_further_than_its_memory(machine: Machine) -> None:
+    with settings(machine, '[customer.acme.limits]\nmemory_max = "160M"\n'):
+        drop(machine, workers={"min": 1, "max": 8}, harakiri=60, limits={"slice": "acme"})
+        drop(machine, "shop", harakiri=60, limits={"slice": "acme"})
+        customer = workload(machine).parent.parent
+        get("shop.example", "/eat/80")
+        get("blog.example", "/eat/30")
+        busy = [threading.Thread(target=get, args=("blog.example", "/pause/8")) for _ in range(12)]
+        for client in busy:
+            client.start()
+        wait_until(
+            lambda: "memory of customer acme" in machine.emperor("explain", "blog"),
+            what="the customer's memory stops growth",
+        )
+        vassal = machine.vassal("blog")
+        assert vassal is not None
+        assert len(vassal["workers"]) < 8
+        for client in busy:
+            client.join()
+        assert cgroup_numbers(customer, "memory.events")["oom_kill"] == 0
 
 
 def test_direct_writes_are_as_fast_as_io_max_lets_them(machine: Machine) -> None:

@@ -172,11 +172,11 @@ class Master:
         self._output.emit(f"event=limits_changed failed={'; '.join(failed)!r}")
         self._tell(LimitsChanged(failed=failed))
 
-    def grant_workers(self, workers: int) -> None:
+    def grant_workers(self, workers: int, why: str) -> None:
         """Have no more workers than this, and as many as are needed up to it."""
         for number, scaler in self.ledger.scalers.items():
             if scaler.granted is not None:
-                scaler.grant(workers)
+                scaler.grant(workers, why)
                 crew = self.ledger.crews[number]
                 if crew.role is Role.SERVING:
                     self._follow(crew, scaler)

@@ -43,10 +43,10 @@ class Scaler:
         granted = self._bounds.granted
         return None if granted in (None, self.scale.asked) else self.scale.asked
 
-    def grant(self, workers: int) -> None:
-        """Have no more than this from now on."""
+    def grant(self, workers: int, why: str) -> None:
+        """Have no more than this from now on; `why`, if it is less than was asked for."""
         self._bounds = self._bounds._replace(granted=workers)
-        self.scale = scaling.grant(self.scale, self._bounds)
+        self.scale = scaling.grant(self.scale, self._bounds, why)
 
     def nudge(self, step: int, why: str, now: float) -> bool:
         """Want `step` workers more; return False where their number is fixed."""

@@ -113,9 +113,14 @@ def _grown(scale: Scale, bounds: Range, sample: Sample, now: float) -> Scale:
     return msgspec.structs.replace(scale, peak=scale.wanted)
 
 
-def grant(scale: Scale, bounds: Range) -> Scale:
-    """Return the scale after `bounds.granted` was answered: the rest is asked for anew, if it
-    is still needed then."""
+def grant(scale: Scale, bounds: Range, refusal: str = "") -> Scale:
+    """Return the scale after `bounds.granted` was answered, with why not all if it is not all.
+
+    The rest is asked for anew, if it is still needed then.
+    """
+    if bounds.granted is not None and scale.asked > bounds.granted:
+        why = f"all workers are busy, and {refusal or 'no more are granted'}"
+        scale = msgspec.structs.replace(scale, why=why)
     scale = _within_grant(scale, bounds)
     return msgspec.structs.replace(scale, asked=scale.wanted)
 
@@ -136,8 +141,7 @@ def _within_grant(scale: Scale, bounds: Range) -> Scale:
     """Want what is asked for, as far as it is granted."""
     if bounds.granted is None or scale.asked <= bounds.granted:
         return msgspec.structs.replace(scale, wanted=scale.asked)
-    why = "all workers are busy, and no more are granted: workers_max in emperor.toml"
-    return msgspec.structs.replace(scale, wanted=max(bounds.least, bounds.granted), why=why)
+    return msgspec.structs.replace(scale, wanted=max(bounds.least, bounds.granted))
 
 
 def _room(sample: Sample) -> int | None:

@@ -1,0 +1,341 @@
+"""The brain dies between any two steps, and the next one makes what is wanted of what it finds.
+
+The world of test_reconcile_world, in which every master is one with orders that have arrived or
+not, in cgroups that are kept by the real `brain.cgroups` and
+`brain.listeners`, over names in place of directories and sockets.
+"""
+
+import copy
+from itertools import chain
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from emperor.core.adoption import Duty, Found, Patience, adopt
+from emperor.core.reconcile import Action, SleepVassal
+from emperor.core.registry import Vassal, can_stand_by
+from emperor.status import VassalState
+from limits.cgroups.names import app_path
+from tests.support.kept import Kept, Ports, Socket, Tree
+from tests.unit.test_reconcile_world import HAPPENINGS, World
+
+S = VassalState
+SERVES = (Duty.SERVING, Duty.SETTLING)
+
+
+class Master:
+    """What a master really does, and what it was told and has not read yet."""
+
+    def __init__(self, token: str, birth: str, restart_serial: int) -> None:
+        self.token, self.birth, self.restart_serial = token, birth, restart_serial
+        self.orders: list[tuple[str, ...]] = []
+        self.serving: str | None = None
+        self.building: str | None = None
+        self.newest = 0
+        self.beside = self.settling = self.stands_by = self.ending = self.outdated = False
+
+    def read(self) -> None:
+        for order, *words in self.orders:
+            if order == "stop":
+                self.ending, self.building = True, None
+            elif order == "stand by":
+                self.building = None
+                self.settling = False
+                self.stands_by = self.serving is not None
+            elif order == "resume":
+                self.stands_by = False
+            elif not self.ending and int(words[1]) > self.newest:
+                self.building, self.newest = words[0], int(words[1])
+                self.beside = words[2] == "beside"
+        self.orders.clear()
+
+    def accept(self) -> None:
+        """What was being built serves."""
+        self.serving, self.building, self.settling = self.building, None, self.beside
+
+    @property
+    def duty(self) -> Duty:
+        if self.ending:
+            return Duty.ENDING
+        if self.serving is None:
+            return Duty.BUILDING
+        if self.stands_by:
+            return Duty.STANDING_BY
+        return Duty.SETTLING if self.settling else Duty.SERVING
+
+    def describe(self) -> Found:
+        return Found(
+            token=self.token,
+            pid=1,
+            birth=self.birth,
+            duty=self.duty,
+            fingerprint=self.serving or self.building or "",
+            newest=self.newest,
+            restart_serial=self.restart_serial,
+            settle_s=3.0 if self.settling else 0.0,
+            outdated=self.outdated,
+        )
+
+
+class TrueWorld(World):
+    """A world with masters that do what they are told when they read it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.masters: dict[str, Master] = {}
+        self.tree = Tree()
+        self.cgroups = Kept(self.tree)
+        self.held: set[str] = set()
+        self.listeners = Ports(self.held)
+
+    def spec(self):
+        assert self.wanted is not None
+        key = port_of(self.wanted.fingerprint or "")
+        address = SimpleNamespace(key=key, url=key, file=None)
+        settings = SimpleNamespace(
+            name="x", limits=None, sandbox=None, backlog=1, socket=None, addresses=(address,)
+        )
+        customer = f"c{int(self.wanted.birth[1:]) % 2}"
+        return SimpleNamespace(settings=settings, subject=SimpleNamespace(customer=customer))
+
+    def _bind(self) -> None:
+        settings = self.spec().settings
+        self.listeners.prepare(settings, SimpleNamespace(uid=0, gid=0), settings.addresses)
+
+    def obey(self) -> Action | None:
+        action = super().obey()
+        if isinstance(action, SleepVassal):
+            self._bind()
+            self._unbind()
+        return action
+
+    def _unbind(self) -> None:
+        self.listeners.keep_only("x", {one.key for one in self.spec().settings.addresses})
+
+    def _spawn(self) -> str:
+        token = super()._spawn()
+        self._bind()
+        assert self.wanted is not None
+        self.masters[token] = Master(token, self.wanted.birth, self.wanted.restart_serial)
+        self.cgroups.prepare(self.spec(), token)
+        self.tree.inside[self.cgroups.path_of(token)].add(token)
+        return token
+
+    def say(self, token: str | None, order: str) -> None:
+        if token in self.masters:
+            self.masters[token].orders.append((order,))
+
+    def build(self, token: str | None) -> None:
+        vassal = self.vassal
+        assert self.wanted is not None
+        assert self.wanted.fingerprint is not None
+        assert token is not None
+        self.vassal = msgspec.structs.replace(vassal, generation=vassal.generation + 1)
+        is_second = vassal.successor is not None and vassal.successor.token == token
+        how = "beside" if is_second and can_stand_by(vassal) else "alone"
+        self._bind()
+        number = str(self.vassal.generation)
+        self.masters[token].orders.append(("build", self.wanted.fingerprint, number, how))
+
+    def forgotten(self) -> None:
+        self.cgroups.forget("x")
+        self.listeners.keep_only("x", set())
+
+    def _give_up_successor(self) -> None:
+        super()._give_up_successor()
+        self.cgroups.serves_on("x", self.vassal.token)
+
+    def _fall_back(self) -> None:
+        super()._fall_back()
+        self.cgroups.serves_on("x", self.vassal.token)
+
+    def _second_serves(self) -> None:
+        vassal = self.vassal
+        first = vassal.token
+        stands_by = vassal.standby.token if vassal.standby is not None else None
+        self.say(stands_by, "stop")
+        self.say(first, "stand by" if can_stand_by(vassal) else "stop")
+        super()._second_serves()
+
+    # ── what happens ─────────────────────────────────────────────────────────────────
+
+    def happen(self, what: str) -> None:
+        if what.startswith("the brain dies"):
+            self._die(what.removeprefix("the brain dies, and its last orders "))
+        elif what == "all is read":
+            for master in self.masters.values():
+                master.read()
+        elif self._is_true(what):
+            super().happen(what)
+        self._bury()
+
+    def _is_true(self, what: str) -> bool:
+        """Let masters do what is said of them; return False where it cannot be."""
+        vassal = self.vassal
+        token = vassal.token
+        if what == "the successor serves" and vassal.successor is not None:
+            token = vassal.successor.token
+        if what not in ("ready", "the successor serves", "it does not load", "our code is newer"):
+            return True
+        master = self.masters.get(token or "")
+        if master is None:
+            return False
+        if what == "our code is newer":
+            master.outdated = True
+            return True
+        if what == "it does not load":
+            # Who serves already serves on; what is told of it ends with what it was told before.
+            failing = self.masters[vassal.successor.token] if vassal.successor else master
+            failing.read()
+            failing.building = None
+            failing.ending = failing.ending or failing.serving is None
+            return True
+        master.read()
+        if master.ending or (vassal.successor is not None and what == "ready"):
+            return False
+        if master.building is not None:
+            master.accept()
+            return what == "the successor serves" or not master.settling or self._settled(master)
+        return what == "ready" and master.serving is not None and self._settled(master)
+
+    def _settled(self, master: Master) -> bool:
+        master.settling = False
+        return not master.stands_by
+
+    def _ready(self) -> None:
+        """The master says what it serves, whatever was tried last."""
+        super()._ready()
+        master = self.masters.get(self.vassal.token or "")
+        if master is not None and self.vassal.state is S.READY:
+            self.vassal = msgspec.structs.replace(self.vassal, serving=master.serving)
+            if self.wanted is not None:
+                self._unbind()
+
+    def _bury(self) -> None:
+        for token in [token for token in self.masters if token not in self.alive]:
+            del self.masters[token]
+            for inside in self.tree.inside.values():
+                inside.discard(token)
+            self.cgroups.released(token)
+        # Nobody is killed for the sake of a cgroup who was not to go anyway.
+        for token in self.tree.killed & self.alive:
+            assert token != self.vassal.token
+        self.tree.killed.clear()
+        self.cgroups.sweep()
+
+    def _die(self, arrived: str) -> None:
+        """The record is lost, and made anew of what the masters do."""
+        for at, master in enumerate(self.masters.values()):
+            if ARRIVAL[arrived](at, len(self.masters)):
+                master.read()
+            master.orders.clear()
+        self.cgroups, self.listeners = Kept(self.tree), Ports(self.held)
+        paths = {token: path for path, tokens in self.tree.inside.items() for token in tokens}
+        for token in self.masters:
+            self.cgroups.adopt("x", token, paths[token])
+        self.vassal = Vassal(name="x")
+        if self.masters:
+            self._adopt()
+        if self.wanted is not None:
+            self.listeners.claim(self.spec().settings)
+        self.listeners.close_unclaimed()
+        self.cgroups.remove_orphans([self.spec()] if self.wanted is not None else [])
+
+    def _adopt(self) -> None:
+        found = [master.describe() for master in self.masters.values()]
+        adopted = adopt("x", found, self.now, Patience(120.0, 35.0))
+        self.vassal = adopted.record
+        self.cgroups.serves_on("x", adopted.record.token)
+        for token in (adopted.stand_by, adopted.resume, *adopted.stop):
+            order = "stop" if token in adopted.stop else "resume"
+            self.say(token, "stand by" if token == adopted.stand_by else order)
+        # When all have read what they were told, who could serve does, and nobody beside it.
+        after = copy.deepcopy(self.masters)
+        for master in after.values():
+            master.read()
+        serving = [token for token, master in after.items() if master.duty in SERVES]
+        could = any(one.duty in (*SERVES, Duty.STANDING_BY) for one in found)
+        assert serving == ([self.vassal.token] if could else [])
+        if self.wanted is not None:
+            serial = adopted.current.restart_serial
+            self.wanted = msgspec.structs.replace(self.wanted, restart_serial=serial)
+
+
+def port_of(fingerprint: str) -> str:
+    """Return the key of the socket that a version of the file asks for: others in turn."""
+    return f"tcp:{int(fingerprint[1:] or 0) % 2}"
+
+
+ARRIVAL = {
+    "have arrived": lambda at, count: True,
+    "are lost": lambda at, count: False,
+    "reached the oldest": lambda at, count: at == 0,
+    "reached the newest": lambda at, count: at == count - 1,
+}
+DEATHS = [f"the brain dies, and its last orders {how}" for how in ARRIVAL]
+
+STORIES = (
+    ("obey", "ready"),
+    ("rebirth", "obey"),
+    ("rebirth", "obey", "the successor serves"),
+    ("the successor serves", "all is read", "the master dies"),
+    ("silence", "obey", "the successor serves"),
+    ("edit", "obey", "ready"),
+)
+"""What leads somewhere; one happening after another by chance seldom does."""
+
+
+@settings(max_examples=600, deadline=None)
+@example([*STORIES[:1], *STORIES[2:4], (DEATHS[1],)])
+@given(
+    st.lists(
+        st.one_of(
+            st.sampled_from(STORIES),
+            st.sampled_from([("obey",), ("all is read",)]),
+            st.sampled_from([(what,) for what in HAPPENINGS]),
+            st.sampled_from([(what,) for what in DEATHS]),
+        ),
+        max_size=50,
+    )
+)
+def test_brain_that_dies_between_two_steps_loses_no_vassal_and_leaves_none_behind(
+    stories: list[tuple[str, ...]],
+) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("emperor.brain.listeners.bind", lambda *_: Socket())
+        live(stories)
+
+
+def live(stories: list[tuple[str, ...]]) -> None:
+    """Let the stories happen, one behind the other, then let all come to rest."""
+    world = TrueWorld()
+    for what in chain.from_iterable(stories):
+        world.happen(what)
+        world.check()
+    world.come_to_rest()
+    wanted, vassal = world.wanted, world.vassal
+    assert wanted is not None
+    assert world.is_content()
+    assert len(world.tree.inside) <= 1
+    if vassal.state is S.DORMANT:
+        assert not world.alive
+    else:
+        assert vassal.state is S.READY, vassal
+        assert world.alive == {vassal.token}
+        master = world.masters[vassal.token or ""]
+        master.read()
+        assert (master.duty, master.serving, master.birth) == (
+            Duty.SERVING,
+            wanted.fingerprint,
+            wanted.birth,
+        )
+        assert list(world.tree.inside) == [app_path(world.spec().subject.customer, "x")]
+    assert world.held == {port_of(wanted.fingerprint or "")}
+    world.happen("the file goes")
+    world.settle()
+    assert not world.alive
+    assert not world.held
+    assert not world.tree.inside
