@@ -154,7 +154,7 @@ def application(environ, start_response):
         "status": one["status"].decode(), "is me": one["pid"] == os.getpid(),
         "app": one["apps"][0]["requests"] - (one["respawn_count"] > 0 and DIED),
         "total": [uwsgi.total_requests(), uwsgi.request_id()],
-        "tx": one["tx"] > 0, "time": one["running_time"] >= one["avg_rt"] * one["requests"] > 0,
+        "tx": one["tx"] > 0, "time": one["running_time"] > 0 and one["avg_rt"] > 0,
     }
     sizes = [one["rss"], one["vsz"]]
     return [json.dumps([told, sizes]).encode()]

@@ -72,6 +72,7 @@ _NOT_HERE = (
         "nothing is embedded here: read files with open() or importlib.resources",
     ),
     ("i_am_the_lord lord_scroll scrolls", "emperord has no legion: use keepalived or etcd"),
+    ("route", "routing is nginx's here: write location blocks there"),
     (
         "listen_queue log_this_request logsize set_warning_message sockets stop",
         "that is the provider's here: see emperor status, emperor logs and emperor stop",
@@ -207,8 +208,10 @@ class UwsgiModule(types.ModuleType):
     # ── what can be done ─────────────────────────────────────────────────────────────
 
     def log(self, message: Text) -> bool:
-        """Write a line into the vassal's log."""
-        os.write(2, _bytes(message) + b"\n")
+        """Write a line into the vassal's log; with the time before it if the vassal dates them."""
+        date = self._state.log_date
+        stamp = time.strftime(date).encode("utf-8", "replace") + b" " if date else b""
+        os.write(2, stamp + _bytes(message) + b"\n")
         return True
 
     def reload(self) -> bool:
