@@ -161,6 +161,7 @@ class MoldHands:
             return
         if verb == frames.LOADED:
             self._failures.pop(number, None)
+            self._ledger.forces[number].load_s = _seconds(fields.get("load_s", ""))
             if self._ledger.forces[number].generation.lazy_apps:
                 self._ledger.set_crew(number, mold=MoldState.LOADED, mold_at=0.0)
             else:
@@ -279,3 +280,8 @@ class MoldHands:
         """The generation is closed: let its mold go too."""
         self.release(number)
         self._failures.pop(number, None)
+
+
+def _seconds(text: str) -> int:
+    """Return what a mold says that its import took: the tenant's word, for display alone."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 0

@@ -29,7 +29,8 @@ HTTP_HEAD = (
 
 class About(NamedTuple):
     """The vassal itself. `knows_requests`: method and URI of running requests may be told.
-    `locks`: how many locks its application has, numbered from 0."""
+    `locks`: how many locks its application has, numbered from 0; `load_s`: how long its import
+    took."""
 
     pid: int
     uid: int
@@ -38,6 +39,7 @@ class About(NamedTuple):
     mounts: Sequence[str]
     knows_requests: bool
     locks: int = 0
+    load_s: int = 0
 
 
 class SocketFacts(NamedTuple):
@@ -207,7 +209,7 @@ def _worker(about: About, worker: WorkerFacts, unix_offset_s: float) -> dict[str
             "id": number,
             "modifier1": 0,
             "mountpoint": mount,
-            "startup_time": 0,
+            "startup_time": about.load_s,
             # Not counted by application: all of them where there is one.
             "requests": of_apps if len(about.mounts) == 1 else 0,
             "exceptions": counts.exceptions if len(about.mounts) == 1 else 0,

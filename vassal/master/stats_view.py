@@ -44,6 +44,7 @@ def statistics(ledger: Ledger) -> bytes:
         )
     mounts = ([""] if generation.app else []) + sorted(generation.mounts)
     about = _about(generation.master_pid, generation.directory, mounts, generation.stats_requests)
+    about = about._replace(load_s=force.load_s)
     if generation.uwsgi_api:
         about = about._replace(locks=lock_count(generation.uwsgi_options))
     return vassal_stats(about, sockets, workers, unix_now - now)

@@ -67,6 +67,7 @@ class Workforce:
         self.memory_fd, self.memory = _new_scoreboard(self._slots)
         scoreboard.set_memory_max(self.memory, generation.memory_max_bytes)
         self.mold: MoldProcess | None = None
+        self.load_s = 0  # as its mold says; with lazy_apps nobody does
         self.processes: dict[int, WorkerProcess] = {}
 
     def free_number(self) -> int | None:

@@ -34,6 +34,10 @@ class State:
         self.memory = memory
         self.slots = (len(memory) - scoreboard.HEADER_BYTES) // scoreboard.SLOT_BYTES
         self.locks = Locks()
+        # Of each application the prefix, as the statistics have them.
+        mounts = sorted(frames.decode_table(fields.get("mounts", "")))
+        self.mounts = ([""] if fields.get("app") else []) + mounts
+        self.load_s = 0
         self.lock_count = lock_count(options)
         self.caches = caches_of(options, self.locks, LOCKS_MAX)
         self.worker = 0  # 0 = this is the mold
