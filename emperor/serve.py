@@ -10,7 +10,7 @@ from typing import NoReturn
 import msgspec
 
 from emperor.brain import interpreter
-from emperor.brain.birth import Spec, build
+from emperor.brain.birth import Logs, Spec, build
 from emperor.brain.listeners import ListenError, unheld
 from emperor.cli.serve_options import ServeOptions
 from emperor.config.identity import Identity
@@ -56,7 +56,7 @@ def _spec(settings: VassalSettings, identity: Identity, python: str) -> Spec:
     subject = subject_of(settings.name, identity)
     # What runs in a terminal is its user's own: nothing confines it.
     unconfined = Layout(birth=Confinement(), workload=Confinement())
-    spec = build("", settings, identity, python, "inherit", lang, subject, unconfined)
+    spec = build("", settings, identity, python, Logs("inherit"), lang, subject, unconfined)
     # What starts a program from a shell expects it to see the shell's environment.
     env = dict(os.environ) | spec.generation.env
     return msgspec.structs.replace(

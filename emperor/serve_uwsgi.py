@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from emperor.brain import interpreter
-from emperor.brain.birth import Spec, build
+from emperor.brain.birth import Logs, Spec, build
 from emperor.brain.listeners import ListenError
 from emperor.brain.tenancy import may_write
 from emperor.config.identity import Identity, RunAs, look_up
@@ -143,8 +143,8 @@ def _spec(single: Single, identity: Identity) -> Spec:
         cpu_affinity=full.workload.cpu_affinity,
     )
     layout = Layout(birth=birth, workload=workload)
-    target = settings.log.target
-    spec = build("", settings, identity, python, target, "", subject, layout)
+    logs = Logs(settings.log.target, settings.log.requests or "")
+    spec = build("", settings, identity, python, logs, "", subject, layout)
     generation = msgspec.structs.replace(
         spec.generation, env=dict(single.environ), idle_stop_s=settings.idle_stop
     )
@@ -160,8 +160,8 @@ def _while_root(standalone: Standalone, settings: VassalSettings, identity: Iden
     In a folder that the user can change, it is done later with that user's rights: root would
     follow where the user leads.
     """
-    target = settings.log.target
-    if target.startswith("/") and is_roots_alone(os.path.dirname(target), identity):
+    files = [log for log in (settings.log.target, settings.log.requests or "") if "/" in log]
+    if files and all(is_roots_alone(os.path.dirname(file), identity) for file in files):
         problem = standalone.open_log()
         if problem:
             print(f"emperor uwsgi: {problem}", file=sys.stderr)

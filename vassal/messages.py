@@ -180,9 +180,15 @@ class ReloadRequested(Message, frozen=True, tag="reload-requested"):
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a vassal's output goes. `target` is "inherit", "journal" or an absolute path."""
+    """Where a vassal's output goes. `target` is "inherit", "journal" or an absolute path.
+
+    `requests` is the same for lines of the access log, "" = they are among the others. `date`
+    is a format of strftime for the master's own lines, "" = the usual one.
+    """
 
     target: str = "inherit"
+    requests: str = ""
+    date: str = ""
     max_bytes: int = 10 * 1024 * 1024
     keep: int = 3
     lines_per_second: float = 1000.0

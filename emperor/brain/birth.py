@@ -4,6 +4,7 @@ Pure but for the interpreter, which the caller has chosen.
 """
 
 import hashlib
+from typing import NamedTuple
 
 import msgspec
 
@@ -32,18 +33,25 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     limits_digest: str
 
 
+class Logs(NamedTuple):
+    """Where a vassal's lines go, as LogSettings has it."""
+
+    target: str
+    requests: str = ""
+
+
 def build(
     path: str,
     settings: VassalSettings,
     identity: Identity,
     python: str,
-    log_target: str,
+    logs: Logs,
     lang: str,
     subject: Subject,
     layout: Layout,
 ) -> Spec:
     """Return the spec of a vassal that runs as `identity` in the interpreter `python`."""
-    generation = _generation(settings, identity, python, log_target, lang, layout.workload)
+    generation = _generation(settings, identity, python, logs, lang, layout.workload)
     return Spec(
         path=path,
         settings=settings,
@@ -73,7 +81,7 @@ def _generation(
     settings: VassalSettings,
     identity: Identity,
     python: str,
-    log_target: str,
+    logs: Logs,
     lang: str,
     confinement: Confinement,
 ) -> Generation:
@@ -134,7 +142,10 @@ def _generation(
         confinement=confinement,
         memory_max_bytes=max(0, settings.limits.memory_max or 0),
         log=LogSettings(
-            target=log_target,
+            target=logs.target,
+            # Two that rotate one file would lose lines of one another.
+            requests=logs.requests if logs.requests != logs.target else "",
+            date=settings.log.date,
             max_bytes=settings.log.max_bytes,
             keep=settings.log.keep,
             lines_per_second=settings.log.lines_per_second,

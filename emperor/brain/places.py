@@ -28,12 +28,11 @@ def find_places(
     settings: VassalSettings,
     identity: Identity,
     python: str,
-    log_target: str,
+    logs: Sequence[str],
 ) -> Places:
     """Return the places of a vassal that runs as `identity`, beside the emperor's own."""
     must_see: list[Home] = [(real_path(settings.directory), True)]
-    if log_target.startswith("/"):
-        must_see.append((real_path(os.path.dirname(log_target)), True))
+    must_see += [(real_path(os.path.dirname(log)), True) for log in logs if log.startswith("/")]
     must_see += [(path, False) for path in _interpreter_folders(python)]
     must_see += [(real_path(path), False) for path in settings.pythonpath]
     own: list[Home] = [(own_folder(settings.directory, identity.uid), True)]

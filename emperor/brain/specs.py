@@ -8,7 +8,7 @@ import os
 import msgspec
 
 from emperor.brain import interpreter
-from emperor.brain.birth import Spec, build
+from emperor.brain.birth import Logs, Spec, build
 from emperor.brain.cgroups import Cgroups
 from emperor.brain.neighbours import Neighbours
 from emperor.brain.places import emperors_own, find_places
@@ -65,8 +65,8 @@ class SpecMaker:
         if problems:
             raise ConfigError(problems)
         python = interpreter.choose(settings.python, identity)
-        log_target = self._log_target(settings, identity)
-        seen = find_places(self._emperors_own, settings, identity, python, log_target)
+        logs = self._logs(settings, identity)
+        seen = find_places(self._emperors_own, settings, identity, python, logs)
         subject = Subject(
             vassal=settings.name,
             customer=settings.limits.slice or identity.user,
@@ -89,7 +89,7 @@ class SpecMaker:
             raise ConfigError(problems)
         self._neighbours.enter(_holder(settings, identity), owner_uid)
         lang = os.environ.get("LANG", "C.UTF-8")
-        return build(path, settings, identity, python, log_target, lang, subject, layout)
+        return build(path, settings, identity, python, logs, lang, subject, layout)
 
     def forget(self, name: str) -> None:
         """The vassal's file is gone: it stands in nobody's way any more."""
@@ -147,10 +147,11 @@ class SpecMaker:
             if fault is not None
         ]
 
-    def _log_target(self, settings: VassalSettings, identity: Identity) -> str:
+    def _logs(self, settings: VassalSettings, identity: Identity) -> Logs:
         """Return where the master writes; make the folder that belongs to it alone."""
-        if settings.log.target != "file":
-            return settings.log.target
+        log = settings.log
+        if "file" not in (log.target, log.requests):
+            return Logs(log.target, log.requests or "")
         folder = f"{self._settings.log_dir}/{settings.name}"
         try:
             os.mkdir(folder, 0o750)
@@ -160,7 +161,12 @@ class SpecMaker:
         status = os.lstat(folder)
         if os.geteuid() == 0 and (status.st_uid, status.st_gid) != (identity.uid, identity.gid):
             os.chown(folder, identity.uid, identity.gid, follow_symlinks=False)
-        return f"{folder}/{settings.name}.log"
+        return Logs(
+            f"{folder}/{settings.name}.log" if log.target == "file" else log.target,
+            f"{folder}/{settings.name}-requests.log"
+            if log.requests == "file"
+            else log.requests or "",
+        )
 
 
 def _holder(settings: VassalSettings, identity: Identity) -> Holder:

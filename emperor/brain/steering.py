@@ -35,7 +35,7 @@ from emperor.status import (
 )
 from limits.facts import HostFacts
 from vassal.master.backlog import open_diag, queue
-from vassal.messages import Description
+from vassal.messages import Description, LogSettings
 
 
 class BrainSteering:
@@ -189,13 +189,14 @@ class BrainSteering:
     async def reopen(self, name: str) -> str:
         """Let the vassal's log be opened anew, because somebody has moved the file away."""
         vassal, wish = self._look_up(name)
-        target = wish.spec.generation.log.target if wish and wish.spec else "inherit"
-        if target in ("journal", "inherit"):
+        log = wish.spec.generation.log if wish and wish.spec else LogSettings()
+        files = [target for target in (log.target, log.requests) if "/" in target]
+        if not files:
             raise NotPossible(f"{name} has no log file of its own: nothing is to be opened anew")
         if vassal.token is None:
             return f"{name}: it does not run, and opens its log when it starts"
         self._fleet.renew_log(name)
-        return f"{name}: opening {target} anew"
+        return f"{name}: opening {', '.join(files)} anew"
 
     async def upgrade(self) -> str:
         """Take new code and settings into spawner and brain."""

@@ -15,6 +15,8 @@ from limits.rlimits import INFINITY
 
 LOG_FIELDS = {
     "target": "target",
+    "requests": "requests",
+    "date": "date",
     "max_size": "max_bytes",
     "keep": "keep",
     "rate": "lines_per_second",

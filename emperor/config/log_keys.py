@@ -10,6 +10,7 @@ from emperor.config.problems import Invalid, quoted
 from emperor.config.schemas import PATHS, SIZE, TEXT, integer
 
 LOG_WORDS = ("file", "journal", "inherit")
+DATE_CHARS_MAX = 64
 
 
 def log_target(value: object) -> str:
@@ -18,6 +19,16 @@ def log_target(value: object) -> str:
     if isinstance(value, str) and value not in LOG_WORDS and "/" not in value:
         raise Invalid(f"{quoted(value)} is no place for a log", remedy)
     return values.path_text(value) if value not in LOG_WORDS else str(value)
+
+
+def log_date(value: object) -> str:
+    """Return a format of strftime, or ""."""
+    if value == "":
+        return ""
+    found = values.text(value, "a format", '"%Y-%m-%d %H:%M:%S"')
+    if len(found) > DATE_CHARS_MAX or not found.isprintable():
+        raise Invalid(f"{quoted(found)} is no date", f"write at most {DATE_CHARS_MAX} characters")
+    return found
 
 
 LOG_KEYS = (
@@ -29,6 +40,22 @@ LOG_KEYS = (
         'Where output goes: "file" (in the emperor\'s log_dir), "journal", "inherit" or a path.',
         '"file"',
         '"/srv/blog/log/app.log"',
+    ),
+    Key(
+        "log.requests",
+        log_target,
+        TEXT,
+        "Where lines of access_log go, if not among the others; the same words as for target.",
+        example='"/srv/blog/log/access.log"',
+    ),
+    Key(
+        "log.date",
+        log_date,
+        TEXT,
+        "strftime format of the local time before lines of the emperor's and of uwsgi.log();"
+        ' "" = UTC before the emperor\'s own, as in 2026-01-31T12:00:00Z.',
+        '""',
+        '"%Y-%m-%d %H:%M:%S"',
     ),
     Key(
         "log.max_size",

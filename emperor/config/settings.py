@@ -58,9 +58,15 @@ class SocketMode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """`target`: "inherit", "journal", "file" (in the emperor's log directory) or a path."""
+    """`target`: "inherit", "journal", "file" (in the emperor's log directory) or a path.
+
+    `requests` is the same for lines of access_log, None = they are among the others. `date` is
+    a format of strftime, "" = the usual one.
+    """
 
     target: str = "file"
+    requests: str | None = None
+    date: str = ""
     max_bytes: int = 10 * 1024 * 1024
     keep: int = 3
     lines_per_second: float = 1000.0

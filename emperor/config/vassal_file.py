@@ -53,6 +53,8 @@ _NOTHING = Document("", {})
 
 _TOUCHED = ("touch_reload", "log.touch_reopen", "log.touch_rotate")
 
+_LOGS = ("log.target", "log.requests")
+
 _EXAMPLES = {
     "app": 'write app = "blog.wsgi:application"',
     "listen": 'write listen = "http://127.0.0.1:8000"',
@@ -140,8 +142,8 @@ def _resolve_paths(reading: Reading, folder: str) -> None:
     """Make every path absolute: `directory` from `folder`, the others from `directory`."""
     values: dict[str, Any] = reading.values
     directory = values["directory"] = resolved(values.get("directory", ""), folder)
-    for key in ("python", "log.target", "pidfile"):
-        if key in values and not (key == "log.target" and values[key] in LOG_WORDS):
+    for key in ("python", *_LOGS, "pidfile"):
+        if key in values and not (key in _LOGS and values[key] in LOG_WORDS):
             values[key] = resolved(values[key], directory)
     if "app" in values:
         values["app"] = seen_from(values["app"], directory)
@@ -154,7 +156,7 @@ def _resolve_paths(reading: Reading, folder: str) -> None:
     for key in (*_TOUCHED, "pythonpath", "check_static", "fifo"):
         if key in values:
             values[key] = tuple(resolved(path, directory) for path in values[key])
-    for key in (*_TOUCHED, "directory", "python", "pythonpath", "log.target", "pidfile", "fifo"):
+    for key in (*_TOUCHED, *_LOGS, "directory", "python", "pythonpath", "pidfile", "fifo"):
         found = values.get(key, ())
         paths = (found,) if isinstance(found, str) else found
         if any(len(path.encode()) >= TEXT_MAX for path in paths):
@@ -347,7 +349,9 @@ def written(settings: VassalSettings) -> dict[str, object]:
     values["socket"] = {**named, "mode": f"{settings.socket.mode:03o}"}
     log = {key: getattr(settings.log, field) for key, field in LOG_FIELDS.items()}
     values["log"] = {
-        key: list(value) if isinstance(value, tuple) else value for key, value in log.items()
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in log.items()
+        if value is not None
     }
     values["health"] = written_health(settings.health)
     values |= written_directives(settings)

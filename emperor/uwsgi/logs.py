@@ -1,7 +1,8 @@
 """Where a uWSGI file has its log, and which requests are in it. Pure."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from emperor.config.problems import quoted
 from emperor.config.values import resolved
@@ -16,6 +17,7 @@ _FILES = ("logto2", "daemonize2", "daemonize", "logto")
 _STANDARD = ("/dev/stdout", "/dev/stderr", "/proc/self/fd/1", "/proc/self/fd/2")
 _LOGGER = re.compile(r"(?:(\S+)\s+)?([a-z]+)(?::(.*))?")
 _SMALLEST = 4096
+_CTIME = "%a %b %e %H:%M:%S %Y"
 _ONLY_SOME = (
     "log-4xx",
     "log-5xx",
@@ -31,16 +33,8 @@ def put_log(draft: Draft, folder: str) -> None:
     """Set where the log goes. uWSGI opens it before chdir: a relative path is the folder's."""
     files = [taken for name in _FILES if (taken := draft.last(name)) is not None]
     loggers = [(taken, _target(draft, taken, folder)) for taken in draft.all("logger")]
-    loggers += [(taken, "journal") for taken in draft.all("log-syslog")]
-    chosen: Taken | None = None
-    for taken, target in loggers:
-        if target is None:
-            continue
-        if chosen is None:
-            chosen = taken
-            draft.put("log.target", target, taken)
-        else:
-            draft.remark(taken, Support.IGNORED, "there is one log: the first logger's")
+    loggers += [(taken, _Logger("journal")) for taken in draft.all("log-syslog")]
+    chosen = _put_first(draft, "log.target", loggers, "there is one log: the first logger's")
     for taken in files:
         if chosen is not None:
             draft.overruled(taken, chosen)
@@ -55,6 +49,54 @@ def put_log(draft: Draft, folder: str) -> None:
         draft.put("log.max_size", max(most, _SMALLEST), size)
     elif size is not None and most == 0:
         draft.remark(size, Support.IGNORED, "0 is no size")
+    _put_requests(draft, folder)
+    _put_date(draft)
+
+
+def _put_first(
+    draft: Draft, key: str, loggers: Sequence[tuple[Taken, "_Logger | None"]], others: str
+) -> Taken | None:
+    """Set `key` to the first logger's target; return its option, None = there is none."""
+    chosen: Taken | None = None
+    for taken, logger in loggers:
+        if logger is None:
+            continue
+        if chosen is not None:
+            draft.remark(taken, Support.IGNORED, others)
+            continue
+        chosen = taken
+        draft.put(key, logger.target, taken)
+        if logger.size is not None and draft.last("log-maxsize") is None:
+            most = draft.read(
+                taken._replace(option=taken.option._replace(value=logger.size)), whole
+            )
+            if most:
+                draft.put("log.max_size", max(most, _SMALLEST), taken)
+    return chosen
+
+
+def _put_requests(draft: Draft, folder: str) -> None:
+    """Set where lines about requests go, which without `logger` leave the others where they are."""
+    loggers = draft.all("req-logger", "logger-req")
+    if draft.is_on("disable-logging") and not any(map(draft.all, _CONDITIONS)):
+        for taken in loggers:
+            draft.remark(taken, Support.IGNORED, "no request is in the log")
+        return
+    found = [(taken, _target(draft, taken, folder)) for taken in loggers]
+    _put_first(draft, "log.requests", found, "requests go to one log: the first req-logger's")
+
+
+def _put_date(draft: Draft) -> None:
+    """Set what is before lines of uWSGI's own, and of uwsgi.log(): no others have it."""
+    taken = draft.last("log-date", "logdate", "log-prefix")
+    if taken is None:
+        return
+    word = taken.value.strip().lower()
+    if word in ("false", "off", "no", "0"):
+        draft.remark(taken, Support.IGNORED, "off; uWSGI takes the word for a format")
+    else:
+        form = _CTIME if word in ("", "1", "true", "on", "yes") else taken.value
+        draft.put("log.date", f"{form} -", taken)
 
 
 def _is_remote(value: str) -> bool:
@@ -65,7 +107,14 @@ def _path(value: str, folder: str) -> str:
     return "inherit" if value in _STANDARD else resolved(value, folder)
 
 
-def _target(draft: Draft, taken: Taken, folder: str) -> str | None:
+class _Logger(NamedTuple):
+    """Where a logger writes, and how large it lets that grow; None = it says nothing."""
+
+    target: str
+    size: str | None = None
+
+
+def _target(draft: Draft, taken: Taken, folder: str) -> _Logger | None:
     """Return where a logger, `[NAME ]KIND:ARGUMENT`, writes; None = nowhere that we know."""
     match = _LOGGER.fullmatch(taken.value.strip())
     if match is None:
@@ -74,14 +123,13 @@ def _target(draft: Draft, taken: Taken, folder: str) -> str | None:
         return None
     _, kind, argument = match.groups()
     if kind == "file" and argument:
-        named = dict(
-            part.partition("=")[::2] for part in argument.split(",") if part.count("=") == 1
-        )
-        return _path(str(named.get("logfile", argument)), folder)
+        parts = (part.split("=") for part in argument.split(","))
+        named = {words[0]: words[1] for words in parts if len(words) == 2}
+        return _Logger(_path(named.get("logfile", argument), folder), named.get("maxsize"))
     if kind == "syslog":
-        return "journal"
+        return _Logger("journal")
     if kind == "stdio":
-        return "inherit"
+        return _Logger("inherit")
     text = "write logger = file:/var/log/blog.log, or logger = syslog: the journal can send"
     draft.remark(taken, Support.UNSUPPORTED, text)
     return None

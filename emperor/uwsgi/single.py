@@ -104,6 +104,8 @@ def _name_in(path: str) -> str:
 
 def _log(log: LogConfig) -> LogConfig:
     """Return the same; there is no log directory, so it goes where it comes from."""
+    if log.requests == "file":
+        log = msgspec.structs.replace(log, requests=None)
     return msgspec.structs.replace(log, target="inherit") if log.target == "file" else log
 
 

@@ -20,10 +20,7 @@ LOGS = (
     *unsupported(
         "write log-format with %(ltime) or %(ctime)", "logformat-strftime log-format-strftime"
     ),
-    *ignored(
-        "what the application writes stays as it is; the journal dates each line",
-        "logdate=? log-date=? log-prefix=?",
-    ),
+    *supported("log.date", "logdate=? log-date=? log-prefix=?"),
     *satisfied(
         "the master writes the log, and a full disk stops no worker", "log-master threaded-logger"
     ),
@@ -38,7 +35,8 @@ LOGS = (
     *ignored("a log file has the mode 640", "logfile-chmod="),
     *supported("log.touch_rotate", "touch-logrotate="),
     *supported("log.touch_reopen", "touch-logreopen="),
-    *unsupported(_ONE_LOG, "req-logger= logger-req= log-socket="),
+    *supported("log.requests", "req-logger= logger-req="),
+    *unsupported(_ONE_LOG, "log-socket="),
     *unsupported(_CHAIN, "log-encoder= log-req-encoder="),
     *unsupported(_CHAIN, "log-drain= log-filter= log-route= log-req-route=", build="pcre"),
     *unsupported(_CHAIN, "log-zeromq=", build="logzmq"),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from emperor.config.problems import Invalid, quoted
 from emperor.config.task_keys import NOT_YET
 from emperor.uwsgi.draft import Draft, Taken
+from emperor.uwsgi.dropped_keys import dropped
 from emperor.uwsgi.rows import Support
 from emperor.uwsgi.values import pairs, whole
 
@@ -49,7 +50,9 @@ def _put(draft: Draft, key: str, rules: dict[str, Callable[[str], Table]]) -> No
     if tables:
         draft.put(key, tables, *sources)
     for taken in sources if len(draft.problems) == wrong else ():
-        draft.remark(taken, Support.UNSUPPORTED, NOT_YET[key])
+        without = dropped(taken.name, taken.value)
+        text = f"{NOT_YET[key]}; left out: {without}" if without else NOT_YET[key]
+        draft.remark(taken, Support.UNSUPPORTED, text)
 
 
 def _field(name: str, number: int) -> str:

@@ -178,6 +178,8 @@ for part in "$@"; do
             python=${python:-$(find_python)}
             need_build_tools "$python"
             # It is built with whatever is there: JSON files, and options with patterns.
+            # It finds JSON by pkg-config alone, which no library's package brings.
+            need_program pkg-config pkg-config
             need_file /usr/include/jansson.h libjansson-dev
             need_file /usr/include/pcre2.h libpcre2-dev
             ;;

@@ -34,7 +34,7 @@ def places(base: Path, directory: Path, identity: Identity, log: str = "") -> tu
     )
     settings = VassalSettings(name="blog", app="a:b", directory=str(directory), listen=())
     found = find_places(
-        emperors_own(emperor), settings, identity, "/usr/bin/python3", log or "inherit"
+        emperors_own(emperor), settings, identity, "/usr/bin/python3", [log or "inherit"]
     )
     return dict(found.homes), set(found.hidden)
 
@@ -92,7 +92,7 @@ def test_folders_of_static_files_are_shown_and_may_not_be_written(base: Path) ->
         static={"/static": str(base / "link"), "/one.txt": str(one)},
         check_static=(str(base / "public"), "/nowhere", str(base / "run/log"), str(base / "run")),
     )
-    found = find_places(emperors_own(emperor), settings, STRANGER, "/usr/bin/python3", "inherit")
+    found = find_places(emperors_own(emperor), settings, STRANGER, "/usr/bin/python3", ["inherit"])
     homes = dict(found.homes)
     assert homes[str(base / "files")] is False
     assert homes[str(base / "public")] is False

@@ -18,6 +18,7 @@ import pytest
 from tests.support.emperor import Emperor, get
 from tests.support.ports import free_port
 from tests.support.processes import alive
+from tests.support.stats import ask
 from tests.support.uwsgi import uwsgi_program
 from tests.support.wait import wait_until
 
@@ -154,7 +155,7 @@ def application(environ, start_response):
         "status": one["status"].decode(), "is me": one["pid"] == os.getpid(),
         "app": one["apps"][0]["requests"] - (one["respawn_count"] > 0 and DIED),
         "total": [uwsgi.total_requests(), uwsgi.request_id()],
-        "tx": one["tx"] > 0, "time": one["running_time"] >= one["avg_rt"] * one["requests"] > 0,
+        "tx": one["tx"] > 0, "time": one["running_time"] > 0 and one["avg_rt"] > 0,
     }
     sizes = [one["rss"], one["vsz"]]
     return [json.dumps([told, sizes]).encode()]
@@ -192,6 +193,38 @@ def test_workers_of_the_module_count_what_uwsgis_count(emperor: Emperor, tmp_pat
     assert rows[ours][-1][0]["total"] == [4, 4]
     for _, (resident, virtual) in rows[ours]:
         assert 1 << 20 < resident < virtual  # uWSGI says 0 without memory-report
+
+
+SLOW = """
+import json, time, uwsgi
+time.sleep(1.3)
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    (one,) = uwsgi.workers()
+    return [json.dumps([[app["mountpoint"].decode(), app["startup_time"] in (1, 2)]
+                        for app in one["apps"]]).encode()]
+"""
+
+
+def test_applications_of_a_worker_are_told_with_the_time_of_their_import(
+    emperor: Emperor, tmp_path: Path
+) -> None:
+    stats, theirs = free_port(), free_port()
+    lines = "master = true\nmanage-script-name = true\nmount = /b=pages.py\n"
+    ours = site(emperor, SLOW, f"{lines}stats = 127.0.0.1:{stats}\n")
+    text = (emperor.vassals / "blog.ini").read_text().replace(f":{ours}\n", f":{theirs}\n")
+    ini = tmp_path / "blog.ini"
+    ini.write_text(text.replace(f"stats = 127.0.0.1:{stats}\n", ""))
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    (told,) = ask(("127.0.0.1", stats))["workers"]
+    assert [app["startup_time"] in (1, 2) for app in told["apps"]] == [True, True]
+    assert [app["mountpoint"] for app in told["apps"]] == ["", "/b"]
+    with real_uwsgi(ini):
+        wait_until(lambda: answered(theirs), 15, "uWSGI listens")
+        found = [json.loads(get(port)[1]) for port in (ours, theirs)]
+    assert found[0] == found[1] == [["", True], ["/b", True]]
 
 
 def answered(port: int) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from emperor.brain.birth import Spec, build
+from emperor.brain.birth import Logs, Spec, build
 from emperor.config.identity import Identity
 from emperor.config.settings import VassalSettings
 from emperor.uwsgi.live import LIVE
@@ -22,7 +22,9 @@ def spec(*options: tuple[str, str], **more: Any) -> Spec:
     )
     subject = Subject(vassal="blog", customer="blog", uid=1001, gid=1001, groups=(1001,))
     layout = lay_out(settings.limits, settings.sandbox, subject, FACTS, None)
-    return build("/v/blog.ini", settings, BLOG, "/usr/bin/python3", "file", "C", subject, layout)
+    return build(
+        "/v/blog.ini", settings, BLOG, "/usr/bin/python3", Logs("file"), "C", subject, layout
+    )
 
 
 def test_changed_limit_of_a_uwsgi_file_builds_no_generation() -> None:

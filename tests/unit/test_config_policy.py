@@ -539,6 +539,7 @@ def test_every_directive_of_a_plan_has_a_rule_or_is_the_tenants_own_affair():
     assert free == {
         "limits.memory_oom_group",
         "limits.umask",
+        "log.requests",
         "log.target",
         "sandbox.ip_address_allow",  # measured by ip_address_deny and network
         "sandbox.no_new_privileges",

@@ -141,7 +141,53 @@ def test_daemons_are_kept(name: str, value: str, table: object) -> None:
     found = translated(name, value)
     assert found.problems == ()
     assert found.document.values["daemon"] == [table]
-    assert found.verdicts[-1][1:] == (Support.UNSUPPORTED, NOT_YET["daemon"])
+    verdict, text = found.verdicts[-1][1:]
+    assert (verdict, text.partition("; left out")[0]) == (Support.UNSUPPORTED, NOT_YET["daemon"])
+
+
+ALL_KEYS = [
+    "freq",
+    "control",
+    "uid",
+    "gid",
+    "stdin",
+    "ns_pid",
+    "max_throttle",
+    "legion",
+    "notifypid",
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        *(("attach-daemon2", f"cmd=a,{key}=1", [f"left out: {key}: "]) for key in ALL_KEYS),
+        ("attach-daemon2", "cmd=a,uid=1,gid=2", ["; left out: uid: ", "; gid: "]),
+        ("attach-daemon2", "cmd=a,foo=1", ['"foo" is no key of attach-daemon2']),
+        ("attach-control-daemon", "./a", ["left out: control: "]),
+        ("smart-attach-daemon", "/a.pid,30 ./a", ['"30" seconds: ']),
+        ("cron2", "minute=1,foo=1 ./a", ['"foo" is no key of cron2']),
+    ],
+)
+def test_each_key_that_is_left_out_has_its_word(name: str, value: str, words: list[str]) -> None:
+    found = translated(name, value)
+    assert found.problems == ()
+    for word in words:
+        assert word in found.verdicts[-1].text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("attach-daemon2", "cmd=a,chdir=/srv,pidfile=/p,daemonize=1,touch=/x,stopsignal=2"),
+        ("attach-daemon2", "exec=a,daemon=1,stop_signal=2,reload_signal=1,pidfile=/p"),
+        ("attach-daemon", "./a freq=1,uid=2"),
+        ("cron2", "./a foo=b"),
+        ("cron2", "minute=1,unique=1,harakiri=3 ./a foo=b"),
+    ],
+)
+def test_nothing_is_said_to_be_left_out_that_is_kept(name: str, value: str) -> None:
+    assert "left out" not in translated(name, value).verdicts[-1].text
 
 
 @pytest.mark.parametrize(

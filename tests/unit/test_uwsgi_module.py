@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from tests.support.forked import run_forked
 from vassal.runtime import scoreboard
+from vassal.runtime.uwsgi.absent import NOT_HERE
 from vassal.runtime.uwsgi.cache import Cache, CacheError, caches_of
 from vassal.runtime.uwsgi.decorators import decorators_for
 from vassal.runtime.uwsgi.locks import Locks
-from vassal.runtime.uwsgi.module import _NOT_HERE, UwsgiModule
+from vassal.runtime.uwsgi.module import UwsgiModule
 from vassal.runtime.uwsgi.state import State, option_table
 
 
@@ -395,7 +396,7 @@ def test_a_spooler_of_the_file_lets_the_site_load_and_nothing_is_lost_in_silence
 
 @pytest.mark.parametrize(
     ("name", "instead"),
-    [(name, instead) for names, instead in _NOT_HERE for name in names.split()],
+    [(name, instead) for names, instead in NOT_HERE for name in names.split()],
 )
 def test_what_is_not_on_is_not_there_and_says_what_to_do(name: str, instead: str) -> None:
     found = module()

@@ -36,9 +36,7 @@ HOSTING = _words("""
     vassal-sos-backlog
 """)
 
-STATED = {
-    "req-logger": "one log",
-}
+STATED: dict[str, str] = {}
 """Common options that are not supported, and a word of what stands in for them."""
 
 

@@ -386,7 +386,7 @@ def test_accounts_are_names_or_numbers() -> None:
         (["daemonize = /var/log/d.log"], "/var/log/d.log"),
         (["logto = /a.log", "logto2 = /b.log"], "/b.log"),
         (["logger = file:/var/log/l.log"], "/var/log/l.log"),
-        (["logger = one file:logfile=/l.log,maxsize=1000"], "/l.log"),
+        (["logger = one file:logfile=/l.log"], "/l.log"),
         (["logger = syslog"], "journal"),
         (["log-syslog"], "journal"),
         (["logto = /dev/stdout"], "inherit"),
@@ -394,6 +394,30 @@ def test_accounts_are_names_or_numbers() -> None:
 )
 def test_the_log_goes_where_the_file_says(lines: list[str], target: str) -> None:
     assert values_of(*lines)["log"] == {"target": target}
+
+
+def test_a_loggers_own_size_counts_where_log_maxsize_is_not_there() -> None:
+    logger = "logger = file:logfile=/l.log,maxsize=100000"
+    assert values_of(logger)["log"] == {"target": "/l.log", "max_size": 100000}
+    assert values_of(logger, "log-maxsize = 5000")["log"]["max_size"] == 5000
+
+
+def test_requests_have_a_log_of_their_own_where_the_file_says_so() -> None:
+    lines = ("logger = file:/var/log/a.log", "req-logger = file:requests.log")
+    found = values_of(*lines, "log-4xx = true")
+    assert found["log"] == {"target": "/var/log/a.log", "requests": "/etc/vassals/requests.log"}
+    assert values_of("logger-req = syslog")["log"] == {"requests": "journal"}
+    quiet = verdict_of("req-logger", *lines, "disable-logging")
+    assert quiet == (Support.IGNORED, "no request is in the log")
+    assert "requests" in values_of(*lines, "disable-logging", "log-5xx")["log"]
+    assert verdict_of("req-logger", "req-logger = socket:/a")[0] is Support.UNSUPPORTED
+
+
+@pytest.mark.parametrize("word", ["", "true", "1", "yes"])
+def test_dates_of_uwsgi_are_those_of_ctime_or_as_the_file_says(word: str) -> None:
+    assert values_of(f"log-date = {word}")["log"] == {"date": "%a %b %e %H:%M:%S %Y -"}
+    assert values_of("log-prefix = %Y")["log"] == {"date": "%Y -"}
+    assert verdict_of("log-date", "log-date = false")[0] is Support.IGNORED
 
 
 def test_a_log_across_the_network_is_not_kept_silent_about() -> None:

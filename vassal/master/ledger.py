@@ -105,7 +105,7 @@ class Ledger:
 
     def totals(self) -> Totals:
         """Return the counters over the master's life, live workers included."""
-        totals = msgspec.structs.replace(self._totals, log_lines_dropped=self.output.dropped)
+        totals = msgspec.structs.replace(self._totals, log_lines_dropped=self.output.lines_dropped)
         for number, force in self.forces.items():
             totals = self._with_slots(totals, number, list(force.processes))
         return totals

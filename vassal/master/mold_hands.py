@@ -20,7 +20,7 @@ from vassal.master.crew import MoldState, Role
 from vassal.master.guard import SIGKILL
 from vassal.master.hooks import Hooks
 from vassal.master.ledger import Ledger
-from vassal.master.molds import PARSER_FD, start_mold
+from vassal.master.molds import PARSER_FD, REQUESTS_FD, start_mold
 from vassal.master.workforce import load_frame
 from vassal.master.workload import ExecFailed, Surroundings
 from vassal.messages import MEMORY_CURRENT, WORKLOAD_PROCS, Failure, Generation
@@ -110,12 +110,15 @@ class MoldHands:
         force = self._ledger.forces[number]
         means = self._means
         self._ledger.set_crew(number, mold=MoldState.LOADING)
+        output = self._ledger.output
+        requests_fd = output.requests_fd if force.generation.log.requests else None
         try:
             mold = start_mold(
                 force.generation,
                 means.runtime_fd,
                 means.parser_fd,
-                self._ledger.output.write_fd,
+                output.write_fd,
+                requests_fd,
                 self._surroundings(force.generation),
             )
         except ExecFailed as error:
@@ -132,6 +135,7 @@ class MoldHands:
             means.die_with_master,
             PARSER_FD,
             means.parser_name,
+            requests_fd=2 if requests_fd is None else REQUESTS_FD,
             watches_memory=bool(watched),
         )
         with contextlib.suppress(OSError):
@@ -157,6 +161,7 @@ class MoldHands:
             return
         if verb == frames.LOADED:
             self._failures.pop(number, None)
+            self._ledger.forces[number].load_s = _seconds(fields.get("load_s", ""))
             if self._ledger.forces[number].generation.lazy_apps:
                 self._ledger.set_crew(number, mold=MoldState.LOADED, mold_at=0.0)
             else:
@@ -275,3 +280,8 @@ class MoldHands:
         """The generation is closed: let its mold go too."""
         self.release(number)
         self._failures.pop(number, None)
+
+
+def _seconds(text: str) -> int:
+    """Return what a mold says that its import took: the tenant's word, for display alone."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 0

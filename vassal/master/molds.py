@@ -1,4 +1,4 @@
-"""Starts a mold: the tenant's interpreter, with five descriptors and nothing else of ours."""
+"""Starts a mold: the tenant's interpreter, with a few descriptors and nothing else of ours."""
 
 import os
 import socket
@@ -8,7 +8,7 @@ from vassal.bundle import PROGRAM
 from vassal.master.workload import ExecFailed, Process, Program, Surroundings, start
 from vassal.messages import Generation
 
-CONTROL_FD, RUNTIME_FD, PARSER_FD = 3, 4, 5
+CONTROL_FD, RUNTIME_FD, PARSER_FD, REQUESTS_FD = 3, 4, 5, 6
 
 _HINTS = {
     2: "there is no such interpreter; write python = a virtualenv's folder or an interpreter",
@@ -36,6 +36,7 @@ def start_mold(
     runtime_fd: int,
     parser_fd: int | None,
     output_fd: int,
+    requests_fd: int | None,
     surroundings: Surroundings,
 ) -> MoldProcess:
     """Fork and exec the interpreter of `generation`; the descriptors stay the caller's.
@@ -47,6 +48,7 @@ def start_mold(
     theirs.setblocking(True)
     fds = {1: output_fd, 2: output_fd, CONTROL_FD: theirs.fileno(), RUNTIME_FD: runtime_fd}
     fds |= {} if parser_fd is None else {PARSER_FD: parser_fd}
+    fds |= {} if requests_fd is None else {REQUESTS_FD: requests_fd}
     arguments = [generation.python, "-I", "-c", PROGRAM, "mold", _shown(generation)]
     try:
         process = start(Program(arguments, generation.env), fds, surroundings)

@@ -1,61 +1,83 @@
-"""The vassal's output pipe: read by the master, written by mold and workers."""
+"""The vassal's log: what mold and workers print, what the master says, and the end of it."""
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable
 
 from vassal.loop import Loop
-from vassal.master.lines import LineBuffer, RateLimit, escaped, sanitize
-from vassal.master.sinks import InheritSink, Sink, open_sink
+from vassal.master.lines import escaped
+from vassal.master.stream import Stream
 from vassal.messages import LogSettings
 
-CHUNK_BYTES = 64 * 1024
-CHUNKS_PER_TURN = 4
 TAIL_LINES = 30
 TAIL_LINE_CHARS = 500
+STAMP_CHARS_MAX = 200
 
 
-class Output:
-    """Reads the pipe, writes the log, and remembers the last lines for a failure report.
+class Output(Stream):
+    """The stream of all that is printed; beside it that of requests, where they go elsewhere.
 
-    Owns both ends of the pipe. The pipe is always read, whatever the log can take: a
-    full disk or a flood costs lines, never the tenant's progress or harakiri's time.
+    Remembers the last lines for a failure report.
     """
 
     def __init__(self, loop: Loop, vassal: str) -> None:
-        self._vassal = vassal
-        self._read_fd, self.write_fd = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(self._read_fd, False)
-        self._buffer = LineBuffer()
+        super().__init__(loop, vassal)
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
-        self._sink: Sink = InheritSink(vassal)
         self._settings: LogSettings | None = None
-        self._rate = RateLimit(1000.0, time.monotonic())
-        self._unreported = 0  # dropped lines that the log does not tell of yet
-        self.dropped = 0
-        loop.watch(self._read_fd, self._on_readable)
+        self._date = ""
+        self._requests: Stream | None = None
+
+    @property
+    def requests_fd(self) -> int | None:
+        """Where lines about requests are written to; None = to all the others."""
+        return None if self._requests is None else self._requests.write_fd
+
+    @property
+    def lines_dropped(self) -> int:
+        """How many lines nobody will read."""
+        return self.dropped + (0 if self._requests is None else self._requests.dropped)
 
     def configure(self, settings: LogSettings) -> str | None:
-        """Send lines to another place from now on; return the problem when that is impossible."""
+        """Send lines to other places from now on; return the problem when that is impossible."""
         if settings == self._settings:
             return None
-        self._unreported += self._rate.take_dropped()
-        self._rate = RateLimit(settings.lines_per_second, time.monotonic())
+        self._date = settings.date
         try:
-            sink = open_sink(settings.target, self._vassal, settings.max_bytes, settings.keep)
+            self.send_to(settings.target, settings)
         except OSError as error:
             return f"log {settings.target}: {error.strerror}; using the emperor's own log"
-        self._sink.close()
-        self._sink, self._settings = sink, settings
+        try:
+            self._send_requests(settings)
+        except OSError as error:
+            return f"log {settings.requests}: {error.strerror}; requests are in the vassal's log"
+        self._settings = settings
         return None
+
+    def _send_requests(self, settings: LogSettings) -> None:
+        """Open the other stream when it is asked for first: workers that are left write to it
+        even when their successors do not."""
+        if not settings.requests:
+            return
+        stream = self._requests or Stream(self._loop, self._vassal)
+        try:
+            stream.send_to(settings.requests, settings)
+        except OSError:
+            if self._requests is None:
+                self._loop.unwatch(stream.read_fd)
+                stream.close()
+            raise
+        self._requests = stream
 
     def emit(self, line: str) -> None:
         """Write a line of the master's own. What it quotes may be a tenant's word."""
         line = escaped(line)
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self._tail.append(line[:TAIL_LINE_CHARS])
-        self._write(f"{stamp} {line}")
+        self.write(f"{self._stamp()} {line}")
+
+    def _stamp(self) -> str:
+        if not self._date:
+            return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        return escaped(time.strftime(self._date)[:STAMP_CHARS_MAX])
 
     def tail(self) -> str:
         """Return the last lines, as safe text."""
@@ -66,56 +88,34 @@ class Output:
         self._tail.clear()
 
     def drain(self) -> None:
-        """Read what is in the pipe now, without waiting."""
-        self._on_readable()
+        """Read what is in the pipes now, without waiting."""
+        super().drain()
+        if self._requests is not None:
+            self._requests.drain()
 
     def reopen(self) -> None:
-        """Open the log anew; the old one stays when that fails."""
-        self._renew(self._sink.reopen, "log_not_reopened")
+        """Open the files anew; an old one stays when that fails."""
+        self._renew(Stream.reopen, "log_not_reopened")
 
     def rotate(self) -> None:
-        """Begin a new log, and keep so many of the old ones as were asked for."""
-        self._renew(self._sink.rotate, "log_not_rotated")
+        """Begin new files, and keep so many of the old ones as were asked for."""
+        self._renew(Stream.rotate, "log_not_rotated")
 
-    def _renew(self, renew: Callable[[], None], failed: str) -> None:
-        self.drain()  # what was said before is in the file that goes
-        try:
-            renew()
-        except OSError as error:
-            self.emit(f"event={failed} error={error.strerror!r}")
+    def _renew(self, renew: Callable[[Stream], None], failed: str) -> None:
+        for stream in (self, self._requests):
+            if stream is None:
+                continue
+            try:
+                renew(stream)
+            except OSError as error:
+                self.emit(f"event={failed} error={error.strerror!r}")
 
     def close(self) -> None:
-        """Close the pipe and the log."""
-        os.close(self._read_fd)
-        os.close(self.write_fd)
-        self._sink.close()
+        """Close the pipes and the files."""
+        super().close()
+        if self._requests is not None:
+            self._requests.close()
 
-    def _on_readable(self) -> None:
-        for _ in range(CHUNKS_PER_TURN):
-            try:
-                data = os.read(self._read_fd, CHUNK_BYTES)
-            except BlockingIOError:
-                return
-            now = time.monotonic()
-            for raw in self._buffer.feed(data):
-                self._line(raw, now)
-            if len(data) < CHUNK_BYTES:
-                return
-
-    def _line(self, raw: bytes, now: float) -> None:
-        if not self._rate.admit(now):
-            self.dropped += 1
-            return
-        line = sanitize(raw)
+    def _take(self, line: str) -> None:
         self._tail.append(line[:TAIL_LINE_CHARS])
-        self._write(line)
-
-    def _write(self, line: str) -> None:
-        self._unreported += self._rate.take_dropped()
-        if self._unreported:
-            notice = f"event=log_lines_dropped lines={self._unreported}"
-            if self._sink.write(notice):
-                self._unreported = 0
-        if not self._sink.write(line):
-            self._unreported += 1
-            self.dropped += 1
+        self.write(line)

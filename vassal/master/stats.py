@@ -3,7 +3,7 @@
 The emperor tells of all vassals in the same rows, see emperor.brain.stats.
 
 Every key that uWSGI has is there, because tools read them without asking. What we have not
-(signals, offloading, routing, locks) is 0 or empty. A worker's row counts what all have served
+(signals, offloading, routing) is 0 or empty. A worker's row counts what all have served
 that had its number since the generation was built, as uWSGI's does.
 """
 
@@ -14,6 +14,8 @@ import msgspec
 
 from vassal.runtime import scoreboard
 from vassal.runtime.scoreboard import SlotReading, requests_of, statics_of
+
+_LOCKS = ("signal", "filemon", "timer", "rbtimer", "cron", "rpc", "snmp")
 
 VERSION = "2.0"
 """Of uWSGI's that the form is of: tools compare it."""
@@ -26,7 +28,9 @@ HTTP_HEAD = (
 
 
 class About(NamedTuple):
-    """The vassal itself. `knows_requests`: method and URI of running requests may be told."""
+    """The vassal itself. `knows_requests`: method and URI of running requests may be told.
+    `locks`: how many locks its application has, numbered from 0; `load_s`: how long its import
+    took."""
 
     pid: int
     uid: int
@@ -34,6 +38,8 @@ class About(NamedTuple):
     cwd: str
     mounts: Sequence[str]
     knows_requests: bool
+    locks: int = 0
+    load_s: int = 0
 
 
 class SocketFacts(NamedTuple):
@@ -77,7 +83,7 @@ def vassal_stats(
         "uid": about.uid,
         "gid": about.gid,
         "cwd": about.cwd,
-        "locks": [],
+        "locks": locks(about.locks),
         "sockets": [socket_row(one) for one in sockets],
         "workers": [_worker(about, one, unix_offset_s) for one in workers],
     }
@@ -87,6 +93,16 @@ def vassal_stats(
 def as_text(answer: dict[str, Any]) -> bytes:
     """Return an answer as it is sent."""
     return msgspec.json.format(msgspec.json.encode(answer), indent=1) + b"\n"
+
+
+def locks(count: int) -> list[dict[str, int]]:
+    """Return what is told of locks: their names, as uWSGI's.
+
+    Who holds one of the application's is known to the kernel alone, and the others are uWSGI's
+    own, for what it shares between processes and nothing here does.
+    """
+    names = [f"user {number}" for number in range(count)]
+    return [{name: 0} for name in (*names, *_LOCKS)]
 
 
 def socket_row(one: SocketFacts) -> dict[str, Any]:
@@ -193,7 +209,7 @@ def _worker(about: About, worker: WorkerFacts, unix_offset_s: float) -> dict[str
             "id": number,
             "modifier1": 0,
             "mountpoint": mount,
-            "startup_time": 0,
+            "startup_time": about.load_s,
             # Not counted by application: all of them where there is one.
             "requests": of_apps if len(about.mounts) == 1 else 0,
             "exceptions": counts.exceptions if len(about.mounts) == 1 else 0,

@@ -8,6 +8,7 @@ from limits import kernel_files
 from vassal.master.crew import WorkerState
 from vassal.master.ledger import Ledger
 from vassal.master.stats import About, SocketFacts, WorkerFacts, vassal_stats
+from vassal.runtime.lock_count import lock_count
 
 _PAGE_BYTES = resource.getpagesize()
 
@@ -43,6 +44,9 @@ def statistics(ledger: Ledger) -> bytes:
         )
     mounts = ([""] if generation.app else []) + sorted(generation.mounts)
     about = _about(generation.master_pid, generation.directory, mounts, generation.stats_requests)
+    about = about._replace(load_s=force.load_s)
+    if generation.uwsgi_api:
+        about = about._replace(locks=lock_count(generation.uwsgi_options))
     return vassal_stats(about, sockets, workers, unix_now - now)
 
 

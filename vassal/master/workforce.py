@@ -67,6 +67,7 @@ class Workforce:
         self.memory_fd, self.memory = _new_scoreboard(self._slots)
         scoreboard.set_memory_max(self.memory, generation.memory_max_bytes)
         self.mold: MoldProcess | None = None
+        self.load_s = 0  # as its mold says; with lazy_apps nobody does
         self.processes: dict[int, WorkerProcess] = {}
 
     def free_number(self) -> int | None:
@@ -220,9 +221,11 @@ def load_frame(
     parser_fd: int,
     parser_name: str,
     raw_harakiri: bool = False,
+    requests_fd: int = 2,
     watches_memory: bool = False,
 ) -> bytes:
-    """Return the frame that tells a mold what to load. `parser_name` "" = there is none.
+    """Return the frame that tells a mold what to load. `parser_name` "" = there is none;
+    `requests_fd` is where lines about requests go.
 
     The frame goes with the scoreboard, the listeners and, where workers are to watch
     the memory of their cgroup, its memory.current.
@@ -263,6 +266,8 @@ def load_frame(
             [word for pair in generation.uwsgi_options for word in pair]
         ),
         "access_log": _access_log(generation),
+        "requests_fd": str(requests_fd),
+        "log_date": generation.log.date,
         "die_with_master": "1" if die_with_master else "",
         "parser_fd": str(parser_fd),
         "parser_name": parser_name,

@@ -34,9 +34,11 @@ _ESCAPES: Dict[int, str] = {
 
 
 class AccessLog:
-    """What is written, and for which requests. `core` is the number of the thread."""
+    """What is written, and for which requests. `core` is the number of the thread, `fd` where
+    lines go."""
 
-    def __init__(self, field: str, worker: int, core: int):
+    def __init__(self, field: str, worker: int, core: int, fd: int = 2):
+        self._fd = fd
         text, with_4xx, with_5xx, slow_s = frames.decode_list(field)
         self._with_4xx = bool(with_4xx)
         self._with_5xx = bool(with_5xx)
@@ -79,7 +81,7 @@ class AccessLog:
                 words.append(value.translate(_ESCAPES) or _NOTHING)
         line = "".join(words).encode("utf-8", "backslashreplace")
         try:
-            os.write(2, line[: LINE_BYTES_MAX - 1] + b"\n")
+            os.write(self._fd, line[: LINE_BYTES_MAX - 1] + b"\n")
         except OSError:
             pass  # nobody reads the log any more; the request was served
 

@@ -13,6 +13,7 @@ import _socket
 import gc
 import os
 import sys
+import time
 
 from . import apploader, frames, signals
 
@@ -87,7 +88,8 @@ def main(mode: str, name: str) -> None:
         if loaded.uwsgi is not None:
             loaded.uwsgi.begin_worker(1, None)
         raise SystemExit(_work(loaded, None, "1", 0))
-    control.send(frames.encode(frames.LOADED, {"python": sys.version.split()[0]}))
+    told = {"python": sys.version.split()[0], "load_s": fields.get("load_s", "0")}
+    control.send(frames.encode(frames.LOADED, told))
     _serve(control, loaded, name)
 
 
@@ -125,15 +127,18 @@ def _offer_uwsgi(fields: Dict[str, str], memory: mmap) -> Any:
 
 def _load_app(fields: Dict[str, str], uwsgi: Any) -> Callable[..., Any]:
     """Import the application, and put what stands in front of it there."""
+    began = time.monotonic()
     app = apploader.load(
         fields["app"],
         fields["directory"],
         frames.decode_list(fields["pythonpath"]),
         frames.decode_table(fields["mounts"]),
     )
+    fields["load_s"] = str(int(time.monotonic() - began))
     if uwsgi is not None:
         from .uwsgi import in_front_of
 
+        uwsgi.note_load(int(fields["load_s"]))
         app = in_front_of(app, uwsgi)
     if not (fields["static"] or fields["check_static"]):
         return app

@@ -50,7 +50,8 @@ class Runner:
             from .access_log import AccessLog  # the mold has loaded it
 
             core = slot % settings.threads
-            self._response = AccessLog(settings.access_log, settings.worker, core).response
+            log = AccessLog(settings.access_log, settings.worker, core, settings.requests_fd)
+            self._response = log.response
         # Made once: it goes into every environ.
         self._responding = self._slot.responding
         self._set_harakiri = self.set_harakiri

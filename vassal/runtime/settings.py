@@ -20,6 +20,7 @@ class WorkerSettings:
         self.harakiri_max_s = number("harakiri_max_s", 0)
         self.harakiri_soft_s = number("harakiri_soft_s", 0)
         self.access_log = text.get("access_log", "")
+        self.requests_fd = int(text.get("requests_fd") or 2)
         self.raw_harakiri = text.get("raw_harakiri") == "1"
         self.socket_timeout_s = number("socket_timeout_s", 30)
         self.keepalive_timeout_s = number("keepalive_timeout_s", 15)

@@ -14,6 +14,7 @@ import time
 import types
 
 from .. import log_format, mold, scoreboard
+from .absent import NOT_HERE
 from .state import option_table
 
 TYPE_CHECKING = False
@@ -29,54 +30,6 @@ VERSION_INFO = (2, 0, 31, 0, b"")
 """Of the uWSGI whose module this is like."""
 
 SPOOL_OK, SPOOL_RETRY, SPOOL_IGNORE = -2, -1, 0
-
-_TIMERS = "emperord has no signals and timers: let a systemd timer, or a scheduler of the"
-_TIMERS += " application's own, do it"
-_MULES = "emperord has no mules and no spooler: use a task queue, such as rq, huey or celery"
-_ASYNC = "emperord serves WSGI with processes and threads only"
-_NOT_HERE = (
-    (
-        """add_cron add_file_monitor add_rb_timer add_timer register_signal signal signal_received
-        signal_wait alarm""",
-        _TIMERS,
-    ),
-    (
-        """spool send_to_spooler spooler_jobs spooler_pid mule_msg mule_get_msg farm_msg
-        farm_get_msg set_spooler_frequency""",
-        _MULES,
-    ),
-    (
-        """async_connect async_sleep green_schedule suspend wait_fd_read wait_fd_write
-        websocket_handshake websocket_recv websocket_recv_nb websocket_send
-        websocket_send_binary chunked_read chunked_read_nb""",
-        _ASYNC,
-    ),
-    (
-        """cache_clear cache_dec cache_del cache_div cache_exists cache_get cache_inc cache_keys
-        cache_mul cache_num cache_set cache_update""",
-        "no cache is there: write cache2 = name=default,items=100",
-    ),
-    (
-        """metric_dec metric_div metric_get metric_inc metric_mul metric_set metric_set_max
-        metric_set_min""",
-        "use prometheus_client, which works over several processes",
-    ),
-    (
-        """close connect connection_fd disconnect is_connected offload ready_fd recv send sendfile
-        start_response""",
-        "what a request answers goes by WSGI alone: yield it, or return wsgi.file_wrapper(file)",
-    ),
-    (
-        """SymbolsImporter SymbolsZipImporter ZipImporter cl embedded_data extract magic_table
-        parsefile""",
-        "nothing is embedded here: read files with open() or importlib.resources",
-    ),
-    ("i_am_the_lord lord_scroll scrolls", "emperord has no legion: use keepalived or etcd"),
-    (
-        "listen_queue log_this_request logsize set_warning_message sockets stop",
-        "that is the provider's here: see emperor status, emperor logs and emperor stop",
-    ),
-)
 
 
 def _bytes(text: Text) -> bytes:
@@ -126,7 +79,7 @@ class UwsgiModule(types.ModuleType):
         environ = self._environs.get(_thread.get_ident())
         if name == "env" and environ is not None:
             return environ  # the running request's
-        for names, instead in _NOT_HERE:
+        for names, instead in NOT_HERE:
             if name in names.split():
                 raise AttributeError("uwsgi.%s: %s" % (name, instead))
         raise AttributeError("module 'uwsgi' has no attribute %r" % name)
@@ -156,16 +109,8 @@ class UwsgiModule(types.ModuleType):
             running = sum(slot.state in scoreboard.RUNNING for slot in slots)
             born_at, pid, births = self._state.born(number)
             resident, virtual = memory_of(pid)
-            app = {
-                "id": 0,
-                "modifier1": 0,
-                "mountpoint": b"",
-                "startup_time": 0,
-                # Counted as it begins, and without what files answer.
-                "requests": requests + running - sum(map(scoreboard.statics_of, slots)),
-                "exceptions": exceptions,
-                "chdir": b"",
-            }
+            # Counted as it begins, and without what files answer.
+            of_apps = requests + running - sum(map(scoreboard.statics_of, slots))
             found.append(
                 {
                     "id": number,
@@ -182,10 +127,32 @@ class UwsgiModule(types.ModuleType):
                     "respawn_count": births - 1,
                     "tx": sum(slot.bytes_sent + slot.bytes_sent_before for slot in slots),
                     "avg_rt": running_us // requests if requests else 0,
-                    "apps": (app,),
+                    "apps": self._apps(of_apps, exceptions),
                 }
             )
         return tuple(found)
+
+    def _apps(self, requests: int, exceptions: int) -> Tuple[Dict[str, Any], ...]:
+        """Return what is told of each application; not counted by application, but where
+        there is one."""
+        mounts = self._state.mounts or [""]
+        is_only = len(mounts) == 1
+        return tuple(
+            {
+                "id": number,
+                "modifier1": 0,
+                "mountpoint": mount.encode(),
+                "startup_time": self._state.load_s,
+                "requests": requests if is_only else 0,
+                "exceptions": exceptions if is_only else 0,
+                "chdir": b"",
+            }
+            for number, mount in enumerate(mounts)
+        )
+
+    def note_load(self, seconds: int) -> None:
+        """Know how long it took to import the application."""
+        self._state.load_s = seconds
 
     def total_requests(self) -> int:
         """Return how many requests have been served by all workers since the code was loaded."""
@@ -207,8 +174,10 @@ class UwsgiModule(types.ModuleType):
     # ── what can be done ─────────────────────────────────────────────────────────────
 
     def log(self, message: Text) -> bool:
-        """Write a line into the vassal's log."""
-        os.write(2, _bytes(message) + b"\n")
+        """Write a line into the vassal's log; with the time before it if the vassal dates them."""
+        date = self._state.log_date
+        stamp = time.strftime(date).encode("utf-8", "replace") + b" " if date else b""
+        os.write(2, stamp + _bytes(message) + b"\n")
         return True
 
     def reload(self) -> bool:

@@ -6,6 +6,7 @@ import os
 import struct
 
 from .. import frames, scoreboard
+from ..lock_count import LOCKS_MAX, lock_count
 from .cache import caches_of
 from .locks import Locks
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from mmap import mmap
     from typing import Any, Dict, List, Mapping, Tuple
 
-LOCKS_MAX = 64
 _PID = struct.Struct("@IiI")
 
 
@@ -29,12 +29,16 @@ class State:
         self.options = options
         self.threads = int(fields["threads"])
         self.workers = int(fields["workers"])
+        self.log_date = fields.get("log_date", "")
         self.head_bytes_max = int(fields.get("head_bytes_max") or 32 * 1024)
         self.memory = memory
         self.slots = (len(memory) - scoreboard.HEADER_BYTES) // scoreboard.SLOT_BYTES
         self.locks = Locks()
-        wanted = [value for name, value in options if name == "locks" and value.isdigit()]
-        self.lock_count = min(LOCKS_MAX, 1 + int(wanted[-1])) if wanted else 1
+        # Of each application the prefix, as the statistics have them.
+        mounts = sorted(frames.decode_table(fields.get("mounts", "")))
+        self.mounts = ([""] if fields.get("app") else []) + mounts
+        self.load_s = 0
+        self.lock_count = lock_count(options)
         self.caches = caches_of(options, self.locks, LOCKS_MAX)
         self.worker = 0  # 0 = this is the mold
         self.has_master = fields["mode"] != "solo"
