@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support import leftovers
 from tests.support.emperor import Emperor, emperor_over
 from tests.support.processes import fds_of, pid_tree
 from tests.support.uwsgi_emperor import Running, our_site, real_site_somewhere
+
+# No example is timed: a machine that does something else makes nothing wrong.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 PROCESS_TESTS = tuple(Path(__file__).parent / name for name in ("integration", "faults"))
 
