@@ -8,7 +8,7 @@ import msgspec
 
 from emperor.brain.allotments import Allotments
 from emperor.brain.cgroups import Cgroups
-from emperor.brain.deeds import START_GRACE_S, STOP_GRACE_S, Deeds
+from emperor.brain.deeds import START_GRACE_S, Deeds
 from emperor.brain.listeners import Listeners
 from emperor.brain.masters import Masters
 from emperor.brain.roll import Roll
@@ -119,7 +119,7 @@ class Adoption:
         for held in masters:
             del self._names[held.token]
         found = [_found(held, one) for held, one in zip(masters, said, strict=True)]
-        patience = Patience(ADOPTED_START_S, STOP_GRACE_S + self._roll.clearing_s(name))
+        patience = Patience(ADOPTED_START_S, self._deeds.stop_patience_s(name))
         adopted = adopt(name, found, time.monotonic(), patience)
         at = found.index(adopted.current)
         self._restore(name, adopted.current, said[at], masters[at].memo)

@@ -299,8 +299,11 @@ class Deeds:
         if vassal.replace_at is not None:
             # It cannot tell them, and they would go on accepting until it is killed.
             self._to_spawner(DismissWorkers(token=token), [])
-        grace_s = STOP_GRACE_S + self._roll.clearing_s(vassal.name)
-        return time.monotonic() + timeout_s + grace_s
+        return time.monotonic() + self.stop_patience_s(vassal.name)
+
+    def stop_patience_s(self, name: str) -> float:
+        """Return how long a master may take to end that was told to stop."""
+        return self._stop_timeout_s(name) + STOP_GRACE_S + self._roll.clearing_s(name)
 
     def _reload(self, vassal: Vassal, now: float) -> None:
         record = advance(vassal, Fact.RELOAD_BEGAN, now)
@@ -389,7 +392,7 @@ class Deeds:
     def _stop(self, vassal: Vassal, why: str, now: float) -> None:
         timeout_s = self._stop_timeout_s(vassal.name)
         record = self._drop_successor(vassal)
-        deadline = now + timeout_s + STOP_GRACE_S + self._roll.clearing_s(vassal.name)
+        deadline = now + self.stop_patience_s(vassal.name)
         if record.standby is not None:
             self._masters.send(record.standby.token, Stop(timeout_s=timeout_s))
             record = without_standby(record, deadline)

@@ -184,3 +184,26 @@ def cgroup_of(pid: int) -> Path:
     mounts = Path("/proc/mounts").read_text().splitlines()
     (root,) = (words[1] for words in map(str.split, mounts) if words[2] == "cgroup2")
     return Path(root + line.removeprefix("0::"))
+
+
+def test_request_of_a_replaced_master_is_finished_though_the_brain_dies_meanwhile(
+    emperor: Emperor,
+) -> None:
+    need_root()
+    emperor.app("who", WHO)
+    quick = "[health]\nsettle = 0.1\n"
+    port = emperor.drop("blog", app="who:application", user="nobody", text=quick)
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    found: list[tuple[int, bytes]] = []
+    slow = threading.Thread(target=lambda: found.append(get(port, "/sleep/9", 20)))
+    slow.start()
+    wait_until(
+        lambda: emperor.vassal("blog")["workers"][0]["state"] == "busy", what="the slow one runs"
+    )
+    emperor.drop("blog", app="who:application", user="games", port=port, text=quick)
+    wait_until(lambda: emperor.vassal("blog")["generation"] == 2, what="the change")
+    emperor.wait_state("blog", "ready")
+    emperor.wait_new_brain(emperor.kill_brain())
+    slow.join(20)
+    assert found == [(200, uid("nobody"))]
