@@ -37,7 +37,6 @@ from emperor.core.reconcile import (
 from emperor.core.registry import (
     RUNNING,
     Fact,
-    Retiring,
     Successor,
     Vassal,
     advance,
@@ -48,6 +47,7 @@ from emperor.core.registry import (
     take_place,
     without_retired,
     without_standby,
+    without_successor,
 )
 from emperor.status import VassalState
 from limits.facts import HostFacts
@@ -261,8 +261,7 @@ class Deeds:
         token = vassal.successor.token
         self._masters.send(token, Stop(timeout_s=DROPPED_STOP_S))
         patience_s = DROPPED_STOP_S + STOP_GRACE_S + self._roll.clearing_s(vassal.name)
-        leaving = Retiring(token=token, deadline=time.monotonic() + patience_s)
-        return msgspec.structs.replace(vassal, successor=None, retiring=(*vassal.retiring, leaving))
+        return without_successor(vassal, time.monotonic() + patience_s)
 
     def take_place(self, vassal: Vassal, settle_s: float) -> None:
         """The second master has come to serve: the first one stands by until it has settled."""

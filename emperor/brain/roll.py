@@ -103,32 +103,32 @@ class Roll:
     def forget_token(self, token: str) -> None:
         self._names.pop(token, None)
 
+    def _named(self, token: str) -> Vassal | None:
+        # Most are asked for by a master's message: a thousand starting ones send thousands.
+        return self._vassals.get(self._names.get(token, ""))
+
     def by_token(self, token: str) -> Vassal | None:
         """Return the vassal whose present master is `token`."""
-        # Most are asked for by a master's message: a thousand starting ones send thousands.
-        vassal = self._vassals.get(self._names.get(token, ""))
+        vassal = self._named(token)
         return vassal if vassal is not None and vassal.token == token else None
 
     def by_successor(self, token: str) -> Vassal | None:
         """Return the vassal that `token` is the second master of."""
-        vassal = self._vassals.get(self._names.get(token, ""))
-        if vassal is None or vassal.successor is None or vassal.successor.token != token:
-            return None
-        return vassal
+        vassal = self._named(token)
+        second = vassal.successor if vassal is not None else None
+        return vassal if second is not None and second.token == token else None
 
     def by_standby(self, token: str) -> Vassal | None:
         """Return the vassal of which `token` stands by."""
-        vassal = self._vassals.get(self._names.get(token, ""))
-        if vassal is None or vassal.standby is None or vassal.standby.token != token:
-            return None
-        return vassal
+        vassal = self._named(token)
+        first = vassal.standby if vassal is not None else None
+        return vassal if first is not None and first.token == token else None
 
     def by_retiring(self, token: str) -> Vassal | None:
         """Return the vassal that `token` was a master of, and still finishes for."""
-        vassal = self._vassals.get(self._names.get(token, ""))
-        if vassal is None or all(master.token != token for master in vassal.retiring):
-            return None
-        return vassal
+        vassal = self._named(token)
+        leaving = vassal.retiring if vassal is not None else ()
+        return vassal if any(master.token == token for master in leaving) else None
 
     def reload_failed(self, vassal: Vassal, failure: Failure) -> None:
         """A new generation was given up; the old one serves on."""

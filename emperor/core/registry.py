@@ -219,17 +219,13 @@ def succeed(vassal: Vassal, serving: str, now: float, retire_until: float) -> Va
         vassal,
         Fact.SUCCEEDED,
         now,
-        token=successor.token,
-        pid=successor.pid,
-        birth=successor.birth,
-        limits=successor.limits,
         serving=serving,
         ready_at=now if vassal.ready_at is None else vassal.ready_at,
         retry_at=None,
-        replace_at=None,
         outdated=False,
         deadline=None,
         successor=None,
+        **_place_of(successor),
     )
 
 
@@ -259,13 +255,10 @@ def take_place(vassal: Vassal, now: float, settle_until: float, retire_until: fl
         without_standby(vassal, retire_until),
         Fact.RELOAD_BEGAN,
         now,
-        token=successor.token,
-        pid=successor.pid,
-        birth=successor.birth,
-        limits=successor.limits,
         outdated=False,
         successor=None,
         standby=standby,
+        **_place_of(successor),
     )
 
 
@@ -280,15 +273,19 @@ def fall_back(vassal: Vassal, failure: Failure, now: float, retire_until: float)
         _retire(vassal, vassal.token, retire_until),
         Fact.RELOAD_FAILED,
         now,
-        token=standby.token,
-        pid=standby.pid,
-        birth=standby.birth,
-        limits=standby.limits,
         outdated=standby.outdated,
-        replace_at=None,
         standby=None,
         last_failure=failure,
+        **_place_of(standby),
     )
+
+
+def without_successor(vassal: Vassal, retire_until: float) -> Vassal:
+    """Return the record after the second master, if there is one, was told to go."""
+    if vassal.successor is None:
+        return vassal
+    vassal = _retire(vassal, vassal.successor.token, retire_until)
+    return msgspec.structs.replace(vassal, successor=None)
 
 
 def without_standby(vassal: Vassal, retire_until: float) -> Vassal:
@@ -297,6 +294,17 @@ def without_standby(vassal: Vassal, retire_until: float) -> Vassal:
         return vassal
     vassal = _retire(vassal, vassal.standby.token, retire_until)
     return msgspec.structs.replace(vassal, standby=None)
+
+
+def _place_of(master: Successor | Standby) -> dict[str, object]:
+    """Return the fields of a record that say which master there is, with nothing against it."""
+    return {
+        "token": master.token,
+        "pid": master.pid,
+        "birth": master.birth,
+        "limits": master.limits,
+        "replace_at": None,
+    }
 
 
 def _retire(vassal: Vassal, token: str | None, until: float) -> Vassal:

@@ -27,7 +27,6 @@ from emperor.core.reconcile import (
 from emperor.core.registry import (
     RUNNING,
     Fact,
-    Retiring,
     Successor,
     Vassal,
     advance,
@@ -39,6 +38,7 @@ from emperor.core.registry import (
     take_place,
     without_retired,
     without_standby,
+    without_successor,
 )
 from emperor.core.restarts import RestartPolicy
 from emperor.status import VassalState
@@ -176,10 +176,7 @@ class World:
         successor = self.vassal.successor
         if successor is not None:
             self.say(successor.token, "stop")
-            leaving = Retiring(token=successor.token, deadline=self.now + 10)
-            self.vassal = msgspec.structs.replace(
-                self.vassal, successor=None, retiring=(*self.vassal.retiring, leaving)
-            )
+            self.vassal = without_successor(self.vassal, self.now + 10)
 
     def _give_up_successor(self) -> None:
         self._drop_successor()

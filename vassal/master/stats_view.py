@@ -1,16 +1,13 @@
 """Gathers from the master's books what is told as statistics."""
 
 import os
-import resource
 import time
 
-from limits import kernel_files
 from vassal.master.crew import WorkerState
 from vassal.master.ledger import Ledger
 from vassal.master.stats import About, SocketFacts, WorkerFacts, vassal_stats
 from vassal.runtime.lock_count import lock_count
-
-_PAGE_BYTES = resource.getpagesize()
+from vassal.runtime.process_memory import memory_of
 
 
 def statistics(ledger: Ledger) -> bytes:
@@ -28,7 +25,7 @@ def statistics(ledger: Ledger) -> bytes:
     workers = []
     for worker in sorted(ledger.workers_of(serving.number), key=lambda one: one.number):
         pid = force.processes[worker.number].pid
-        vsz, rss = _memory(pid)
+        rss, vsz = memory_of(pid)
         workers.append(
             WorkerFacts(
                 number=worker.number,
@@ -44,20 +41,12 @@ def statistics(ledger: Ledger) -> bytes:
         )
     mounts = ([""] if generation.app else []) + sorted(generation.mounts)
     about = _about(generation.master_pid, generation.directory, mounts, generation.stats_requests)
-    about = about._replace(load_s=force.load_s)
-    if generation.uwsgi_api:
-        about = about._replace(locks=lock_count(generation.uwsgi_options))
+    about = about._replace(
+        load_s=force.load_s,
+        locks=lock_count(generation.uwsgi_options) if generation.uwsgi_api else 0,
+    )
     return vassal_stats(about, sockets, workers, unix_now - now)
 
 
 def _about(pid: int, cwd: str, mounts: "list[str] | tuple[str, ...]", knows: bool) -> About:
     return About(pid or os.getpid(), os.getuid(), os.getgid(), cwd, mounts, knows)
-
-
-def _memory(pid: int) -> tuple[int, int]:
-    """Return (virtual size, resident size) in bytes; zeros for who is gone, or not there yet."""
-    try:
-        size, resident = kernel_files.read(f"/proc/{pid}/statm").split()[:2]
-    except (OSError, ValueError):
-        return 0, 0
-    return int(size) * _PAGE_BYTES, int(resident) * _PAGE_BYTES

@@ -14,6 +14,7 @@ import time
 import types
 
 from .. import log_format, mold, scoreboard
+from ..process_memory import memory_of
 from .absent import NOT_HERE
 from .state import option_table
 
@@ -34,17 +35,6 @@ SPOOL_OK, SPOOL_RETRY, SPOOL_IGNORE = -2, -1, 0
 
 def _bytes(text: Text) -> bytes:
     return text.encode() if isinstance(text, str) else text
-
-
-def memory_of(pid: int) -> Tuple[int, int]:
-    """Return (resident size, virtual size) of a process in bytes; zeros for one that is gone."""
-    try:
-        with open("/proc/%d/statm" % pid, encoding="ascii") as statm:
-            size, resident = statm.read().split()[:2]
-    except OSError:
-        return 0, 0
-    page = os.sysconf("SC_PAGE_SIZE")
-    return int(resident) * page, int(size) * page
 
 
 class UwsgiModule(types.ModuleType):
