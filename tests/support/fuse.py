@@ -43,12 +43,7 @@ class HangingFilesystem:
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
     def __enter__(self) -> "HangingFilesystem":
-        options = f"fd={self._fd},rootmode=40755,user_id=0,group_id=0,allow_other"
-        if _libc.mount(b"fuse", bytes(self.path), b"fuse", 0, options.encode()):
-            problem = os.strerror(ctypes.get_errno())
-            os.close(self._fd)
-            self.path.rmdir()
-            need(False, f"cannot mount fuse: {problem}")
+        _mount(self._fd, self.path)
         self._thread.start()
         return self
 
@@ -80,6 +75,16 @@ class HangingFilesystem:
                     os.write(self._fd, _OUT_HEADER.pack(length, 0, unique) + answer)
 
 
+def _mount(fd: int, path: Path) -> None:
+    """Mount what is served behind `fd`; skip the test, or fail it in CI, if that is refused."""
+    options = f"fd={fd},rootmode=40755,user_id=0,group_id=0,allow_other"
+    if _libc.mount(b"fuse", bytes(path), b"fuse", 0, options.encode()):
+        problem = os.strerror(ctypes.get_errno())
+        os.close(fd)
+        path.rmdir()
+        need(False, f"cannot mount fuse: {problem}")
+
+
 class FallingSilent:
     """A folder with files in it, mounted at `path`, whose server can stop answering.
 
@@ -97,12 +102,7 @@ class FallingSilent:
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
     def __enter__(self) -> "FallingSilent":
-        options = f"fd={self._fd},rootmode=40755,user_id=0,group_id=0,allow_other"
-        if _libc.mount(b"fuse", bytes(self.path), b"fuse", 0, options.encode()):
-            problem = os.strerror(ctypes.get_errno())
-            os.close(self._fd)
-            self.path.rmdir()
-            need(False, f"cannot mount fuse: {problem}")
+        _mount(self._fd, self.path)
         self._thread.start()
         return self
 
