@@ -153,7 +153,7 @@ class Adoption:
         )
         self._roll.wish(name, restored)
         if wish.spec is not None:
-            self._listeners.claim(wish.spec.settings)
+            self._listeners.claim(wish.spec.settings, wish.spec.identity)
 
 
 def path_in_memo(memo: str) -> str:

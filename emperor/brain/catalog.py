@@ -18,7 +18,7 @@ from emperor.brain.patience import Patience, Silence
 from emperor.brain.roll import Publish
 from emperor.brain.version_reader import VersionReader
 from emperor.brain.wishes import EVICTED, Wish
-from emperor.config.file_names import speaks_uwsgi, vassal_name
+from emperor.config.file_names import file_names, speaks_uwsgi, vassal_name
 from emperor.config.read import Changing, Content, Missing, Unreadable, read_file
 from emperor.config.settings import EmperorSettings
 from emperor.status import NotPossible
@@ -27,6 +27,7 @@ from emperor.watch.scan import scan
 from vassal.messages import Failure
 
 RETRY_CHANGING_S = 0.05
+RENAME_PATIENCE_S = 1.0
 UNKNOWN_UID = -1
 
 
@@ -67,6 +68,7 @@ class Catalog:
         self._strays: dict[str, str] = {}
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._again: set[tuple[str, str]] = set()
+        self._giving_way: set[asyncio.Task[None]] = set()  # of files that are gone
         self._touched: dict[str, tuple[int, int]] = {}
         self._to_reload: set[str] = set()  # as soon as their files were read
 
@@ -251,8 +253,10 @@ class Catalog:
                 return  # a directory that cannot be read says nothing about its files
         else:
             self._strays.pop(directory, None)
+        there = frozenset(names)
         known = {e.file_name for e in self._entries.values() if e.directory == directory}
-        for file_name in sorted(known | set(names)):
+        # Those that are there first: what a file that is gone gives up they may take over.
+        for file_name in sorted(known | set(names), key=lambda one: (one not in there, one)):
             await self._read(directory, file_name)
             await asyncio.sleep(0)  # a thousand files must not keep the control API waiting
 
@@ -273,25 +277,91 @@ class Catalog:
 
     async def _look(self, name: str, directory: str, file_name: str) -> None:
         path = f"{directory}/{file_name}"
-        holder = self._entries.get(name)
-        if holder is not None and (holder.directory, holder.file_name) != (directory, file_name):
-            if await self._patience.look(directory, Path(path).exists):
-                self._strays[path] = f"{path}: {name} is described by {self.path_of(name)} already"
+        if self._is_anothers(name, directory, file_name):
+            there = await self._patience.look(directory, Path(path).exists)
+            if not self._is_anothers(name, directory, file_name):
+                pass  # that one has just gone
             else:
-                self._strays.pop(path, None)
-            return
+                self._note_second(path, self.path_of(name) if there else "")
+                return
         found = await self._patience.look(directory, lambda: read_file(directory, file_name))
         if isinstance(found, Changing):
             await asyncio.sleep(RETRY_CHANGING_S)
             self._in_background((directory, file_name))
         elif isinstance(found, Missing):
-            self._drop(name, path)
+            await self._on_missing(name, directory, file_name)
         elif isinstance(found, Unreadable):
             self._refuse(
                 name, directory, file_name, found.owner_uid, "", (f"{path}: {found.reason}",)
             )
         else:
             await self._take(name, directory, file_name, found)
+
+    def _is_anothers(self, name: str, directory: str, file_name: str) -> bool:
+        """Return whether the vassal is described by another file."""
+        known = self._entries.get(name)
+        return known is not None and (known.directory, known.file_name) != (directory, file_name)
+
+    async def _on_missing(self, name: str, directory: str, file_name: str) -> None:
+        """A file is gone: removed, or it has another name now under which it goes on."""
+        path = f"{directory}/{file_name}"
+        if name in self._entries:
+            self._reader.forget(name)  # whoever comes is not one too many beside it
+            self._reconsider(name)
+            await self._let_others_be_read()
+            if self._is_anothers(name, directory, file_name):
+                return
+            if await self._patience.look(directory, lambda: os.path.lexists(path)):
+                self._in_background((directory, file_name))
+                return
+            other = await self._other_file(name)
+            if other is not None:
+                self._publish("info", "file_replaced", name, {"path": path, "by": "/".join(other)})
+                await self._move(name, *other)
+                return
+        self._drop(name, path)
+
+    def _note_second(self, path: str, used: str) -> None:
+        """Tell, once, that a vassal has another file, which is used; "" = not any more."""
+        if not used:
+            self._strays.pop(path, None)
+            return
+        line = f"{path}: {used} describes this vassal already: remove one of the two"
+        if self._strays.get(path) != line:
+            self._strays[path] = line
+            self._publish("warning", "file_not_used", None, {"path": path, "used": used})
+
+    async def _let_others_be_read(self) -> None:
+        """Wait for what is being read: what one file gives up another may take over."""
+        me = asyncio.current_task()
+        assert me is not None  # it is awaited in one
+        self._giving_way.add(me)
+        others = set(self._tasks.values()) - self._giving_way
+        try:
+            if others:
+                await asyncio.wait(others, timeout=RENAME_PATIENCE_S)
+        finally:
+            self._giving_way.discard(me)
+
+    async def _other_file(self, name: str) -> tuple[str, str] | None:
+        """Return directory and name of another file that describes `name`, if there is one."""
+        for directory in self._settings.directories:
+            for file_name in file_names(name):
+
+                def is_there(path: str = f"{directory}/{file_name}") -> bool:
+                    return os.path.lexists(path)
+
+                if await self._patience.look(directory, is_there):
+                    return directory, file_name
+        return None
+
+    async def _move(self, name: str, directory: str, file_name: str) -> None:
+        """From now on the vassal is described by this file; what runs goes on, or is replaced."""
+        known = self._entries[name]
+        moved = Entry(directory=directory, file_name=file_name, owner_uid=known.owner_uid)
+        self._enter(name, moved)
+        self._strays.pop(f"{directory}/{file_name}", None)
+        await self._look(name, directory, file_name)
 
     def _drop(self, name: str, path: str) -> None:
         self._strays.pop(path, None)

@@ -418,7 +418,7 @@ class Deeds:
 
     def _forget(self, vassal: Vassal) -> None:
         self._sleepers.leave(vassal.name)
-        self._listeners.keep_only(vassal.name, set())
+        self._listeners.forget(vassal.name)
         self._cgroups.forget(vassal.name)
         self._roll.drop(vassal.name)
         self._limited.pop(vassal.name, None)

@@ -24,7 +24,7 @@ from emperor.brain.wishes import Wish
 from emperor.core.agenda import Agenda
 from emperor.core.allotment import Caps
 from emperor.core.reconcile import LimitVassal, reconcile
-from emperor.core.registry import Fact, Vassal, advance, fail
+from emperor.core.registry import Fact, Vassal, advance, fail, without_conflict
 from emperor.status import LimitChange, VassalState
 from limits.facts import HostFacts
 from vassal.messages import (
@@ -69,6 +69,8 @@ class Fleet:
         self.listeners = Listeners(
             hold=lambda key, fd: to_spawner(HoldListener(key=key), [fd]),
             drop=lambda key: to_spawner(DropListener(key=key), []),
+            is_wanted=lambda name: name in self._roll.wishes,
+            freed=self._on_address_freed,
         )
         self._roll = Roll(publish, self._agenda.note)
         self._masters = Masters(self._on_master_message, self._on_nonsense)
@@ -126,6 +128,13 @@ class Fleet:
     def wish(self, name: str, wish: Wish | None) -> None:
         """Replace what is wanted of `name`; None = its file is gone."""
         self._roll.wish(name, wish)
+        if wish is None:
+            self.listeners.offer(name)
+        self.look()
+
+    def _on_address_freed(self, name: str) -> None:
+        """A vassal that was refused an address may have it now."""
+        self._roll.set(without_conflict(self._roll.get(name), time.monotonic()))
         self.look()
 
     def note_failure(self, name: str, failure: Failure) -> None:
@@ -277,7 +286,7 @@ class Fleet:
         """Vassals of which nothing runs hold their sockets too, from an earlier brain on."""
         for wish in self.wishes.values():
             if wish.spec is not None:
-                self.listeners.claim(wish.spec.settings)
+                self.listeners.claim(wish.spec.settings, wish.spec.identity)
 
     def close_doors(self) -> None:
         """Watch no socket any more: all of them will be closed."""

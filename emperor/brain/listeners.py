@@ -6,7 +6,7 @@ Bound sockets go to the spawner at once and outlive every other process.
 import os
 import socket
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from emperor.brain.sleepers import Bell
 from emperor.brain.socket_files import FileId, give, identify, owners, remove
@@ -25,15 +25,29 @@ class ListenError(Exception):
 
 
 class Listeners:
-    """All listening sockets by key. Owns them; `hold` and `drop` tell the spawner."""
+    """All listening sockets by key. Owns them; `hold` and `drop` tell the spawner.
 
-    def __init__(self, hold: Callable[[str, int], None], drop: Callable[[str], None]) -> None:
+    `is_wanted` tells whether a vassal still has a file; `freed` gets the name of each that was
+    refused an address, when it may have it.
+    """
+
+    def __init__(
+        self,
+        hold: Callable[[str, int], None],
+        drop: Callable[[str], None],
+        is_wanted: Callable[[str], bool],
+        freed: Callable[[str], None],
+    ) -> None:
         self._hold = hold
         self._drop = drop
+        self._is_wanted = is_wanted
+        self._freed = freed
         self._sockets: dict[str, socket.socket] = {}
         self._files: dict[str, FileId] = {}
         self._holders: dict[str, str] = {}
         self._keys: dict[str, set[str]] = {}  # the same by vassal
+        self._uids: dict[str, int] = {}  # of vassals that hold some
+        self._refused: dict[str, set[str]] = {}  # by key, who wants it too
 
     def adopt(self, key: str, fd: int) -> None:
         """Take over a socket that an earlier emperor bound.
@@ -64,7 +78,8 @@ class Listeners:
         """
         for address in addresses:
             holder = self._holders.get(address.key, settings.name)
-            if holder != settings.name:
+            if holder != settings.name and not self._gives_way(holder, identity):
+                self._refused.setdefault(address.key, set()).add(settings.name)
                 raise ListenError(f"{address.url}: vassal {holder} listens there already")
         bound: list[str] = []
         try:
@@ -87,7 +102,7 @@ class Listeners:
             file = self._files.get(address.key)
             if address.file is not None and file is not None:
                 give(address.file, file, settings.socket, identity.uid, identity.gid)
-            self._hold_for(settings.name, address.key)
+            self._hold_for(settings.name, address.key, identity)
         for key in bound:
             self._hold(key, self._sockets[key].fileno())
         return [self._sockets[address.key] for address in addresses]
@@ -108,18 +123,43 @@ class Listeners:
             if self._holders.get(address.key) == settings.name
         )
 
-    def claim(self, settings: VassalSettings) -> None:
+    def claim(self, settings: VassalSettings, identity: Identity) -> None:
         """Remember that a running vassal, found at the start, holds its sockets."""
         for address in settings.addresses:
             if address.key in self._sockets and address.key not in self._holders:
-                self._hold_for(settings.name, address.key)
+                self._hold_for(settings.name, address.key, identity)
+
+    def _gives_way(self, holder: str, heir: Identity) -> bool:
+        """Return whether a vassal without a file, as if that was renamed, leaves its sockets to
+        another while it finishes: no client is refused.
+
+        Not to one of another user: processes of the first still have them.
+        """
+        return not self._is_wanted(holder) and self._uids.get(holder) == heir.uid
+
+    def offer(self, vassal: str) -> None:
+        """Its file is gone: who was refused what it holds may try again."""
+        self._tell_freed(self._keys.get(vassal, ()))
+
+    def forget(self, vassal: str) -> None:
+        """Close what it holds, and remove the sockets' files: nothing runs of it any more."""
+        for refused in self._refused.values():
+            refused.discard(vassal)
+        self.keep_only(vassal, set())
 
     def keep_only(self, vassal: str, keys: set[str]) -> None:
         """Close what `vassal` holds besides `keys`, and remove the sockets' files."""
-        for key in self._keys.get(vassal, set()) - keys:
+        released = self._keys.get(vassal, set()) - keys
+        for key in released:
             self._release(key)
             self._drop(key)
             self._close(key)
+        self._tell_freed(released)
+
+    def _tell_freed(self, keys: Iterable[str]) -> None:
+        for key in tuple(keys):
+            for vassal in self._refused.pop(key, ()):
+                self._freed(vassal)
 
     def close_unclaimed(self) -> None:
         """Close adopted sockets that no vassal claimed."""
@@ -133,8 +173,13 @@ class Listeners:
             self._close(key)
         self._holders.clear()
         self._keys.clear()
+        self._uids.clear()
 
-    def _hold_for(self, vassal: str, key: str) -> None:
+    def _hold_for(self, vassal: str, key: str, identity: Identity) -> None:
+        self._uids[vassal] = identity.uid
+        if self._holders.get(key, vassal) != vassal:
+            self._release(key)
+        self._refused.get(key, set()).discard(vassal)
         self._holders[key] = vassal
         self._keys.setdefault(vassal, set()).add(key)
 
@@ -142,7 +187,7 @@ class Listeners:
         vassal = self._holders.pop(key)
         self._keys[vassal].discard(key)
         if not self._keys[vassal]:
-            del self._keys[vassal]
+            del self._keys[vassal], self._uids[vassal]
 
     def _close(self, key: str) -> None:
         held = self._sockets.pop(key)
@@ -154,7 +199,12 @@ class Listeners:
 
 def unheld() -> Listeners:
     """Return listeners that no spawner holds: they end with this process."""
-    return Listeners(lambda key, fd: None, lambda key: None)
+    return Listeners(
+        hold=lambda key, fd: None,
+        drop=lambda key: None,
+        is_wanted=lambda vassal: True,
+        freed=lambda vassal: None,
+    )
 
 
 def bind(

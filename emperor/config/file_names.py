@@ -23,6 +23,11 @@ def vassal_name(file_name: str) -> str | None:
     return None if match is None or ".." in match[1] else match[1]
 
 
+def file_names(vassal: str) -> tuple[str, ...]:
+    """Return the names of all files that would describe `vassal`."""
+    return tuple(vassal + suffix for suffix in (NATIVE_SUFFIX, *UWSGI_SUFFIXES))
+
+
 def speaks_uwsgi(file_name: str) -> bool:
     """Return whether a file of this name is in uWSGI's dialect."""
     return file_name.endswith(UWSGI_SUFFIXES)

@@ -136,7 +136,8 @@ class Look(NamedTuple):
 def reconcile(
     desired: Mapping[str, Desired], actual: Mapping[str, Vassal], now: float, room: int
 ) -> Look:
-    """Return the actions that bring `actual` closer to `desired`, in order of names.
+    """Return the actions that bring `actual` closer to `desired`, in order of names; who is
+    forgotten comes last, so that others can take over its sockets.
 
     Safe to repeat: called again with nothing changed, it asks for the same actions.
     At most `room` masters are begun. `now` is monotonic seconds.
@@ -153,6 +154,7 @@ def reconcile(
             room -= 1
         if action is not None:
             actions.append(action)
+    actions.sort(key=lambda action: isinstance(action, ForgetVassal))
     return Look(actions, frozenset(waiting))
 
 

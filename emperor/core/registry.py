@@ -207,6 +207,18 @@ def fail(
     )
 
 
+def without_conflict(vassal: Vassal, now: float) -> Vassal:
+    """Return the record of which an address was refused because another vassal had it, when it
+    does not have it any more: what failed for that is tried again at once."""
+    if vassal.last_failure is None or vassal.last_failure.kind != "listen":
+        return vassal
+    if vassal.state is S.BACKOFF:
+        return msgspec.structs.replace(vassal, retry_at=now)
+    if vassal.state is S.READY and vassal.attempted != vassal.serving:
+        return msgspec.structs.replace(vassal, attempted=None, attempted_birth=None)
+    return vassal
+
+
 def succeed(vassal: Vassal, serving: str, now: float, retire_until: float) -> Vassal:
     """Return the record after its successor took over for good; whoever served before retires.
 

@@ -129,6 +129,8 @@ def test_application_sees_what_uwsgi_shows(emperor: Emperor, tmp_path: Path) -> 
     ini.write_text(text.format(apps=emperor.apps, port=theirs))
     with real_uwsgi(ini):
         wait_until(lambda: answers(theirs), 10, "uWSGI answers")
+        # Its second worker is not known to the first one for a moment.
+        wait_until(lambda: told(theirs)["ids"] == [1, 2], 10, "both its workers")
         uwsgis = told(theirs)
     found = told(ours)
     for one in (found, uwsgis):

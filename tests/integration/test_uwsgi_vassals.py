@@ -137,7 +137,8 @@ def test_two_files_of_one_name_are_one_too_many(emperor: Emperor, port: int) -> 
     drop(emperor, "uwsgi:\n  module: says\n", "blog.yaml")
     emperor.start()
     emperor.wait_state("blog", "ready")
-    assert any("blog is described by" in line for line in emperor.status()["emperor"]["errors"])
+    errors = emperor.status()["emperor"]["errors"]
+    assert any("describes this vassal already" in line for line in errors)
 
 
 def test_tenants_file_includes_what_the_tenant_can_read_and_nothing_else(

@@ -73,6 +73,11 @@ class Ports(Listeners):
     """One brain's account of the sockets; the keys in `held` are the spawner's, and outlive it."""
 
     def __init__(self, held: set[str]) -> None:
-        super().__init__(lambda key, fd: held.add(key), held.discard)
+        super().__init__(
+            hold=lambda key, fd: held.add(key),
+            drop=held.discard,
+            is_wanted=lambda vassal: True,
+            freed=lambda vassal: None,
+        )
         for key in held:
             self._sockets[key] = Socket()  # type: ignore[assignment]

@@ -103,7 +103,7 @@ class TrueWorld(World):
 
     def _bind(self) -> None:
         settings = self.spec().settings
-        self.listeners.prepare(settings, SimpleNamespace(uid=0, gid=0), settings.addresses)
+        self.listeners.prepare(settings, ROOT, settings.addresses)
 
     def obey(self) -> Action | None:
         action = super().obey()
@@ -240,7 +240,7 @@ class TrueWorld(World):
         if self.masters:
             self._adopt()
         if self.wanted is not None:
-            self.listeners.claim(self.spec().settings)
+            self.listeners.claim(self.spec().settings, ROOT)
         self.listeners.close_unclaimed()
         self.cgroups.remove_orphans([self.spec()] if self.wanted is not None else [])
 
@@ -269,6 +269,7 @@ def port_of(fingerprint: str) -> str:
     return f"tcp:{int(fingerprint[1:] or 0) % 2}"
 
 
+ROOT = SimpleNamespace(uid=0, gid=0)
 ARRIVAL = {
     "have arrived": lambda at, count: True,
     "are lost": lambda at, count: False,

@@ -413,3 +413,9 @@ def test_idle_vassal_stops_only_if_it_is_on_demand() -> None:
 
 def test_stopping_master_is_waited_for_before_its_vassal_sleeps() -> None:
     assert decide(ON_DEMAND, asleep(state=S.STOPPING, token="t"), 5.0) is None
+
+
+def test_who_takes_over_a_socket_comes_before_who_is_forgotten() -> None:
+    gone = Vassal(name="blog")
+    look = reconcile({"shop": Desired(fingerprint="a")}, {"blog": gone}, 5.0, room=1)
+    assert look.actions == [StartVassal("shop"), ForgetVassal("blog")]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from emperor.core.registry import TRANSITIONS, Fact, Vassal, advance, fail
+from emperor.core.registry import TRANSITIONS, Fact, Vassal, advance, fail, without_conflict
 from emperor.core.restarts import RestartPolicy
 from emperor.status import VassalState
 from vassal.messages import FAILURE_KINDS, Failure
@@ -97,3 +97,20 @@ def test_failures_in_a_row_are_counted_until_a_minute_of_being_ready() -> None:
     young = Vassal(name="blog", state=S.READY, failures=3, ready_at=0.0)
     assert fail(young, crash, 10.0, POLICY, 0.5).failures == 4
     assert fail(young, crash, 61.0, POLICY, 0.5).failures == 1
+
+
+def test_who_failed_for_an_address_tries_again_when_it_is_free() -> None:
+    refused = Failure(kind="listen", message="blog listens there")
+    waits = Vassal(name="shop", state=S.BACKOFF, retry_at=60.0, last_failure=refused)
+    assert without_conflict(waits, 5.0).retry_at == 5.0
+    serves = Vassal(
+        name="shop", state=S.READY, serving="one", attempted="two", last_failure=refused
+    )
+    assert without_conflict(serves, 5.0).attempted is None
+    crashed = Failure(kind="crash", message="x")
+    others = [
+        Vassal(name="shop", state=S.BACKOFF, retry_at=60.0, last_failure=crashed),
+        Vassal(name="shop", state=S.READY, serving="two", attempted="two", last_failure=refused),
+        Vassal(name="shop", state=S.STOPPED, last_failure=refused),
+    ]
+    assert [without_conflict(one, 5.0) for one in others] == others

@@ -1,0 +1,134 @@
+"""A vassal file that gets another name: what it describes goes on, and no client is refused."""
+
+import time
+from pathlib import Path
+
+from tests.support.emperor import HELLO, Emperor, asked_all_the_time, get
+from tests.support.need import need_root
+from tests.support.ports import free_port
+from tests.support.wait import wait_until
+
+
+def _ready(emperor: Emperor) -> int:
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    return port
+
+
+def _renamed(emperor: Emperor, port: int, old: str, new: str) -> None:
+    """Give the file another name while clients ask; none of them may notice."""
+    with asked_all_the_time(port) as answers:
+        time.sleep(0.2)
+        Path(emperor.vassals / old).rename(emperor.vassals / new)
+        emperor.wait_state(Path(new).stem, "ready")
+        wait_until(lambda: len(emperor.status()["vassals"]) == 1, 10.0, "the old one is gone")
+        time.sleep(0.2)
+    assert len(answers) > 20
+    assert {status for status, _ in answers} == {200}
+
+
+def test_vassal_of_another_name_takes_over_the_sockets(emperor: Emperor) -> None:
+    port = _ready(emperor)
+    _renamed(emperor, port, "blog.toml", "shop.toml")
+    # The other way round in the order of names.
+    _renamed(emperor, port, "shop.toml", "blog.toml")
+
+
+def test_same_vassal_by_a_file_of_another_dialect(emperor: Emperor) -> None:
+    emperor.app("hello")
+    port = free_port()
+    (emperor.vassals / "blog.ini").write_text(
+        f"[uwsgi]\nchdir = {emperor.apps}\nmodule = hello\nhttp-socket = 127.0.0.1:{port}\n"
+    )
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    with asked_all_the_time(port) as answers:
+        emperor.drop("blog", port=port)
+        wait_until(lambda: emperor.status()["emperor"]["errors"], 10.0, "a word about two files")
+        assert "describes this vassal already" in emperor.status()["emperor"]["errors"][0]
+        assert "event=file_not_used" in emperor.log()
+        (emperor.vassals / "blog.ini").unlink()
+        wait_until(lambda: emperor.vassal("blog")["config"].endswith(".toml"), 10.0, "the other")
+        wait_until(lambda: emperor.vassal("blog")["state"] == "ready", 10.0, "it serves")
+    assert {status for status, _ in answers} == {200}
+    assert not emperor.status()["emperor"]["errors"]
+    assert "event=file_replaced" in emperor.log()
+    assert "event=vassal_stopping" not in emperor.log()
+
+
+def test_file_that_is_broken_under_its_new_name_changes_nothing(emperor: Emperor) -> None:
+    port = _ready(emperor)
+    (emperor.vassals / "blog.toml").rename(emperor.vassals / "blog.ini")
+    wait_until(lambda: emperor.vassal("blog")["config"].endswith(".ini"), 10.0, "the other file")
+    wait_until(lambda: emperor.vassal("blog")["last_failure"], 10.0, "what is wrong with it")
+    assert emperor.vassal("blog")["state"] == "ready"
+    assert get(port)[0] == 200
+    (emperor.vassals / "blog.ini").rename(emperor.vassals / "blog.toml")
+    wait_until(lambda: emperor.vassal("blog")["config"].endswith(".toml"), 10.0, "the first file")
+    assert emperor.vassal("blog")["state"] == "ready"
+    assert get(port)[0] == 200
+
+
+def test_sleeping_vassal_of_another_name(emperor: Emperor) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog", on_demand=True)
+    emperor.start()
+    emperor.wait_state("blog", "dormant")
+    (emperor.vassals / "blog.toml").rename(emperor.vassals / "shop.toml")
+    emperor.wait_state("shop", "dormant")
+    wait_until(lambda: not emperor.vassal("blog"), 10.0, "the old one is gone")
+    assert get(port)[0] == 200
+    assert emperor.state_of("shop") == "ready"
+
+
+def _other(emperor: Emperor) -> None:
+    emperor.app("other", one="other")
+
+
+def test_who_was_refused_an_address_gets_it_as_soon_as_it_is_free(emperor: Emperor) -> None:
+    port = _ready(emperor)
+    _other(emperor)
+    emperor.drop("shop", "other:application", port=port)
+    emperor.wait_state("shop", "backoff")
+    time.sleep(2.0)  # by now it would be some time until the next attempt
+    emperor.remove("blog")
+    began = time.monotonic()
+    emperor.wait_state("shop", "ready")
+    assert time.monotonic() - began < 1.0
+    assert get(port)[1].startswith(b"other")
+
+
+def test_refused_reload_is_tried_again_when_the_address_is_free(emperor: Emperor) -> None:
+    port = _ready(emperor)
+    _other(emperor)
+    own = emperor.drop("shop", "other:application")
+    emperor.wait_state("shop", "ready")
+    both = [f"http://127.0.0.1:{own}", f"http://127.0.0.1:{port}"]
+    emperor.drop("shop", "other:application", listen=both)
+    wait_until(lambda: emperor.vassal("shop")["last_failure"], 10.0, "the refusal")
+    assert get(own)[1].startswith(b"other")
+    assert get(port)[1].startswith(b"one")
+    emperor.remove("blog")
+    wait_until(lambda: emperor.vassal("shop")["listen"] == both, 10.0, "both addresses")
+    wait_until(lambda: not emperor.vassal("blog"), 10.0, "the old one is gone")
+    emperor.wait_state("shop", "ready")
+    assert get(port)[1].startswith(b"other")
+
+
+def test_sockets_of_one_user_are_never_left_to_another(emperor: Emperor) -> None:
+    need_root()
+    port = _ready(emperor)
+    emperor.app("slow", HELLO.replace("    return", "    time.sleep(2)\n    return"))
+    emperor.drop("blog", "slow:application", port=port)
+    wait_until(lambda: emperor.vassal("blog")["generation"] == 2, 10.0, "the slow one")
+    emperor.wait_state("blog", "ready")
+    with asked_all_the_time(port):
+        time.sleep(0.3)
+        emperor.drop("shop", port=port, user="daemon")
+        emperor.remove("blog")
+        time.sleep(0.5)
+        assert emperor.state_of("blog") == "stopping"
+        assert emperor.state_of("shop") == "backoff"
+    emperor.wait_state("shop", "ready")
