@@ -30,9 +30,13 @@ class Message(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
 
 
 class HoldListener(Message, frozen=True, tag="hold-listener"):
-    """Keep this bound socket until DropListener. fds: [listener]. An old one is closed."""
+    """Keep this bound socket until DropListener. fds: [listener]. An old one is closed.
+
+    `holder` is the vassal that it is for, "" for what is nobody's, and comes back in HeldListener.
+    """
 
     key: str
+    holder: str = ""
 
 
 class DropListener(Message, frozen=True, tag="drop-listener"):
@@ -101,9 +105,13 @@ class Exit(Message, frozen=True, tag="exit"):
 
 
 class HeldListener(Message, frozen=True, tag="held-listener"):
-    """Inventory: a socket held for an earlier emperor. fds: [listener]."""
+    """Inventory: a socket held for an earlier emperor. fds: [listener].
+
+    `holder` "": nobody's, or it is not known, as after the spawner's death.
+    """
 
     key: str
+    holder: str = ""
 
 
 class HeldMaster(Message, frozen=True, tag="held-master"):

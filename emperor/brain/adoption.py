@@ -152,8 +152,7 @@ class Adoption:
             renew_serial=serial_of(current.birth),
         )
         self._roll.wish(name, restored)
-        if wish.spec is not None:
-            self._listeners.claim(wish.spec.settings, wish.spec.identity)
+        self._listeners.claim(name, wish.spec)
 
 
 def path_in_memo(memo: str) -> str:

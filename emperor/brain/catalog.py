@@ -70,6 +70,7 @@ class Catalog:
         self._again: set[tuple[str, str]] = set()
         self._giving_way: set[asyncio.Task[None]] = set()  # of files that are gone
         self._touched: dict[str, tuple[int, int]] = {}
+        self._read_level = "info"
         self._to_reload: set[str] = set()  # as soon as their files were read
 
     async def close(self) -> None:
@@ -81,9 +82,14 @@ class Catalog:
     # ── reasons to read ──────────────────────────────────────────────────────────────
 
     async def rescan_all(self) -> None:
-        """Read every file of every directory, and drop those that are gone."""
+        """Read every file of every directory, as a new brain does, and drop those that are gone."""
+        began = time.monotonic()
+        self._read_level = "debug"  # ten thousand lines would hide what else happens
         for directory in self._settings.directories:
             await self._rescan(directory)
+        self._read_level = "info"
+        fields = {"count": len(self._entries), "took_s": time.monotonic() - began}
+        self._publish("info", "files_read", None, fields)
 
     def on_rescan(self, directory: str) -> None:
         """A directory's events may have been lost: read all of it."""
@@ -403,7 +409,7 @@ class Catalog:
             touches=touches(spec.settings),
         )
         self._enter(name, entry)
-        self._publish("info", "file_read", name, {"path": path})
+        self._publish(self._read_level, "file_read", name, {"path": path})
         self._adopt(name, spec, effective)
         if touched:
             self._reload(name)

@@ -249,6 +249,7 @@ class Deeds:
             again = time.monotonic() + RELIEF_PAUSE_S
             record = msgspec.structs.replace(record, replace_at=again)
         self._cgroups.serves_on(record.name, record.token)
+        self._listeners.give_back(record.name)
         self._roll.reload_failed(record, failure)
 
     def _drop_successor(self, vassal: Vassal) -> Vassal:
@@ -282,6 +283,7 @@ class Deeds:
         record = fall_back(vassal, failure, now, retire_until)
         self._masters.send(record.token, Resume())
         self._cgroups.serves_on(record.name, record.token)
+        self._listeners.give_back(record.name)
         self._roll.set(record)
         self._roll.publish_failed_reload(record, failure)
 
@@ -351,6 +353,7 @@ class Deeds:
             self.give_up_successor(vassal, failure)
             return
         if vassal.serving is not None:
+            self._listeners.give_back(vassal.name)
             self._roll.reload_failed(vassal, failure)
             return
         self._roll.lose(vassal, failure, token=vassal.token)

@@ -85,8 +85,8 @@ class Facts:
     def on_spawner_message(self, message: FromSpawner, fds: list[int]) -> None:
         """Take in one fact; the descriptors become the fleet's."""
         match message:
-            case HeldListener(key=key):
-                self._listeners.adopt(key, fds[0])
+            case HeldListener(key=key, holder=holder):
+                self._listeners.adopt(key, holder, fds[0])
             case HeldMaster():
                 self._adoption.hold(message, socket.socket(fileno=fds[0]))
             case MasterSpawned():
@@ -273,6 +273,8 @@ class Facts:
 
     def _on_generation_failed(self, vassal: Vassal, token: str, message: GenerationFailed) -> None:
         if message.serving:
+            if message.fingerprint == vassal.attempted:  # else a later one is under way
+                self._listeners.give_back(vassal.name)
             self._roll.reload_failed(vassal, message.failure)
             return
         # The master ends now. What was asked of it since was not tried, and must not look so.
@@ -302,7 +304,8 @@ class Facts:
         self._roll.set(record)
         self._note_served(record)
         wish = self._roll.wishes.get(vassal.name)
-        if wish is not None and wish.spec is not None:
+        if wish is not None and wish.spec is not None and wish.desired().fingerprint == fingerprint:
+            # Of an earlier version, addresses that are not wanted any more are those it serves at.
             self._listeners.keep_only(
                 vassal.name, {address.key for address in wish.spec.settings.addresses}
             )

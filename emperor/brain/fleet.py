@@ -67,9 +67,10 @@ class Fleet:
         self._look_took_s = 0.0
         self._looking = True  # until `begin`: nothing is done on half the knowledge
         self.listeners = Listeners(
-            hold=lambda key, fd: to_spawner(HoldListener(key=key), [fd]),
+            hold=lambda key, name, fd: to_spawner(HoldListener(key=key, holder=name), [fd]),
             drop=lambda key: to_spawner(DropListener(key=key), []),
             is_wanted=lambda name: name in self._roll.wishes,
+            is_known=lambda name: name in self._roll.wishes or name in self._roll.vassals,
             freed=self._on_address_freed,
         )
         self._roll = Roll(publish, self._agenda.note)
@@ -283,10 +284,11 @@ class Fleet:
         self.look()
 
     def claim_all(self) -> None:
-        """Vassals of which nothing runs hold their sockets too, from an earlier brain on."""
-        for wish in self.wishes.values():
-            if wish.spec is not None:
-                self.listeners.claim(wish.spec.settings, wish.spec.identity)
+        """Every vassal holds the sockets that it held with an earlier brain, also one of which
+        nothing runs, or of which there is no file, as long as something runs."""
+        for name in self.wishes.keys() | self.vassals.keys():
+            wish = self.wishes.get(name)
+            self.listeners.claim(name, wish.spec if wish is not None else None)
 
     def close_doors(self) -> None:
         """Watch no socket any more: all of them will be closed."""

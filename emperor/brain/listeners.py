@@ -8,6 +8,7 @@ import socket
 import stat
 from collections.abc import Callable, Iterable, Sequence
 
+from emperor.brain.birth import Spec
 from emperor.brain.sleepers import Bell
 from emperor.brain.socket_files import FileId, give, identify, owners, remove
 from emperor.config.identity import Identity
@@ -15,6 +16,7 @@ from emperor.config.resolve import open_folder
 from emperor.config.settings import ListenAddress, SocketMode, VassalSettings
 from emperor.config.stats_addresses import STATS, STATS_HTTP
 
+UNKNOWN_UID = -1
 DEFER_ACCEPT_S = 1
 """A connection is accepted when its first bytes are there, or after this long without: a
 worker that took it earlier could begin another request, and keep this one waiting."""
@@ -27,30 +29,35 @@ class ListenError(Exception):
 class Listeners:
     """All listening sockets by key. Owns them; `hold` and `drop` tell the spawner.
 
-    `is_wanted` tells whether a vassal still has a file; `freed` gets the name of each that was
-    refused an address, when it may have it.
+    `is_wanted` tells whether a vassal has a file, `is_known` whether it has one or runs; `freed`
+    gets the name of each that was refused an address, when it may have it.
     """
 
     def __init__(
         self,
-        hold: Callable[[str, int], None],
+        hold: Callable[[str, str, int], None],
         drop: Callable[[str], None],
         is_wanted: Callable[[str], bool],
+        is_known: Callable[[str], bool],
         freed: Callable[[str], None],
     ) -> None:
         self._hold = hold
         self._drop = drop
         self._is_wanted = is_wanted
+        self._is_known = is_known
         self._freed = freed
         self._sockets: dict[str, socket.socket] = {}
         self._files: dict[str, FileId] = {}
         self._holders: dict[str, str] = {}
         self._keys: dict[str, set[str]] = {}  # the same by vassal
         self._uids: dict[str, int] = {}  # of vassals that hold some
+        self._told: dict[str, str] = {}  # what the spawner knows of holders
+        self._earlier: dict[str, set[str]] = {}  # by vassal, of an earlier emperor
+        self._fresh: dict[str, set[str]] = {}  # by vassal, bound for what has not served yet
         self._refused: dict[str, set[str]] = {}  # by key, who wants it too
 
-    def adopt(self, key: str, fd: int) -> None:
-        """Take over a socket that an earlier emperor bound.
+    def adopt(self, key: str, holder: str, fd: int) -> None:
+        """Take over a socket that an earlier emperor bound for `holder`; "" = nobody knows whom.
 
         One whose file is gone nobody could connect to: it is closed, to be bound anew.
         """
@@ -63,6 +70,9 @@ class Listeners:
                 return
             self._files[key] = file
         self._sockets[key] = held
+        if holder:
+            self._told[key] = holder
+            self._earlier.setdefault(holder, set()).add(key)
 
     def take_over(self, key: str, fd: int) -> None:
         """Use a socket that systemd bound: its file is systemd's, and stays."""
@@ -96,15 +106,15 @@ class Listeners:
             for key in bound:
                 self._close(key)
             raise ListenError(f"{address.url}: {explain(error)}") from error
+        if settings.name in self._keys:
+            self._fresh.setdefault(settings.name, set()).update(bound)
         for address in addresses:
             # Again for those bound earlier: what was edited takes effect.
             self._sockets[address.key].listen(settings.backlog)
             file = self._files.get(address.key)
             if address.file is not None and file is not None:
                 give(address.file, file, settings.socket, identity.uid, identity.gid)
-            self._hold_for(settings.name, address.key, identity)
-        for key in bound:
-            self._hold(key, self._sockets[key].fileno())
+            self._hold_for(settings.name, address.key, identity.uid)
         return [self._sockets[address.key] for address in addresses]
 
     def bells(self, settings: VassalSettings) -> tuple[Bell, ...]:
@@ -123,11 +133,16 @@ class Listeners:
             if self._holders.get(address.key) == settings.name
         )
 
-    def claim(self, settings: VassalSettings, identity: Identity) -> None:
-        """Remember that a running vassal, found at the start, holds its sockets."""
-        for address in settings.addresses:
-            if address.key in self._sockets and address.key not in self._holders:
-                self._hold_for(settings.name, address.key, identity)
+    def claim(self, vassal: str, spec: Spec | None) -> None:
+        """Let a vassal that is known at the start hold what it held before, since what runs may
+        serve there still, and the addresses of its file that are nobody else's."""
+        uid = spec.identity.uid if spec is not None else UNKNOWN_UID
+        asked = {address.key for address in spec.settings.addresses} if spec is not None else set()
+        for key in asked | self._earlier.get(vassal, set()):
+            holder = self._told.get(key, vassal)
+            is_anothers = holder != vassal and self._is_known(holder)
+            if key in self._sockets and key not in self._holders and not is_anothers:
+                self._hold_for(vassal, key, uid)
 
     def _gives_way(self, holder: str, heir: Identity) -> bool:
         """Return whether a vassal without a file, as if that was renamed, leaves its sockets to
@@ -150,10 +165,10 @@ class Listeners:
     def keep_only(self, vassal: str, keys: set[str]) -> None:
         """Close what `vassal` holds besides `keys`, and remove the sockets' files."""
         released = self._keys.get(vassal, set()) - keys
+        self._fresh.pop(vassal, None)
         for key in released:
             self._release(key)
-            self._drop(key)
-            self._close(key)
+            self._drop_key(key)
         self._tell_freed(released)
 
     def _tell_freed(self, keys: Iterable[str]) -> None:
@@ -161,11 +176,18 @@ class Listeners:
             for vassal in self._refused.pop(key, ()):
                 self._freed(vassal)
 
-    def close_unclaimed(self) -> None:
-        """Close adopted sockets that no vassal claimed."""
+    def give_back(self, vassal: str) -> None:
+        """What was to serve did not come to it: close what was bound for that alone."""
+        fresh = self._fresh.get(vassal, set())
+        self.keep_only(vassal, self._keys.get(vassal, set()) - fresh)
+
+    def close_unclaimed(self, all_known: bool) -> None:
+        """Close adopted sockets that no vassal claimed; `all_known` false: some file could not
+        be read, and its vassal may be the one whose socket nobody claims."""
         for key in set(self._sockets) - set(self._holders):
-            self._drop(key)
-            self._close(key)
+            if all_known or key in self._told:
+                self._drop_key(key)
+        self._earlier.clear()
 
     def close_all(self) -> None:
         """Close everything and remove the files: the emperor stops for good."""
@@ -175,13 +197,21 @@ class Listeners:
         self._keys.clear()
         self._uids.clear()
 
-    def _hold_for(self, vassal: str, key: str, identity: Identity) -> None:
-        self._uids[vassal] = identity.uid
+    def _drop_key(self, key: str) -> None:
+        self._drop(key)
+        self._told.pop(key, None)
+        self._close(key)
+
+    def _hold_for(self, vassal: str, key: str, uid: int) -> None:
+        self._uids[vassal] = uid
         if self._holders.get(key, vassal) != vassal:
             self._release(key)
         self._refused.get(key, set()).discard(vassal)
         self._holders[key] = vassal
         self._keys.setdefault(vassal, set()).add(key)
+        if self._told.get(key) != vassal:
+            self._told[key] = vassal
+            self._hold(key, vassal, self._sockets[key].fileno())
 
     def _release(self, key: str) -> None:
         vassal = self._holders.pop(key)
@@ -200,9 +230,10 @@ class Listeners:
 def unheld() -> Listeners:
     """Return listeners that no spawner holds: they end with this process."""
     return Listeners(
-        hold=lambda key, fd: None,
+        hold=lambda key, vassal, fd: None,
         drop=lambda key: None,
         is_wanted=lambda vassal: True,
+        is_known=lambda vassal: True,
         freed=lambda vassal: None,
     )
 

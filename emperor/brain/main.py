@@ -254,11 +254,11 @@ class Brain:
         deadline = time.monotonic() + DESCRIBE_PATIENCE_S
         while self._fleet.is_adopting and time.monotonic() < deadline:
             await asyncio.sleep(0.005)
-        if all(wish.spec is not None for wish in self._fleet.wishes.values()):
-            # Else some vassal may run whose file cannot be read now: which sockets are its
-            # own is not known.
-            self._fleet.claim_all()
-            self._fleet.listeners.close_unclaimed()
+        self._fleet.claim_all()
+        all_read = all(wish.spec is not None for wish in self._fleet.wishes.values())
+        self._fleet.listeners.close_unclaimed(all_read)
+        if all_read:
+            # Else which cgroup is whose is not known.
             self._cgroups.remove_orphans(
                 [wish.spec for wish in self._fleet.wishes.values() if wish.spec is not None]
             )

@@ -3,7 +3,9 @@
 Everything that can be known to be impossible before a process is started is found here.
 """
 
+import errno
 import os
+import stat
 
 import msgspec
 
@@ -154,11 +156,12 @@ class SpecMaker:
             return Logs(log.target, log.requests or "")
         folder = f"{self._settings.log_dir}/{settings.name}"
         try:
+            status = os.lstat(folder)
+        except FileNotFoundError:
             os.mkdir(folder, 0o750)
-        except FileExistsError:
-            if not os.path.isdir(folder):
-                raise
-        status = os.lstat(folder)
+            status = os.lstat(folder)
+        if not stat.S_ISDIR(status.st_mode) and not os.path.isdir(folder):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
         if os.geteuid() == 0 and (status.st_uid, status.st_gid) != (identity.uid, identity.gid):
             os.chown(folder, identity.uid, identity.gid, follow_symlinks=False)
         return Logs(

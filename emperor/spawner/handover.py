@@ -33,13 +33,14 @@ class Master(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Handover(msgspec.Struct, frozen=True, kw_only=True):
-    """What a spawner is. `held` are descriptors by key; `nofile_soft` is the limit that molds
-    get, which the spawner has raised for itself."""
+    """What a spawner is. `held` are descriptors by key, `holders` whose they are; `nofile_soft`
+    is the limit that molds get, which the spawner has raised for itself."""
 
     version: int = VERSION
     starts: int = 0
     nofile_soft: int = 1024
     held: dict[str, int] = {}
+    holders: dict[str, str] = {}
     masters: tuple[Master, ...] = ()
 
 

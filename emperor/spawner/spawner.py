@@ -87,7 +87,7 @@ class Spawner:
         before = handover.taken_over()
         beyond = FdStore(os.environ.get("NOTIFY_SOCKET"))
         held = before.held if before is not None else self._inherited(beyond)
-        self._store = Store(beyond, held)
+        self._store = Store(beyond, held, before.holders if before is not None else {})
         for master in before.masters if before is not None else ():
             self._store.adopt(master)
         self._state = SpawnerState.RUNNING
@@ -246,7 +246,7 @@ class Spawner:
 
     def _obey(self, order: FromEmperor, fds: list[int]) -> None:
         if isinstance(order, HoldListener):
-            self._store.hold(order.key, fds)
+            self._store.hold(order.key, order.holder, fds)
             return
         if isinstance(order, SpawnMaster):
             self._spawn(order, fds)

@@ -38,29 +38,36 @@ class MasterChild:
 class Store:
     """The inventory that outlives every emperor. Owns all descriptors in it.
 
-    `inherited` is what an earlier spawner had left with systemd, `beyond` the way to it.
+    `inherited` is what an earlier spawner had left with systemd, `beyond` the way to it;
+    `holders` tells which vassal a key is for, as far as it is known.
     """
 
-    def __init__(self, beyond: FdStore, inherited: Mapping[str, int]) -> None:
+    def __init__(
+        self, beyond: FdStore, inherited: Mapping[str, int], holders: Mapping[str, str]
+    ) -> None:
         self._beyond = beyond
         self._listeners = dict(inherited)
+        self._holders = dict(holders)
         self._masters: dict[str, MasterChild] = {}
 
     @property
     def masters(self) -> tuple[MasterChild, ...]:
         return tuple(self._masters.values())
 
-    def hold(self, key: str, fds: list[int]) -> None:
-        """Keep the first descriptor under `key`; one held before is closed."""
+    def hold(self, key: str, holder: str, fds: list[int]) -> None:
+        """Keep the first descriptor under `key` for `holder`; one held before is closed."""
         self.drop(key)
         if fds:
             self._listeners[key] = fds[0]
+            if holder:
+                self._holders[key] = holder
             self._beyond.put(key, fds[0])
         packets.close_all(fds[1:])
 
     def drop(self, key: str) -> None:
         """Close what is held under `key`; unknown keys are ignored."""
         fd = self._listeners.pop(key, None)
+        self._holders.pop(key, None)
         if fd is not None:
             self._beyond.remove(key)
             os.close(fd)
@@ -88,7 +95,11 @@ class Store:
             for one in self._masters.values()
         )
         return Handover(
-            starts=starts, nofile_soft=nofile_soft, held=dict(self._listeners), masters=masters
+            starts=starts,
+            nofile_soft=nofile_soft,
+            held=dict(self._listeners),
+            holders=dict(self._holders),
+            masters=masters,
         )
 
     def find_by_pid(self, pid: int) -> MasterChild | None:
@@ -105,7 +116,8 @@ class Store:
     def inventory(self) -> list[tuple[Message, int]]:
         """Return one message for every listener and master, with the descriptor beside it."""
         found: list[tuple[Message, int]] = [
-            (HeldListener(key=key), fd) for key, fd in self._listeners.items()
+            (HeldListener(key=key, holder=self._holders.get(key, "")), fd)
+            for key, fd in self._listeners.items()
         ]
         for master in self._masters.values():
             held = HeldMaster(

@@ -70,14 +70,16 @@ class Socket:
 
 
 class Ports(Listeners):
-    """One brain's account of the sockets; the keys in `held` are the spawner's, and outlive it."""
+    """One brain's account of the sockets; `held` is the spawner's, by key whose they are, and
+    outlives it."""
 
-    def __init__(self, held: set[str]) -> None:
+    def __init__(self, held: dict[str, str]) -> None:
         super().__init__(
-            hold=lambda key, fd: held.add(key),
-            drop=held.discard,
+            hold=lambda key, vassal, fd: held.update({key: vassal}),
+            drop=lambda key: held.pop(key, None),
             is_wanted=lambda vassal: True,
+            is_known=lambda vassal: True,
             freed=lambda vassal: None,
         )
-        for key in held:
-            self._sockets[key] = Socket()  # type: ignore[assignment]
+        for key, holder in tuple(held.items()):
+            self.adopt(key, holder, -1)

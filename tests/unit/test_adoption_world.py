@@ -88,7 +88,7 @@ class TrueWorld(World):
         self.masters: dict[str, Master] = {}
         self.tree = Tree()
         self.cgroups = Kept(self.tree)
-        self.held: set[str] = set()
+        self.held: dict[str, str] = {}
         self.listeners = Ports(self.held)
 
     def spec(self):
@@ -99,7 +99,8 @@ class TrueWorld(World):
             name="x", limits=None, sandbox=None, backlog=1, socket=None, addresses=(address,)
         )
         customer = f"c{int(self.wanted.birth[1:]) % 2}"
-        return SimpleNamespace(settings=settings, subject=SimpleNamespace(customer=customer))
+        subject = SimpleNamespace(customer=customer)
+        return SimpleNamespace(settings=settings, subject=subject, identity=ROOT)
 
     def _bind(self) -> None:
         settings = self.spec().settings
@@ -142,15 +143,29 @@ class TrueWorld(World):
 
     def forgotten(self) -> None:
         self.cgroups.forget("x")
-        self.listeners.keep_only("x", set())
+        self.listeners.forget("x")
 
     def _give_up_successor(self) -> None:
         super()._give_up_successor()
+        self.listeners.give_back("x")
         self.cgroups.serves_on("x", self.vassal.token)
 
     def _fall_back(self) -> None:
         super()._fall_back()
+        self.listeners.give_back("x")
         self.cgroups.serves_on("x", self.vassal.token)
+
+    def _does_not_load(self) -> None:
+        super()._does_not_load()
+        if self.vassal.state is S.READY:
+            self.listeners.give_back("x")
+
+    def check_doors(self) -> None:
+        """Clients of what serves find it: its sockets are not closed, nor their files removed."""
+        master = self.masters.get(self.vassal.token or "")
+        serves = master is not None and master.duty in SERVES and self.vassal.state in DOORS_OPEN
+        if master is not None and serves:
+            assert port_of(master.serving or "") in self.held
 
     def _second_serves(self) -> None:
         vassal = self.vassal
@@ -211,7 +226,7 @@ class TrueWorld(World):
         master = self.masters.get(self.vassal.token or "")
         if master is not None and self.vassal.state is S.READY:
             self.vassal = msgspec.structs.replace(self.vassal, serving=master.serving)
-            if self.wanted is not None:
+            if self.wanted is not None and self.wanted.fingerprint == master.serving:
                 self._unbind()
 
     def _bury(self) -> None:
@@ -240,8 +255,10 @@ class TrueWorld(World):
         if self.masters:
             self._adopt()
         if self.wanted is not None:
-            self.listeners.claim(self.spec().settings, ROOT)
-        self.listeners.close_unclaimed()
+            self.listeners.claim("x", self.spec())
+        elif self.masters:
+            self.listeners.claim("x", None)
+        self.listeners.close_unclaimed(all_known=True)
         self.cgroups.remove_orphans([self.spec()] if self.wanted is not None else [])
 
     def _adopt(self) -> None:
@@ -269,6 +286,7 @@ def port_of(fingerprint: str) -> str:
     return f"tcp:{int(fingerprint[1:] or 0) % 2}"
 
 
+DOORS_OPEN = frozenset({S.READY, S.RELOADING})
 ROOT = SimpleNamespace(uid=0, gid=0)
 ARRIVAL = {
     "have arrived": lambda at, count: True,
@@ -307,6 +325,7 @@ def test_brain_that_dies_between_two_steps_loses_no_vassal_and_leaves_none_behin
 ) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("emperor.brain.listeners.bind", lambda *_: Socket())
+        patched.setattr("socket.socket", lambda fileno: Socket())
         live(stories)
 
 
@@ -316,6 +335,7 @@ def live(stories: list[tuple[str, ...]]) -> None:
     for what in chain.from_iterable(stories):
         world.happen(what)
         world.check()
+        world.check_doors()
     world.come_to_rest()
     wanted, vassal = world.wanted, world.vassal
     assert wanted is not None
@@ -334,7 +354,7 @@ def live(stories: list[tuple[str, ...]]) -> None:
             wanted.birth,
         )
         assert list(world.tree.inside) == [app_path(world.spec().subject.customer, "x")]
-    assert world.held == {port_of(wanted.fingerprint or "")}
+    assert world.held == {port_of(wanted.fingerprint or ""): "x"}
     world.happen("the file goes")
     world.settle()
     assert not world.alive
