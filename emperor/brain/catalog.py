@@ -382,7 +382,7 @@ class Catalog:
     async def _take(self, name: str, directory: str, file_name: str, found: Content) -> None:
         """Turn a file's content into a wish, unless it is the content we know."""
         known = self._entries.get(name)
-        digest = f"{found.digest}:{found.owner_uid}"
+        digest = f"{found.digest}:{found.owner_uid}:{found.gid}"
         touched = known is not None and _is_touched(known, file_name, found)
         if known is not None and known.digest == digest and not known.problems and not touched:
             return
@@ -390,7 +390,7 @@ class Catalog:
         if pin is not None and pin.instead_of != digest:
             self._history.unpin(name)
             pin = None
-        version = Version(text=found.text, owner_uid=found.owner_uid, digest=digest)
+        version = Version(text=found.text, owner_uid=found.owner_uid, gid=found.gid, digest=digest)
         effective = pin.version if pin is not None else version
         path = f"{directory}/{file_name}"
         spec = await self._reader.read(name, path, effective)

@@ -23,6 +23,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
 
     text: str
     owner_uid: int
+    gid: int
     digest: str
     at: float = 0.0
 

@@ -16,10 +16,10 @@ from emperor.brain.neighbours import Neighbours
 from emperor.brain.places import emperors_own, find_places
 from emperor.brain.release_links import unseen_link
 from emperor.brain.tenancy import refusals
-from emperor.config.identity import Identity, decide, look_up, owner_of
+from emperor.config.identity import Identity, decide, look_up, owner_of, why_not_group
 from emperor.config.policy import Holder, choose, shared_uid, too_many
 from emperor.config.problems import ConfigError, Problem
-from emperor.config.settings import EmperorSettings, VassalSettings
+from emperor.config.settings import EmperorSettings, Remark, VassalSettings
 from emperor.config.unsupported import refusals_of_unsupported
 from limits.directives import Sandbox, Subject
 from limits.facts import HostFacts
@@ -48,18 +48,23 @@ class SpecMaker:
         self,
         settings: VassalSettings,
         owner_uid: int,
+        file_gid: int,
         path: str,
     ) -> Spec:
         """Return the spec of the file at `path`; raise ConfigError, NoInterpreter or OSError.
 
         From then on it counts as one of the vassals, until `forget`.
         """
-        decided = decide(owner_uid, os.geteuid(), settings, self._settings.policy, path)
+        policy = self._settings.policy
+        decided = decide(owner_uid, file_gid, os.geteuid(), settings, policy, path)
         if isinstance(decided, Problem):
             raise ConfigError([decided])
         identity = look_up(decided)
         if isinstance(identity, Problem):
             raise ConfigError([identity])
+        if decided.file_gid not in (None, 0, identity.gid):
+            remark = Remark(key="group", reason=why_not_group(identity, file_gid))
+            settings = msgspec.structs.replace(settings, remarks=(*settings.remarks, remark))
         problems = self._policy_problems(settings, identity, owner_uid, path)
         if owner_uid not in (0, os.geteuid()):
             sockets_dir = f"{self._settings.runtime_dir}/sockets"

@@ -34,7 +34,7 @@ class VersionReader:
         if isinstance(settings, ConfigError):
             return tuple(map(str, settings.problems))
         try:
-            return self._specs.make(settings, version.owner_uid, path)
+            return self._specs.make(settings, version.owner_uid, version.gid, path)
         except ConfigError as error:
             return tuple(map(str, error.problems))
         except (interpreter.NoInterpreter, OSError) as error:

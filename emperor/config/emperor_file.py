@@ -12,6 +12,7 @@ from emperor.config.key import Key
 from emperor.config.problems import PROBLEMS_MAX, ConfigError, Invalid, Problem, described
 from emperor.config.schemas import (
     ACCOUNT,
+    ACCOUNTS,
     BOOLEAN,
     DURATION,
     PATH,
@@ -220,6 +221,14 @@ EMPEROR_KEYS: Mapping[str, Key] = {
             "false",
             "true",
         ),
+        Key(
+            "policy.tyrant_groups",
+            values.account_names,
+            ACCOUNTS,
+            "In tyrant mode the group of a file counts if its owner is a member, or if it is here.",
+            "[]",
+            '["www-data"]',
+        ),
         *(
             Key(
                 f"uwsgi.{name}",
@@ -306,7 +315,7 @@ def load_emperor(
     )
     policy = {
         field: read[f"policy.{field}"]
-        for field in ("default_user", "default_group", "allow_root", "tyrant", "default_plan")
+        for field in Policy.__struct_fields__
         if f"policy.{field}" in read
     }
     merged_under = layer_of(defaults)

@@ -2,6 +2,9 @@
 
 The owner of the file counts: root's files may name any account, a tenant's file runs as
 its owner. Without root there is one account for all.
+
+In tyrant mode the group of a file counts as well, but proves nothing by itself: a folder with the
+setgid bit gives its group to whatever anybody puts there.
 """
 
 import grp
@@ -37,6 +40,8 @@ class RunAs(msgspec.Struct, frozen=True, kw_only=True):
     group: str | None = None
     only_uid: int | None = None
     allow_root: bool = False
+    file_gid: int | None = None  # the group of a file in tyrant mode, if it names none itself
+    trusted_groups: tuple[str, ...] = ()  # count as a file's group whoever the owner is
     as_root: bool = True  # the emperor is root and can become another user
     by_policy: bool = False  # `user` is the policy's default_user
 
@@ -53,9 +58,14 @@ class Account(NamedTuple):
 
 
 def decide(
-    owner_uid: int, emperor_uid: int, settings: VassalSettings, policy: Policy, file: str
+    owner_uid: int,
+    file_gid: int,
+    emperor_uid: int,
+    settings: VassalSettings,
+    policy: Policy,
+    file: str,
 ) -> RunAs | Problem:
-    """Return whom the vassal of a file owned by `owner_uid` runs as."""
+    """Return whom the vassal of a file of this owner and group runs as."""
     if emperor_uid != 0:
         if owner_uid not in (0, emperor_uid):
             return _problem(
@@ -79,7 +89,14 @@ def decide(
             f"give it to that account: chown blog {file}",
         )
     if owner_uid != 0:
-        return RunAs(file=file, user=settings.user, group=settings.group, only_uid=owner_uid)
+        return RunAs(
+            file=file,
+            user=settings.user,
+            group=settings.group,
+            only_uid=owner_uid,
+            file_gid=file_gid if policy.tyrant and settings.group is None else None,
+            trusted_groups=tuple(filter(None, (policy.default_group, *policy.tyrant_groups))),
+        )
     return RunAs(
         file=file,
         user=settings.user or policy.default_user,
@@ -89,11 +106,16 @@ def decide(
     )
 
 
-def judge(run_as: RunAs, account: Account | None, group_gid: int | None) -> Identity | Problem:
+def judge(
+    run_as: RunAs,
+    account: Account | None,
+    group_gid: int | None,
+    trusted_gids: frozenset[int] = frozenset(),
+) -> Identity | Problem:
     """Return the identity, or why it is refused.
 
     `account` is what `run_as` names, None = there is none; `group_gid` likewise for
-    `run_as.group`.
+    `run_as.group`; `trusted_gids` are those of `run_as.trusted_groups`.
     """
     if account is None:
         return _no_account(run_as)
@@ -119,6 +141,8 @@ def judge(run_as: RunAs, account: Account | None, group_gid: int | None) -> Iden
         if refusal is not None or group_gid is None:
             return refusal or _no_group(run_as)
         gid = group_gid
+    elif run_as.file_gid in trusted_gids.union(account.groups):
+        gid = run_as.file_gid or gid
     return Identity(
         uid=account.uid,
         gid=gid,
@@ -218,7 +242,20 @@ def look_up(run_as: RunAs) -> Identity | Problem:
     Asks the name service, which may block on a network.
     """
     account = _own_account() if _is_own(run_as) else _account(run_as.user, run_as.only_uid)
-    return judge(run_as, account, _gid(run_as.group) if run_as.group else None)
+    trusted = frozenset(gid for gid in map(_gid, run_as.trusted_groups) if gid is not None)
+    return judge(run_as, account, _gid(run_as.group) if run_as.group else None, trusted)
+
+
+def why_not_group(identity: Identity, file_gid: int) -> str:
+    """Return, for people, why a vassal in tyrant mode does not have the group of its file."""
+    try:
+        group = grp.getgrgid(file_gid).gr_name
+    except (KeyError, OverflowError):
+        group = str(file_gid)
+    return (
+        f"the file's group {quoted(group)} is none of {quoted(identity.user)}'s: make the owner a "
+        f'member, or write tyrant_groups = ["{group}"] under [policy] in the emperor\'s file'
+    )
 
 
 def owner_of(uid: int) -> Owner:

@@ -11,6 +11,7 @@ TEXTS: Schema = {"anyOf": [TEXT, {"type": "array", "items": TEXT}]}
 PATH: Schema = {"type": "string", "minLength": 1, "maxLength": 4095}
 PATHS: Schema = {"anyOf": [PATH, {"type": "array", "items": PATH}]}
 ACCOUNT: Schema = {"type": "string", "pattern": r"^[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,31}\$?$"}
+ACCOUNTS: Schema = {"anyOf": [ACCOUNT, {"type": "array", "items": ACCOUNT}]}
 BOOLEAN: Schema = {"type": "boolean"}
 DURATION: Schema = {
     "anyOf": [

@@ -217,6 +217,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     default_group: str | None = None  # None = the account's own
     allow_root: bool = False
     tyrant: bool = False  # each file runs as its owner, and root's are refused
+    tyrant_groups: tuple[str, ...] = ()  # count as a file's group, whoever is a member
     default_plan: str | None = None  # of the files that name none
 
 

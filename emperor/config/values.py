@@ -207,6 +207,11 @@ def account_name(value: object) -> str:
     return name
 
 
+def account_names(value: object) -> tuple[str, ...]:
+    """Return names of users or groups; a single string is an array of one."""
+    return list_of(value, account_name, '["www-data"]')
+
+
 def environment(value: object) -> dict[str, str]:
     """Return the table of environment variables."""
     if not isinstance(value, dict):

@@ -1,5 +1,6 @@
 """--emperor-tyrant: a vassal is its file's owner's, and nobody else's for one moment."""
 
+import grp
 import os
 import pwd
 import socket
@@ -233,6 +234,37 @@ def test_owners_plan_holds_for_a_file_in_uwsgis_dialect(emperor: Emperor, ran: P
         what="more than the plan is refused",
     )
     assert len(emperor.vassal("blog")["workers"]) == 2
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_group_of_a_file_counts_if_the_provider_says_so(
+    emperor: Emperor, ran: Path, trusted: bool
+) -> None:
+    emperor.config_file = emperor.base / "emperor.toml"
+    more = 'tyrant_groups = ["www-data"]\n' if trusted else ""
+    emperor.config_file.write_text("[policy]\ntyrant = true\n" + more)
+    path = emperor.base / "sockets" / "blog.sock"
+    path.parent.mkdir()
+    os.chown(path.parent, uid_of("games"), -1)
+    new = emperor.base / "new"
+    lines = f"socket = {path}\nchmod-socket = 660\n"
+    new.write_text(text_of(emperor, free_port(), "games") + lines)
+    www_data = grp.getgrnam("www-data").gr_gid
+    os.chown(new, uid_of("games"), www_data)
+    new.rename(emperor.vassals / "blog.ini")
+    emperor.start()
+    vassal = emperor.wait_state("blog", "ready")
+    own = pwd.getpwnam("games").pw_gid
+    assert vassal["gid"] == path.stat().st_gid == (www_data if trusted else own)
+    assert Path(f"/proc/{vassal['pid']}").stat().st_gid == vassal["gid"]
+    said = [one["reason"] for one in vassal["unsupported"] if one["key"] == "group"]
+    assert bool(said) is not trusted
+    if trusted:
+        os.chown(emperor.vassals / "blog.ini", -1, own)
+        wait_until(lambda: emperor.vassal("blog")["gid"] == own, what="the file's new group")
+        wait_until(lambda: path.stat().st_gid == own, what="its socket's")
+    else:
+        assert 'tyrant_groups = ["www-data"]' in said[0]
 
 
 def nofile(pid: int) -> list[str]:

@@ -16,17 +16,21 @@ ACCOUNTS = {account.user: account for account in (BLOG, NOBODY, ROOT)} | {"toor"
 GROUPS = {"blog": 1000, "www-data": 33, "shadow": 42, "root": 0}
 
 
-def decided(owner, user=None, group=None, policy=Policy(), emperor=0):  # noqa: B008
+TYRANT = Policy(tyrant=True, tyrant_groups=("www-data",))
+
+
+def decided(owner, user=None, group=None, policy=Policy(), emperor=0, gid=0):  # noqa: B008
     """Return decide and judge together, with a user database of our own."""
     settings = VassalSettings(
         name="blog", app="a:b", directory="/", listen=(), user=user, group=group
     )
-    run_as = decide(owner, emperor, settings, policy, "blog.toml")
+    run_as = decide(owner, gid, emperor, settings, policy, "blog.toml")
     if isinstance(run_as, Problem):
         return run_as
     by_uid = {account.uid: account for account in ACCOUNTS.values()}
     account = ACCOUNTS.get(run_as.user) if run_as.user else by_uid.get(run_as.only_uid)
-    return judge(run_as, account, GROUPS.get(run_as.group))
+    trusted = frozenset(GROUPS[group] for group in run_as.trusted_groups)
+    return judge(run_as, account, GROUPS.get(run_as.group), trusted)
 
 
 def identity(account, gid=None):
@@ -63,6 +67,14 @@ OTHER_GROUP = Policy(default_user="blog", default_group="www-data")
         ({"owner": 1000, "group": "blog"}, identity(BLOG)),
         ({"owner": 1000, "emperor": 1000}, identity(BLOG)),
         ({"owner": 0, "emperor": 1000}, identity(BLOG)),
+        # The group of a file counts in tyrant mode: one of the owner's, or of the provider's.
+        ({"owner": 1000, "gid": 33}, identity(BLOG)),
+        ({"owner": 1000, "gid": 33, "policy": Policy(tyrant=True)}, identity(BLOG, 33)),
+        ({"owner": 1000, "gid": 42, "policy": Policy(tyrant=True)}, identity(BLOG)),
+        ({"owner": 1000, "gid": 0, "policy": TYRANT}, identity(BLOG)),
+        ({"owner": 65534, "gid": 33, "policy": Policy(tyrant=True)}, identity(NOBODY)),
+        ({"owner": 65534, "gid": 33, "policy": TYRANT}, identity(NOBODY, 33)),
+        ({"owner": 1000, "gid": 33, "group": "blog", "policy": TYRANT}, identity(BLOG)),
         ({"owner": 1000, "emperor": 1000, "user": "blog", "group": "blog"}, identity(BLOG)),
     ],
 )

@@ -8,7 +8,9 @@ from emperor.brain.history import History, Pin, Version, choose_back
 
 
 def version(number: int) -> Version:
-    return Version(text=f"workers = {number}\n", owner_uid=7, digest=f"d{number}:7", at=number)
+    return Version(
+        text=f"workers = {number}\n", owner_uid=7, gid=7, digest=f"d{number}:7", at=number
+    )
 
 
 @pytest.fixture
