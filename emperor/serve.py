@@ -24,6 +24,7 @@ from vassal.master.molds import CONTROL_FD, PARSER_FD, RUNTIME_FD
 from vassal.master.workforce import load_frame
 from vassal.messages import Generation
 from vassal.runtime import scoreboard
+from vassal.runtime.app_counts import bytes_for, names_of
 
 
 def serve(options: ServeOptions) -> int:
@@ -68,8 +69,10 @@ def _become_worker(generation: Generation, listeners: list[socket.socket]) -> No
     """Exec the interpreter as a worker without a master; it never returns."""
     slots = generation.threads
     memory_fd = os.memfd_create("emperord-scoreboard")
-    os.ftruncate(memory_fd, scoreboard.size_for(slots))
-    with mmap.mmap(memory_fd, scoreboard.size_for(slots)) as memory:
+    apps = names_of(generation.app, generation.mounts)
+    size = scoreboard.size_for(slots) + bytes_for(slots, len(apps))
+    os.ftruncate(memory_fd, size)
+    with mmap.mmap(memory_fd, size) as memory:
         for slot in range(slots):
             scoreboard.claim_slot(memory, slot, 1)
     ours, theirs = packets.pair()

@@ -3,6 +3,8 @@
 import contextlib
 import http.client
 import json
+import os
+import signal
 import threading
 import urllib.request
 from pathlib import Path
@@ -172,3 +174,44 @@ def counts(port: int) -> dict[str, Any]:
     found["core_requests"], found["statics"] = core["requests"], core["static_requests"]
     found["app"] = [(app["requests"], app["exceptions"]) for app in worker["apps"]]
     return found
+
+
+def test_each_of_several_applications_counts_its_own_as_uwsgis_do(
+    emperor: Emperor, tmp_path: Path
+) -> None:
+    for module in ("plain", "shop", "wiki"):
+        emperor.app(module, PLAIN.replace("/fail", "/fail" if module == "plain" else "/x/fail"))
+    stats, port, theirs, their_port = (free_port() for _ in range(4))
+    ini = (
+        f"[uwsgi]\nchdir = {emperor.apps}\nmaster = true\nmanage-script-name = true\n"
+        "mount = /=plain:application\nmount = /shop=shop:application\n"
+        "mount = /wiki=wiki:application\nthreads = 2\nhttp-socket = 127.0.0.1:%s\n"
+        "stats = 127.0.0.1:%s\n"
+    )
+    (emperor.vassals / "blog.ini").write_text(ini % (port, stats))
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    (tmp_path / "blog.ini").write_text(ini % (their_port, theirs) + "die-on-term = true\n")
+    with real_uwsgi(tmp_path, "--ini", str(tmp_path / "blog.ini")):
+        wait_until(lambda: answers(theirs), 10, "uWSGI's statistics")
+        for path in ("/shop", "/shop/a", "/wiki/x/fail", "/fail", "/other", "/wiki"):
+            for each in (port, their_port):
+                with contextlib.suppress(http.client.HTTPException, OSError):
+                    get(each, path)
+        expected = {"": (2, 1), "/shop": (2, 0), "/wiki": (2, 1)}
+        for each in (stats, theirs):
+            wait_until(
+                lambda each=each: by_mount(each) == expected,
+                what=f"{by_mount(each)} at {'ours' if each == stats else 'theirs'}",
+            )
+    worker = emperor.vassal("blog")["workers"][0]["pid"]
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: get(port, "/shop")[0] == 200, 10.0, "another worker")
+    wait_until(lambda: by_mount(stats)["/shop"] == (3, 0), what="it counts on")
+
+
+def by_mount(port: int) -> dict[str, tuple[int, int]]:
+    """Return requests and exceptions of each application of the only worker by its prefix."""
+    (worker,) = ask(("127.0.0.1", port))["workers"]
+    apps = worker["apps"]
+    return {app["mountpoint"].rstrip("/"): (app["requests"], app["exceptions"]) for app in apps}

@@ -52,7 +52,8 @@ class SocketFacts(NamedTuple):
 
 
 class WorkerFacts(NamedTuple):
-    """A worker with its slots, one a thread. Times are Unix seconds, sizes bytes."""
+    """A worker with its slots, one a thread. Times are Unix seconds, sizes bytes. `by_app` has
+    requests and exceptions of each application, where there are several."""
 
     number: int
     pid: int
@@ -63,6 +64,7 @@ class WorkerFacts(NamedTuple):
     rss_bytes: int
     vsz_bytes: int
     slots: Sequence[SlotReading]
+    by_app: Sequence[tuple[int, int]] = ()
 
 
 def vassal_stats(
@@ -203,19 +205,20 @@ def _worker(about: About, worker: WorkerFacts, unix_offset_s: float) -> dict[str
         births=worker.births,
         bytes_sent=sum(slot.bytes_sent + slot.bytes_sent_before for slot in worker.slots),
     )
-    of_apps = counts.requests - sum(map(statics_of, worker.slots))
+    of_app = counts.requests - sum(map(statics_of, worker.slots))
     apps = [
         {
             "id": number,
             "modifier1": 0,
             "mountpoint": mount,
             "startup_time": about.load_s,
-            # Not counted by application: all of them where there is one.
-            "requests": of_apps if len(about.mounts) == 1 else 0,
-            "exceptions": counts.exceptions if len(about.mounts) == 1 else 0,
+            "requests": requests,
+            "exceptions": exceptions,
             "chdir": "",
         }
-        for number, mount in enumerate(about.mounts)
+        for number, (mount, (requests, exceptions)) in enumerate(
+            zip(about.mounts, worker.by_app or [(of_app, counts.exceptions)], strict=True)
+        )
     ]
     cores = [
         _core(number, slot, about.knows_requests, unix_offset_s)

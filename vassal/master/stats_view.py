@@ -6,6 +6,7 @@ import time
 from vassal.master.crew import WorkerState
 from vassal.master.ledger import Ledger
 from vassal.master.stats import About, SocketFacts, WorkerFacts, vassal_stats
+from vassal.runtime.app_counts import names_of
 from vassal.runtime.lock_count import lock_count
 from vassal.runtime.process_memory import memory_of
 
@@ -37,9 +38,10 @@ def statistics(ledger: Ledger) -> bytes:
                 rss_bytes=rss,
                 vsz_bytes=vsz,
                 slots=force.readings([worker.number]),
+                by_app=force.app_counts(worker.number),
             )
         )
-    mounts = ([""] if generation.app else []) + sorted(generation.mounts)
+    mounts = names_of(generation.app, generation.mounts)
     about = _about(generation.master_pid, generation.directory, mounts, generation.stats_requests)
     about = about._replace(
         load_s=force.load_s,

@@ -19,6 +19,7 @@ from vassal.master.molds import MoldProcess
 from vassal.master.probe import Probe
 from vassal.messages import Generation, Health, WorkerDescription
 from vassal.runtime import frames, scoreboard
+from vassal.runtime.app_counts import AppCounts, bytes_for, names_of
 
 # A worker and its successor are there at the same time while one replaces the other.
 SUCCESSORS = 2
@@ -64,7 +65,10 @@ class Workforce:
         self._diag = others[len(generation.stats) :]
         self.capacity = generation.workers * SUCCESSORS
         self._slots = self.capacity * generation.threads
-        self.memory_fd, self.memory = _new_scoreboard(self._slots)
+        apps = names_of(generation.app, generation.mounts)
+        size = scoreboard.size_for(self._slots) + bytes_for(self._slots, len(apps))
+        self.memory_fd, self.memory = _new_scoreboard(size)
+        self._by_app = AppCounts(self.memory, len(apps)) if len(apps) > 1 else None
         scoreboard.set_memory_max(self.memory, generation.memory_max_bytes)
         self.mold: MoldProcess | None = None
         self.load_s = 0  # as its mold says; with lazy_apps nobody does
@@ -154,6 +158,11 @@ class Workforce:
             for slot in self.slots_of(number)
         ]
 
+    def app_counts(self, number: int) -> list[tuple[int, int]]:
+        """Return requests and exceptions by application as worker `number` and who had its slots
+        before have counted them; empty where there is one application."""
+        return self._by_app.read(self.slots_of(number)) if self._by_app is not None else []
+
     def busy_slots(self) -> list[int]:
         """Return the slots of live workers in which a request runs."""
         return [
@@ -236,6 +245,7 @@ def load_frame(
             described.append(f"{listener.protocol} {int(copy.family)}")
     fields = {
         "app": generation.app,
+        "apps": str(len(names_of(generation.app, generation.mounts))),
         "mounts": frames.encode_table(generation.mounts),
         "static": frames.encode_table(generation.static),
         "static_index": frames.encode_list(list(generation.static_index)),
@@ -285,10 +295,9 @@ def _access_log(generation: Generation) -> str:
     return frames.encode_list([log.format, *conditions, str(log.log_slow_s or "")])
 
 
-def _new_scoreboard(slots: int) -> tuple[int, mmap.mmap]:
-    """Return a sealed memory file for so many slots: no tenant can cut it under our feet."""
+def _new_scoreboard(size: int) -> tuple[int, mmap.mmap]:
+    """Return a sealed memory file of so many bytes: no tenant can cut it under our feet."""
     fd = os.memfd_create("emperord-scoreboard", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    size = scoreboard.size_for(slots)
     os.ftruncate(fd, size)
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
     return fd, mmap.mmap(fd, size)

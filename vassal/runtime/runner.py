@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from .app_counts import AppCounts
+from .mounts import NUMBER
 from .scoreboard import SlotWriter
 from .soft import Guard, HarakiriSoftTimeout
 from .wsgi import STATIC, Response
@@ -44,6 +46,8 @@ class Runner:
         self._alarm_s = settings.harakiri_s if settings.raw_harakiri else 0.0
         self._raw = settings.raw_harakiri
         self._slot = SlotWriter(memory, slot, self._harakiri_ns, soft_ns)
+        self._index = slot
+        self._by_app = AppCounts(memory, settings.apps) if settings.apps > 1 else None
         self.guard = Guard(soft_ns)
         self._response: Callable[..., Response] = Response
         if settings.access_log:
@@ -81,6 +85,8 @@ class Runner:
             outcome = response.fail(error, self.guard)
         if self._raw:
             _signal.setitimer(_signal.ITIMER_REAL, 0)
+        if self._by_app is not None:
+            self._by_app.add(self._index, request.environ.get(NUMBER), response.failed)
         is_static = STATIC in request.environ
         slot.end(time.monotonic_ns(), response.bytes_sent, response.failed, is_static)
         return outcome

@@ -103,7 +103,7 @@ _U64_MAX = (1 << 64) - 1
 
 
 def size_for(slots: int) -> int:
-    """Return the bytes that a scoreboard of this many slots takes."""
+    """Return the bytes that a scoreboard of this many slots takes; app_counts are behind it."""
     return HEADER_BYTES + slots * SLOT_BYTES
 
 

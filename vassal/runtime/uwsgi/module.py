@@ -20,7 +20,7 @@ from .state import option_table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, Tuple, Union
+    from typing import Any, Callable, Dict, List, Tuple, Union
 
     from .cache import Cache
     from .state import State
@@ -117,24 +117,25 @@ class UwsgiModule(types.ModuleType):
                     "respawn_count": births - 1,
                     "tx": sum(slot.bytes_sent + slot.bytes_sent_before for slot in slots),
                     "avg_rt": running_us // requests if requests else 0,
-                    "apps": self._apps(of_apps, exceptions),
+                    "apps": self._apps(of_apps, exceptions, slots),
                 }
             )
         return tuple(found)
 
-    def _apps(self, requests: int, exceptions: int) -> Tuple[Dict[str, Any], ...]:
-        """Return what is told of each application; not counted by application, but where
-        there is one."""
+    def _apps(self, requests: int, exceptions: int, slots: List[Any]) -> Tuple[Dict[str, Any], ...]:
+        """Return what is told of each application; of a single one the numbers are known."""
         mounts = self._state.mounts or [""]
-        is_only = len(mounts) == 1
+        counts = [(requests, exceptions)]
+        if len(mounts) > 1:
+            counts = self._state.counts.read(slot.index for slot in slots)
         return tuple(
             {
                 "id": number,
                 "modifier1": 0,
                 "mountpoint": mount.encode(),
                 "startup_time": self._state.load_s,
-                "requests": requests if is_only else 0,
-                "exceptions": exceptions if is_only else 0,
+                "requests": counts[number][0],
+                "exceptions": counts[number][1],
                 "chdir": b"",
             }
             for number, mount in enumerate(mounts)

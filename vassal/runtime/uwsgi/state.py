@@ -6,6 +6,7 @@ import os
 import struct
 
 from .. import frames, scoreboard
+from ..app_counts import AppCounts, names_of
 from ..lock_count import LOCKS_MAX, lock_count
 from .cache import caches_of
 from .locks import Locks
@@ -32,11 +33,12 @@ class State:
         self.log_date = fields.get("log_date", "")
         self.head_bytes_max = int(fields.get("head_bytes_max") or 32 * 1024)
         self.memory = memory
-        self.slots = (len(memory) - scoreboard.HEADER_BYTES) // scoreboard.SLOT_BYTES
         self.locks = Locks()
         # Of each application the prefix, as the statistics have them.
-        mounts = sorted(frames.decode_table(fields.get("mounts", "")))
-        self.mounts = ([""] if fields.get("app") else []) + mounts
+        mounts = frames.decode_table(fields.get("mounts", ""))
+        self.mounts = names_of(fields.get("app", ""), mounts)
+        self.counts = AppCounts(memory, len(self.mounts))
+        self.slots = self.counts.slots
         self.load_s = 0
         self.lock_count = lock_count(options)
         self.caches = caches_of(options, self.locks, LOCKS_MAX)
