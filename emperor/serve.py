@@ -21,10 +21,9 @@ from limits.layout import Layout
 from vassal import bundle, packets
 from vassal.master.commands import ALONE
 from vassal.master.molds import CONTROL_FD, PARSER_FD, RUNTIME_FD
-from vassal.master.workforce import load_frame
+from vassal.master.workforce import layout_of, load_frame
 from vassal.messages import Generation
 from vassal.runtime import scoreboard
-from vassal.runtime.app_counts import bytes_for, names_of
 
 
 def serve(options: ServeOptions) -> int:
@@ -69,8 +68,7 @@ def _become_worker(generation: Generation, listeners: list[socket.socket]) -> No
     """Exec the interpreter as a worker without a master; it never returns."""
     slots = generation.threads
     memory_fd = os.memfd_create("emperord-scoreboard")
-    apps = names_of(generation.app, generation.mounts)
-    size = scoreboard.size_for(slots) + bytes_for(slots, len(apps))
+    size = layout_of(generation, slots).size
     os.ftruncate(memory_fd, size)
     with mmap.mmap(memory_fd, size) as memory:
         for slot in range(slots):
@@ -79,7 +77,7 @@ def _become_worker(generation: Generation, listeners: list[socket.socket]) -> No
     theirs.setblocking(True)
     parser_fd, parser_name = bundle.copy_parser() or (None, "")
     fds = [listener.fileno() for listener in listeners]
-    frame = load_frame(generation, fds, False, PARSER_FD, parser_name, raw_harakiri=True)
+    frame = load_frame(generation, fds, slots, False, PARSER_FD, parser_name, raw_harakiri=True)
     packets.send(ours, frame, [memory_fd, *fds])
     runtime_fd = bundle.build()
     os.dup2(theirs.fileno(), 100)

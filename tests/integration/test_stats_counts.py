@@ -215,3 +215,70 @@ def by_mount(port: int) -> dict[str, tuple[int, int]]:
     (worker,) = ask(("127.0.0.1", port))["workers"]
     apps = worker["apps"]
     return {app["mountpoint"].rstrip("/"): (app["requests"], app["exceptions"]) for app in apps}
+
+
+KEEPS = """
+import uwsgi
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    for word in environ["PATH_INFO"].strip("/").split("/"):
+        act, _, key = word.partition("-")
+        if act == "set":
+            uwsgi.cache_set(key, "value")
+        elif act == "update":
+            uwsgi.cache_update(key, "another", 0, "small")
+        elif act == "get":
+            uwsgi.cache_get(key)
+        elif act == "exists":
+            uwsgi.cache_exists(key)
+        elif act == "del":
+            uwsgi.cache_del(key)
+        elif act == "clear":
+            uwsgi.cache_clear("small")
+    return [b"done"]
+"""
+
+
+def test_caches_count_as_uwsgis_do(emperor: Emperor, tmp_path: Path) -> None:
+    emperor.app("keeps", KEEPS)
+    stats, port, theirs, their_port = (free_port() for _ in range(4))
+    ini = (
+        f"[uwsgi]\nchdir = {emperor.apps}\nmaster = true\nmodule = keeps\n"
+        "cache2 = name=large,items=50,blocksize=1000,keysize=100\n"
+        "cache2 = name=small,items=%s\nhttp-socket = 127.0.0.1:%s\nstats = 127.0.0.1:%s\n"
+    )
+    (emperor.vassals / "blog.ini").write_text(ini % (3, port, stats))
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    # uWSGI does not use the first of its entries.
+    (tmp_path / "blog.ini").write_text(ini % (4, their_port, theirs) + "die-on-term = true\n")
+    with real_uwsgi(tmp_path, "--ini", str(tmp_path / "blog.ini")):
+        wait_until(lambda: answers(theirs), 10, "uWSGI's statistics")
+        assert caches(stats) == caches(theirs)
+        for path in (
+            "/set-a/set-b/set-a/get-a/get-none/exists-a/exists-none",
+            "/del-b/get-b/set-c",
+            "/update-1/update-2/update-1",
+            "/update-3/update-4/update-5",
+            "/clear/update-1",
+        ):
+            for each in (port, their_port):
+                assert get(each, path)[1] == b"done"
+            # Ours are not gathered anew for each of many who ask in one moment.
+            wait_until(lambda: caches(stats) == caches(theirs), what=f"the same after {path}")
+    (large, small) = caches(stats)
+    assert (large["items"], large["hits"], large["miss"]) == (2, 1, 2)
+    assert (small["items"], small["full"]) == (1, 2)
+
+
+def caches(port: int) -> list[dict[str, Any]]:
+    """Return what is told of caches, but how they find their keys and when they were changed."""
+    found: list[dict[str, Any]] = ask(("127.0.0.1", port))["caches"]
+    for key in ("max_items", "blocks"):
+        assert found[0][key] == 50
+        del found[1][key]
+    for cache in found:
+        for key in ("hash", "hashsize", "last_modified_at"):
+            cache.pop(key)
+    return found

@@ -7,13 +7,16 @@ from hypothesis import strategies as st
 
 from vassal.runtime import scoreboard
 from vassal.runtime.app_counts import AppCounts, bytes_for, names_of
+from vassal.runtime.layout import Layout
 
 SLOTS, APPS = 3, 2
 
 
+LAYOUT = Layout(SLOTS, APPS, 0)
+
+
 def counts() -> AppCounts:
-    size = scoreboard.size_for(SLOTS) + bytes_for(SLOTS, APPS)
-    return AppCounts(mmap.mmap(-1, size), APPS)
+    return AppCounts(mmap.mmap(-1, LAYOUT.size), LAYOUT)
 
 
 def test_applications_are_numbered_by_their_prefixes() -> None:
@@ -29,7 +32,6 @@ def test_every_slot_and_application_has_numbers_of_its_own(
     served: list[tuple[int, int, bool]],
 ) -> None:
     made = counts()
-    assert made.slots == SLOTS
     for one in served:
         made.add(*one)
     for slot in range(SLOTS):
@@ -44,9 +46,8 @@ def test_every_slot_and_application_has_numbers_of_its_own(
 
 
 def test_who_gets_a_slot_counts_on_and_leaves_the_slots_alone() -> None:
-    size = scoreboard.size_for(SLOTS) + bytes_for(SLOTS, APPS)
-    memory = mmap.mmap(-1, size)
-    made = AppCounts(memory, APPS)
+    memory = mmap.mmap(-1, LAYOUT.size)
+    made = AppCounts(memory, LAYOUT)
     made.add(2, 1, False)
     before = memory[: scoreboard.size_for(SLOTS)]
     made.add(2, 1, True)

@@ -14,17 +14,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.forked import run_forked
-from vassal.runtime import scoreboard
+from vassal.runtime.cache_counts import CacheCounts, bytes_for
+from vassal.runtime.cache_options import CacheError, CacheWish, caches_wanted
+from vassal.runtime.layout import Layout
 from vassal.runtime.uwsgi.absent import NOT_HERE
-from vassal.runtime.uwsgi.cache import Cache, CacheError, caches_of
+from vassal.runtime.uwsgi.cache import Cache
 from vassal.runtime.uwsgi.decorators import decorators_for
 from vassal.runtime.uwsgi.locks import Locks
 from vassal.runtime.uwsgi.module import UwsgiModule
 from vassal.runtime.uwsgi.state import State, option_table
 
 
-def cache(items: int = 4, block: int = 16, key: int = 8) -> Cache:
-    return Cache(items, block, key, Locks(), 64)
+def cache(items: int = 4, block: int = 16, key: int = 8, purges: bool = False) -> Cache:
+    return made(CacheWish("x", items, block, key, purges))
+
+
+def made(wish: CacheWish) -> Cache:
+    return Cache(wish, Locks(), 64, CacheCounts(mmap.mmap(-1, bytes_for(1)), 0))
 
 
 def test_a_lock_keeps_other_processes_out() -> None:
@@ -220,7 +226,7 @@ def test_a_cache_is_a_bounded_dict(steps: list[tuple[str, bytes, bytes]]) -> Non
 
 
 def test_full_cache_that_purges_takes_the_place_of_what_nobody_asks_for() -> None:
-    one = Cache(3, 16, 8, Locks(), 64, purges=True)
+    one = cache(3, purges=True)
     for key in (b"a", b"b", b"c"):
         assert one.put(key, b"1", 0, replace=False)
     assert one.get(b"a") == b"1"
@@ -236,7 +242,7 @@ def test_full_cache_that_purges_takes_the_place_of_what_nobody_asks_for() -> Non
 
 
 def test_cache_where_everything_is_asked_for_purges_all_the_same() -> None:
-    one = Cache(3, 16, 8, Locks(), 64, purges=True)
+    one = cache(3, purges=True)
     for key in (b"a", b"b", b"c"):
         one.put(key, b"1", 0, replace=False)
         one.get(key)
@@ -251,19 +257,18 @@ def test_options_ask_for_caches() -> None:
         ("cache", "5"),
         ("workers", "2"),
     ]
-    found = caches_of(options, Locks(), 64)
-    assert list(found) == ["x", "default"]
+    assert [wish.name for wish in caches_wanted(options)] == ["x", "default"]
     wanted = "name=y,max_items=2k,key_size=3,lru=1"
-    other = caches_of([("cache2", wanted)], Locks(), 64)["y"]
+    other = made(caches_wanted([("cache2", wanted)])[0])
     assert [other.put(key, b"", 0, True) for key in (b"1", b"2", b"3", b"1234")] == [
         *[True] * 3,
         False,
     ]
     assert len(other.keys()) == 2
     with pytest.raises(CacheError, match="has no number of items"):
-        caches_of([("cache2", "name=x")], Locks(), 64)
+        caches_wanted([("cache2", "name=x")])
     with pytest.raises(CacheError, match="may take"):
-        caches_of([("cache2", "items=100000")], Locks(), 64)
+        made(caches_wanted([("cache2", "items=100000")])[0])
 
 
 def test_of_two_options_the_last_counts() -> None:
@@ -273,8 +278,9 @@ def test_of_two_options_the_last_counts() -> None:
 
 
 def module(*options: tuple[str, str], mode: str = "") -> UwsgiModule:
-    fields = {"threads": "1", "workers": "1", "mode": mode}
-    memory = mmap.mmap(-1, scoreboard.size_for(2))
+    fields = {"threads": "1", "workers": "1", "slots": "2", "mode": mode}
+    caches = sum(name in ("cache", "cache2") for name, _ in options)
+    memory = mmap.mmap(-1, Layout(2, 1, caches).size)
     return UwsgiModule(State(fields, list(options), memory))
 
 

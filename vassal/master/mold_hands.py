@@ -132,6 +132,7 @@ class MoldHands:
         frame = load_frame(
             force.generation,
             force.listeners,
+            force.slots,
             means.die_with_master,
             PARSER_FD,
             means.parser_name,

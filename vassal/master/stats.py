@@ -27,6 +27,20 @@ HTTP_HEAD = (
 """What goes before the object where HTTP is spoken, as browsers want it."""
 
 
+class CacheFacts(NamedTuple):
+    """A cache of the application's. Sizes are bytes, `changed_ms` monotonic."""
+
+    name: str
+    max_items: int
+    block_bytes: int
+    key_bytes: int
+    items: int
+    hits: int
+    misses: int
+    full: int
+    changed_ms: int
+
+
 class About(NamedTuple):
     """The vassal itself. `knows_requests`: method and URI of running requests may be told.
     `locks`: how many locks its application has, numbered from 0; `load_s`: how long its import
@@ -40,6 +54,7 @@ class About(NamedTuple):
     knows_requests: bool
     locks: int = 0
     load_s: int = 0
+    caches: Sequence[CacheFacts] = ()
 
 
 class SocketFacts(NamedTuple):
@@ -89,6 +104,8 @@ def vassal_stats(
         "sockets": [socket_row(one) for one in sockets],
         "workers": [_worker(about, one, unix_offset_s) for one in workers],
     }
+    if about.caches:
+        answer["caches"] = [_cache(one, unix_offset_s) for one in about.caches]
     return as_text(answer)
 
 
@@ -105,6 +122,23 @@ def locks(count: int) -> list[dict[str, int]]:
     """
     names = [f"user {number}" for number in range(count)]
     return [{name: 0} for name in (*names, *_LOCKS)]
+
+
+def _cache(one: CacheFacts, unix_offset_s: float) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "hash": "crc32",
+        "hashsize": one.max_items,
+        "keysize": one.key_bytes,
+        "max_items": one.max_items,
+        "blocks": one.max_items,
+        "blocksize": one.block_bytes,
+        "items": one.items,
+        "hits": one.hits,
+        "miss": one.misses,
+        "full": one.full,
+        "last_modified_at": int(unix_offset_s + one.changed_ms / 1000) if one.changed_ms else 0,
+    }
 
 
 def socket_row(one: SocketFacts) -> dict[str, Any]:

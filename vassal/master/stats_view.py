@@ -5,7 +5,8 @@ import time
 
 from vassal.master.crew import WorkerState
 from vassal.master.ledger import Ledger
-from vassal.master.stats import About, SocketFacts, WorkerFacts, vassal_stats
+from vassal.master.stats import About, CacheFacts, SocketFacts, WorkerFacts, vassal_stats
+from vassal.master.workforce import caches_of
 from vassal.runtime.app_counts import names_of
 from vassal.runtime.lock_count import lock_count
 from vassal.runtime.process_memory import memory_of
@@ -46,6 +47,10 @@ def statistics(ledger: Ledger) -> bytes:
     about = about._replace(
         load_s=force.load_s,
         locks=lock_count(generation.uwsgi_options) if generation.uwsgi_api else 0,
+        caches=[
+            CacheFacts(wish.name, wish.items, wish.block_bytes, wish.key_bytes, *counts)
+            for wish, counts in zip(caches_of(generation), force.cache_counts(), strict=True)
+        ],
     )
     return vassal_stats(about, sockets, workers, unix_now - now)
 

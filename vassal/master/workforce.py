@@ -19,7 +19,10 @@ from vassal.master.molds import MoldProcess
 from vassal.master.probe import Probe
 from vassal.messages import Generation, Health, WorkerDescription
 from vassal.runtime import frames, scoreboard
-from vassal.runtime.app_counts import AppCounts, bytes_for, names_of
+from vassal.runtime.app_counts import AppCounts, names_of
+from vassal.runtime.cache_counts import CacheCounts
+from vassal.runtime.cache_options import CacheError, CacheWish, caches_wanted
+from vassal.runtime.layout import Layout
 
 # A worker and its successor are there at the same time while one replaces the other.
 SUCCESSORS = 2
@@ -64,11 +67,13 @@ class Workforce:
         self.stats_listeners = others[: len(generation.stats)]
         self._diag = others[len(generation.stats) :]
         self.capacity = generation.workers * SUCCESSORS
-        self._slots = self.capacity * generation.threads
-        apps = names_of(generation.app, generation.mounts)
-        size = scoreboard.size_for(self._slots) + bytes_for(self._slots, len(apps))
-        self.memory_fd, self.memory = _new_scoreboard(size)
-        self._by_app = AppCounts(self.memory, len(apps)) if len(apps) > 1 else None
+        self.slots = self.capacity * generation.threads
+        layout = layout_of(generation, self.slots)
+        self.memory_fd, self.memory = _new_scoreboard(layout.size)
+        self._by_app = AppCounts(self.memory, layout) if layout.apps > 1 else None
+        self._caches = [
+            CacheCounts(self.memory, layout.cache_at(number)) for number in range(layout.caches)
+        ]
         scoreboard.set_memory_max(self.memory, generation.memory_max_bytes)
         self.mold: MoldProcess | None = None
         self.load_s = 0  # as its mold says; with lazy_apps nobody does
@@ -163,6 +168,10 @@ class Workforce:
         before have counted them; empty where there is one application."""
         return self._by_app.read(self.slots_of(number)) if self._by_app is not None else []
 
+    def cache_counts(self) -> list[tuple[int, int, int, int, int]]:
+        """Return what each cache of uWSGI's API has counted, in the order of the options."""
+        return [one.read() for one in self._caches]
+
     def busy_slots(self) -> list[int]:
         """Return the slots of live workers in which a request runs."""
         return [
@@ -223,9 +232,24 @@ def describe(
     return rows
 
 
+def caches_of(generation: Generation) -> list[CacheWish]:
+    """Return the caches that a generation has; none if its mold will refuse them."""
+    try:
+        return caches_wanted(generation.uwsgi_options) if generation.uwsgi_api else []
+    except CacheError:
+        return []
+
+
+def layout_of(generation: Generation, slots: int) -> Layout:
+    """Return how the memory of a generation with so many slots is laid out."""
+    apps = names_of(generation.app, generation.mounts)
+    return Layout(slots, len(apps), len(caches_of(generation)))
+
+
 def load_frame(
     generation: Generation,
     listeners: list[int],
+    slots: int,
     die_with_master: bool,
     parser_fd: int,
     parser_name: str,
@@ -245,6 +269,7 @@ def load_frame(
             described.append(f"{listener.protocol} {int(copy.family)}")
     fields = {
         "app": generation.app,
+        "slots": str(slots),
         "apps": str(len(names_of(generation.app, generation.mounts))),
         "mounts": frames.encode_table(generation.mounts),
         "static": frames.encode_table(generation.static),

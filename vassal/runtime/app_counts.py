@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import struct
 
-from .scoreboard import HEADER_BYTES, SLOT_BYTES
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterable, List, Tuple
 
+    from .layout import Layout
     from .scoreboard import Memory
 
 _PAIR = struct.Struct("@QQ")  # requests, exceptions
@@ -32,13 +31,12 @@ def bytes_for(slots: int, apps: int) -> int:
 
 
 class AppCounts:
-    """The counts in a scoreboard that has them for `apps` applications, more than one."""
+    """The counts of several applications in memory that is laid out like this."""
 
-    def __init__(self, memory: Memory, apps: int):
+    def __init__(self, memory: Memory, layout: Layout):
         self._memory = memory
-        self._apps = apps
-        self.slots = (len(memory) - HEADER_BYTES) // (SLOT_BYTES + bytes_for(1, apps))
-        self._first = HEADER_BYTES + self.slots * SLOT_BYTES
+        self._apps = layout.apps
+        self._first = layout.apps_at
 
     def add(self, slot: int, app: object, failed: bool) -> None:
         """Count a request that application number `app` has answered; others are ignored."""

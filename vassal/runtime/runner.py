@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from .app_counts import AppCounts
+from .layout import Layout
 from .mounts import NUMBER
 from .scoreboard import SlotWriter
 from .soft import Guard, HarakiriSoftTimeout
@@ -47,7 +48,8 @@ class Runner:
         self._raw = settings.raw_harakiri
         self._slot = SlotWriter(memory, slot, self._harakiri_ns, soft_ns)
         self._index = slot
-        self._by_app = AppCounts(memory, settings.apps) if settings.apps > 1 else None
+        layout = Layout(settings.slots, settings.apps, 0)
+        self._by_app = AppCounts(memory, layout) if settings.apps > 1 else None
         self.guard = Guard(soft_ns)
         self._response: Callable[..., Response] = Response
         if settings.access_log:

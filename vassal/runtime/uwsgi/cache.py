@@ -12,10 +12,15 @@ import mmap
 import struct
 import time
 
+from ..cache_counts import CHANGED_MS, FULL, HITS, ITEMS, MISSES
+from ..cache_options import CacheError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Dict, List, Mapping, Tuple
+    from typing import Callable, List, Tuple
 
+    from ..cache_counts import CacheCounts
+    from ..cache_options import CacheWish
     from .locks import Locks
 
 BYTES_MAX = 1 << 30
@@ -34,29 +39,18 @@ _TIME = struct.Struct("@Q")
 _NUMBER = struct.Struct("@q")
 
 
-class CacheError(ValueError):
-    """The option that asks for a cache cannot be followed; str() says what to write."""
-
-
 class Cache:
-    """One cache. `number` is the lock that guards it. One that `purges` is never full: what
-    nobody has asked for lately makes room."""
+    """One cache. `number` is the lock that guards it. One that purges is never full: what nobody
+    has asked for lately makes room."""
 
-    def __init__(
-        self,
-        items: int,
-        block_bytes: int,
-        key_bytes: int,
-        locks: Locks,
-        number: int,
-        purges: bool = False,
-    ) -> None:
-        self._items = items
-        self._block_bytes = block_bytes
-        self._key_bytes = key_bytes
+    def __init__(self, wish: CacheWish, locks: Locks, number: int, counts: CacheCounts) -> None:
+        self._items = items = wish.items
+        self._block_bytes = block_bytes = wish.block_bytes
+        self._key_bytes = key_bytes = wish.key_bytes
         self._locks = locks
         self._lock = number
-        self._purges = purges
+        self._counts = counts
+        self._purges = wish.purges
         self._entries_at = _TOP.size + -(-items // 2) * 2 * _LINK.size
         self._values_at = self._entries_at + items * _ENTRY.size
         size = self._values_at + items * (key_bytes + block_bytes)
@@ -69,7 +63,22 @@ class Cache:
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value, None = there is none, or it has expired."""
-        return self._locked(lambda: self._get(key))
+
+        def act() -> bytes | None:
+            value = self._get(key)
+            self._counts.add(MISSES if value is None else HITS)
+            return value
+
+        return self._locked(act)
+
+    def exists(self, key: bytes) -> bool:
+        """Return whether there is a value that has not expired."""
+
+        def act() -> bool:
+            entry = self._find(key)
+            return entry != 0 and self._lives(entry, _now_ms())
+
+        return self._locked(act)
 
     def put(self, key: bytes, value: bytes, expires_s: int, replace: bool) -> bool:
         """Store a value for so long, 0 = for ever; return whether it was stored.
@@ -97,6 +106,7 @@ class Cache:
         def act() -> bool:
             self._forget_chains()
             self._write(_EVER_AT, 0)
+            self._counts.put(ITEMS, 0)
             return True
 
         return self._changed(act)
@@ -145,6 +155,7 @@ class Cache:
             self._write(_CHANGING_AT, 1)
             result = act()
             self._write(_CHANGING_AT, 0)
+            self._counts.put(CHANGED_MS, _now_ms())
             return result
 
         return self._locked(change)
@@ -168,6 +179,7 @@ class Cache:
             self._drop(entry)
         entry = self._room(now_ms)
         if not entry:
+            self._counts.add(FULL)
             return False
         at = self._value_at(entry)
         self._memory[at : at + len(key)] = key
@@ -179,6 +191,7 @@ class Cache:
         _ENTRY.pack_into(self._memory, self._entry_at(entry), *row)
         self._write(self._entry_at(entry) + _USED_AT, 1)
         self._chain(entry, hashed)
+        self._counts.add(ITEMS)
         return True
 
     def _find(self, key: bytes) -> int:
@@ -201,6 +214,7 @@ class Cache:
         while self._read(link_at) != number:
             link_at = self._entry_at(self._read(link_at)) + _NEXT_AT
         self._write(link_at, following)
+        self._counts.add(ITEMS, -1)
         self._write(at + _NEXT_AT, self._read(_FREE_AT))
         self._write(_FREE_AT, number)
 
@@ -247,10 +261,12 @@ class Cache:
     def _mend(self) -> None:
         """Make chains and the list of free entries anew: whoever changed them was killed."""
         self._forget_chains()
+        self._counts.put(ITEMS, 0)
         for number in range(1, self._read(_EVER_AT) + 1):
             used, _, hashed, *_ = self._entry(number)
             if used:
                 self._chain(number, hashed)
+                self._counts.add(ITEMS)
             else:
                 self._write(self._entry_at(number) + _NEXT_AT, self._read(_FREE_AT))
                 self._write(_FREE_AT, number)
@@ -295,45 +311,9 @@ class Cache:
         _LINK.pack_into(self._memory, at, number)
 
 
-def caches_of(options: List[Tuple[str, str]], locks: Locks, first_lock: int) -> Mapping[str, Cache]:
-    """Return the caches that the options `cache` and `cache2` ask for, by name."""
-    found: Dict[str, Cache] = {}
-    for name, value in options:
-        if name == "cache" and not _size(value, 0):
-            continue
-        if name == "cache":
-            wanted = {"name": "default", "items": value}
-        elif name == "cache2":
-            pairs = (part.partition("=") for part in value.split(","))
-            wanted = {key.strip(): text.strip() for key, _, text in pairs}
-        else:
-            continue
-        # uWSGI's own sizes where none is written.
-        items = _size(_first(wanted, "items", "max_items", "maxitems"), 0)
-        block_bytes = _size(wanted.get("blocksize", ""), 65536)
-        key_bytes = _size(_first(wanted, "keysize", "key_size"), 2048)
-        purges = "purge_lru" in wanted or "lru" in wanted  # whatever it is set to, as in uWSGI
-        if not items:
-            raise CacheError("%s = %s has no number of items; write items=100" % (name, value))
-        found[wanted.get("name") or "default"] = Cache(
-            items, block_bytes, key_bytes, locks, first_lock + len(found), purges
-        )
-    return found
-
-
-def _first(wanted: Mapping[str, str], *names: str) -> str:
-    return next((wanted[name] for name in names if name in wanted), "")
-
-
 def _now_ms() -> int:
     """Return milliseconds of the clock that all processes share and nobody sets."""
     return time.monotonic_ns() // 1_000_000
-
-
-def _size(text: str, usual: int) -> int:
-    """Return the number that the text begins with, as uWSGI reads it."""
-    digits = text[: len(text) - len(text.lstrip("0123456789"))][:18]
-    return int(digits or 0) or usual
 
 
 if TYPE_CHECKING:

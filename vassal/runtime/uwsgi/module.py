@@ -297,7 +297,7 @@ class UwsgiModule(types.ModuleType):
 
         functions: Dict[str, Callable[..., Any]] = {
             "cache_get": lambda key, name="": cache(name).get(_bytes(key)),
-            "cache_exists": lambda key, name="": cache(name).get(_bytes(key)) is not None or None,
+            "cache_exists": lambda key, name="": cache(name).exists(_bytes(key)) or None,
             "cache_set": put(False),
             "cache_update": put(True),
             "cache_del": lambda key, name="": cache(name).delete(_bytes(key)) or None,

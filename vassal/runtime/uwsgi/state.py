@@ -7,8 +7,11 @@ import struct
 
 from .. import frames, scoreboard
 from ..app_counts import AppCounts, names_of
+from ..cache_counts import CacheCounts
+from ..cache_options import caches_wanted
+from ..layout import Layout
 from ..lock_count import LOCKS_MAX, lock_count
-from .cache import caches_of
+from .cache import Cache
 from .locks import Locks
 
 TYPE_CHECKING = False
@@ -37,11 +40,18 @@ class State:
         # Of each application the prefix, as the statistics have them.
         mounts = frames.decode_table(fields.get("mounts", ""))
         self.mounts = names_of(fields.get("app", ""), mounts)
-        self.counts = AppCounts(memory, len(self.mounts))
-        self.slots = self.counts.slots
+        wanted = caches_wanted(options)
+        layout = Layout(int(fields["slots"]), len(self.mounts), len(wanted))
+        self.slots = layout.slots
+        self.counts = AppCounts(memory, layout)
         self.load_s = 0
         self.lock_count = lock_count(options)
-        self.caches = caches_of(options, self.locks, LOCKS_MAX)
+        self.caches = {
+            wish.name: Cache(
+                wish, self.locks, LOCKS_MAX + number, CacheCounts(memory, layout.cache_at(number))
+            )
+            for number, wish in enumerate(wanted)
+        }
         self.worker = 0  # 0 = this is the mold
         self.has_master = fields["mode"] != "solo"
         self.master = os.getppid() if self.has_master else 0
