@@ -39,7 +39,7 @@ def serve(options: ServeOptions) -> int:
         # Loaded anew, it is the same with the code that is there then.
         standalone = Standalone(spec, ALONE, lambda: spec) if options.master else None
         listeners = unheld()
-        sockets = [] if standalone else listeners.prepare(settings, identity, settings.listen)
+        sockets = [] if standalone else listeners.prepare(settings, identity, settings.listen, "")
     except (interpreter.NoInterpreter, ListenError) as error:
         print(f"emperor serve: {error}", file=sys.stderr)
         return FAILED

@@ -122,7 +122,7 @@ class Standalone:
 
     def _sockets(self, spec: Spec) -> list[int]:
         settings = spec.settings
-        held = self._listeners.prepare(settings, spec.identity, settings.addresses)
+        held = self._listeners.prepare(settings, spec.identity, settings.addresses, "")
         return [each.fileno() for each in held]
 
     def _start(self, spec: Spec) -> None:

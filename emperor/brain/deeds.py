@@ -174,7 +174,7 @@ class Deeds:
         )
         self._sleepers.leave(vassal.name)
         try:
-            self._listeners.prepare(spec.settings, spec.identity, spec.settings.listen)
+            self._listeners.prepare(spec.settings, spec.identity, spec.settings.listen, "")
         except ListenError as error:
             self._roll.lose(record, _not_begun(error), token=None)
             return
@@ -189,7 +189,7 @@ class Deeds:
 
         Raises ListenError and CgroupError.
         """
-        self._listeners.prepare(spec.settings, spec.identity, spec.settings.addresses)
+        self._listeners.prepare(spec.settings, spec.identity, spec.settings.addresses, token)
         names, fds = self._cgroups.prepare(spec, token)
         self._limited[spec.settings.name] = spec.settings
         memo = {
@@ -249,7 +249,6 @@ class Deeds:
             again = time.monotonic() + RELIEF_PAUSE_S
             record = msgspec.structs.replace(record, replace_at=again)
         self._cgroups.serves_on(record.name, record.token)
-        self._listeners.give_back(record.name)
         self._roll.reload_failed(record, failure)
 
     def _drop_successor(self, vassal: Vassal) -> Vassal:
@@ -261,6 +260,7 @@ class Deeds:
             return vassal
         token = vassal.successor.token
         self._masters.send(token, Stop(timeout_s=DROPPED_STOP_S))
+        self._listeners.give_back(vassal.name, token)
         patience_s = DROPPED_STOP_S + STOP_GRACE_S + self._roll.clearing_s(vassal.name)
         return without_successor(vassal, time.monotonic() + patience_s)
 
@@ -283,7 +283,8 @@ class Deeds:
         record = fall_back(vassal, failure, now, retire_until)
         self._masters.send(record.token, Resume())
         self._cgroups.serves_on(record.name, record.token)
-        self._listeners.give_back(record.name)
+        if vassal.token is not None:
+            self._listeners.give_back(vassal.name, vassal.token)
         self._roll.set(record)
         self._roll.publish_failed_reload(record, failure)
 
@@ -328,7 +329,8 @@ class Deeds:
         self._roll.set(record)
         try:
             settings = spec.settings
-            sockets = self._listeners.prepare(settings, spec.identity, settings.addresses)
+            attempt = attempt_of(token or "", number)
+            sockets = self._listeners.prepare(settings, spec.identity, settings.addresses, attempt)
             generation = msgspec.structs.replace(
                 spec.generation,
                 workers_granted=self._allotments.at_start(spec),
@@ -353,7 +355,8 @@ class Deeds:
             self.give_up_successor(vassal, failure)
             return
         if vassal.serving is not None:
-            self._listeners.give_back(vassal.name)
+            attempt = attempt_of(vassal.token or "", vassal.generation)
+            self._listeners.give_back(vassal.name, attempt)
             self._roll.reload_failed(vassal, failure)
             return
         self._roll.lose(vassal, failure, token=vassal.token)
@@ -426,6 +429,11 @@ class Deeds:
         self._roll.drop(vassal.name)
         self._limited.pop(vassal.name, None)
         self._roll.publish("info", "vassal_removed", vassal.name, {})
+
+
+def attempt_of(token: str, number: int) -> str:
+    """Return what a generation of a master is called where addresses are bound for it."""
+    return f"{token}/{number}"
 
 
 def _pid_of(vassal: Vassal, token: str | None) -> int:

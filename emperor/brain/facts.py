@@ -9,7 +9,7 @@ import msgspec
 from emperor.brain.adoption import Adoption
 from emperor.brain.allotments import Allotments
 from emperor.brain.cgroups import Cgroups
-from emperor.brain.deeds import Deeds
+from emperor.brain.deeds import Deeds, attempt_of
 from emperor.brain.listeners import Listeners
 from emperor.brain.masters import Masters
 from emperor.brain.petitions import Petitions
@@ -214,8 +214,8 @@ class Facts:
                 self._roll.unsupported[vassal.name] = unsupported[:100]
             case BirthFailed(failure=failure):
                 self._roll.lose(vassal, failure, token=token)
-            case GenerationReady(fingerprint=fingerprint):
-                self._on_ready(vassal, fingerprint)
+            case GenerationReady(number=number, fingerprint=fingerprint):
+                self._on_ready(vassal, number, fingerprint)
             case GenerationFailed():
                 self._on_generation_failed(vassal, token, message)
             case Idle():
@@ -242,19 +242,17 @@ class Facts:
                 self._deeds.give_up_successor(vassal, failure)
             case GenerationServes(settle_s=settle_s) if can_stand_by(vassal):
                 self._deeds.take_place(vassal, settle_s)
-            case (
-                GenerationServes(fingerprint=fingerprint) | GenerationReady(fingerprint=fingerprint)
-            ):
-                self._take_over(vassal, fingerprint)
+            case GenerationServes() | GenerationReady():
+                self._take_over(vassal, message.number, message.fingerprint)
         self._look()
 
-    def _take_over(self, vassal: Vassal, fingerprint: str) -> None:
+    def _take_over(self, vassal: Vassal, number: int, fingerprint: str) -> None:
         """The second master serves for good: the first one finishes what it has, and goes."""
         retire_until = self._deeds.retire(vassal.token or "", vassal)
         if vassal.standby is not None:
             self._deeds.retire(vassal.standby.token, vassal)
         self._roll.set(succeed(vassal, fingerprint, time.monotonic(), retire_until))
-        self._on_ready(self._roll.get(vassal.name), fingerprint)
+        self._on_ready(self._roll.get(vassal.name), number, fingerprint)
 
     def _on_limits_changed(self, vassal: Vassal, failed: tuple[str, ...]) -> None:
         """What running processes cannot be given, those of a new generation are born with."""
@@ -273,8 +271,7 @@ class Facts:
 
     def _on_generation_failed(self, vassal: Vassal, token: str, message: GenerationFailed) -> None:
         if message.serving:
-            if message.fingerprint == vassal.attempted:  # else a later one is under way
-                self._listeners.give_back(vassal.name)
+            self._listeners.give_back(vassal.name, attempt_of(token, message.number))
             self._roll.reload_failed(vassal, message.failure)
             return
         # The master ends now. What was asked of it since was not tried, and must not look so.
@@ -288,7 +285,7 @@ class Facts:
         else:
             self._roll.lose(vassal, failure, token=token)
 
-    def _on_ready(self, vassal: Vassal, fingerprint: str) -> None:
+    def _on_ready(self, vassal: Vassal, number: int, fingerprint: str) -> None:
         now = time.monotonic()
         if vassal.standby is not None:
             retire_until = self._deeds.retire(vassal.standby.token, vassal)
@@ -304,6 +301,7 @@ class Facts:
         self._roll.set(record)
         self._note_served(record)
         wish = self._roll.wishes.get(vassal.name)
+        self._listeners.settled(vassal.name, attempt_of(record.token or "", number))
         if wish is not None and wish.spec is not None and wish.desired().fingerprint == fingerprint:
             # Of an earlier version, addresses that are not wanted any more are those it serves at.
             self._listeners.keep_only(

@@ -53,7 +53,8 @@ class Listeners:
         self._uids: dict[str, int] = {}  # of vassals that hold some
         self._told: dict[str, str] = {}  # what the spawner knows of holders
         self._earlier: dict[str, set[str]] = {}  # by vassal, of an earlier emperor
-        self._fresh: dict[str, set[str]] = {}  # by vassal, bound for what has not served yet
+        # By vassal and key, which attempts need what was bound for something that has not settled.
+        self._fresh: dict[str, dict[str, set[str]]] = {}
         self._refused: dict[str, set[str]] = {}  # by key, who wants it too
 
     def adopt(self, key: str, holder: str, fd: int) -> None:
@@ -80,11 +81,16 @@ class Listeners:
         self._sockets[key].setblocking(False)
 
     def prepare(
-        self, settings: VassalSettings, identity: Identity, addresses: Sequence[ListenAddress]
+        self,
+        settings: VassalSettings,
+        identity: Identity,
+        addresses: Sequence[ListenAddress],
+        attempt: str,
     ) -> list[socket.socket]:
         """Return the bound sockets of a vassal at these of its addresses, in their order.
 
-        Binds what is not bound yet; all or nothing. Raises ListenError.
+        Binds what is not bound yet; all or nothing. `attempt` names what is to serve there, for
+        `give_back`. Raises ListenError.
         """
         for address in addresses:
             holder = self._holders.get(address.key, settings.name)
@@ -106,8 +112,7 @@ class Listeners:
             for key in bound:
                 self._close(key)
             raise ListenError(f"{address.url}: {explain(error)}") from error
-        if settings.name in self._keys:
-            self._fresh.setdefault(settings.name, set()).update(bound)
+        self._note_attempt(settings.name, attempt, bound, addresses)
         for address in addresses:
             # Again for those bound earlier: what was edited takes effect.
             self._sockets[address.key].listen(settings.backlog)
@@ -164,22 +169,43 @@ class Listeners:
 
     def keep_only(self, vassal: str, keys: set[str]) -> None:
         """Close what `vassal` holds besides `keys`, and remove the sockets' files."""
-        released = self._keys.get(vassal, set()) - keys
+        self._close_of(vassal, self._keys.get(vassal, set()) - keys)
         self._fresh.pop(vassal, None)
-        for key in released:
+
+    def _close_of(self, vassal: str, keys: set[str]) -> None:
+        for key in keys:
             self._release(key)
             self._drop_key(key)
-        self._tell_freed(released)
+            self._fresh.get(vassal, {}).pop(key, None)
+        self._tell_freed(keys)
 
     def _tell_freed(self, keys: Iterable[str]) -> None:
         for key in tuple(keys):
             for vassal in self._refused.pop(key, ()):
                 self._freed(vassal)
 
-    def give_back(self, vassal: str) -> None:
-        """What was to serve did not come to it: close what was bound for that alone."""
-        fresh = self._fresh.get(vassal, set())
-        self.keep_only(vassal, self._keys.get(vassal, set()) - fresh)
+    def give_back(self, vassal: str, attempt: str) -> None:
+        """What was to serve did not come to it, or has not settled: close what was bound for it,
+        and what nothing else serves at or is to serve at. An attempt at "a" is one at "a/1" too."""
+        fresh = self._fresh.get(vassal, {})
+        for attempts in fresh.values():
+            attempts -= {one for one in attempts if one.partition("/")[0] == attempt} | {attempt}
+        self._close_of(vassal, {key for key, attempts in fresh.items() if not attempts})
+
+    def settled(self, vassal: str, attempt: str) -> None:
+        """This attempt serves for good: what it serves at is not closed if another one fails."""
+        fresh = self._fresh.get(vassal, {})
+        self._fresh[vassal] = {key: of for key, of in fresh.items() if attempt not in of}
+
+    def _note_attempt(
+        self, vassal: str, attempt: str, bound: list[str], addresses: Sequence[ListenAddress]
+    ) -> None:
+        fresh = self._fresh.setdefault(vassal, {})
+        if vassal in self._keys:  # else nothing has served yet, and clients wait for the next try
+            fresh.update({key: set() for key in bound})
+        for address in addresses:
+            if address.key in fresh:
+                fresh[address.key].add(attempt)
 
     def close_unclaimed(self, all_known: bool) -> None:
         """Close adopted sockets that no vassal claimed; `all_known` false: some file could not

@@ -418,10 +418,10 @@ def test_master_without_descriptors_goes_on_and_recovers(emperor: Emperor, more:
     port = emperor.drop("blog", workers=2)
     emperor.start()
     before = emperor.wait_state("blog", "ready")
-    master, victim = before["pid"], before["workers"][0]["pid"]
+    master, victim, mold = before["pid"], before["workers"][0]["pid"], mold_of(before)
     with limited(master, "nofile", fds_allowed(master, more)):
         os.kill(victim, signal.SIGKILL)
-        os.kill(mold_of(before), signal.SIGKILL)
+        os.kill(mold, signal.SIGKILL)
         time.sleep(0.3)
         assert get(port)[0] == 200
     wait_until(lambda: len(children(master)) == 3, 20.0, "mold and both workers")

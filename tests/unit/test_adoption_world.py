@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from emperor.brain.deeds import attempt_of
 from emperor.core.adoption import Duty, Found, Patience, adopt
 from emperor.core.reconcile import Action, SleepVassal
 from emperor.core.registry import Vassal, can_stand_by
@@ -34,7 +35,7 @@ class Master:
         self.orders: list[tuple[str, ...]] = []
         self.serving: str | None = None
         self.building: str | None = None
-        self.newest = 0
+        self.newest = self.number = 0
         self.beside = self.settling = self.stands_by = self.ending = self.outdated = False
 
     def read(self) -> None:
@@ -55,6 +56,7 @@ class Master:
     def accept(self) -> None:
         """What was being built serves."""
         self.serving, self.building, self.settling = self.building, None, self.beside
+        self.number = self.newest
 
     @property
     def duty(self) -> Duty:
@@ -102,14 +104,14 @@ class TrueWorld(World):
         subject = SimpleNamespace(customer=customer)
         return SimpleNamespace(settings=settings, subject=subject, identity=ROOT)
 
-    def _bind(self) -> None:
+    def _bind(self, attempt: str) -> None:
         settings = self.spec().settings
-        self.listeners.prepare(settings, ROOT, settings.addresses)
+        self.listeners.prepare(settings, ROOT, settings.addresses, attempt)
 
     def obey(self) -> Action | None:
         action = super().obey()
         if isinstance(action, SleepVassal):
-            self._bind()
+            self._bind("")
             self._unbind()
         return action
 
@@ -118,7 +120,7 @@ class TrueWorld(World):
 
     def _spawn(self) -> str:
         token = super()._spawn()
-        self._bind()
+        self._bind(token)
         assert self.wanted is not None
         self.masters[token] = Master(token, self.wanted.birth, self.wanted.restart_serial)
         self.cgroups.prepare(self.spec(), token)
@@ -137,28 +139,34 @@ class TrueWorld(World):
         self.vassal = msgspec.structs.replace(vassal, generation=vassal.generation + 1)
         is_second = vassal.successor is not None and vassal.successor.token == token
         how = "beside" if is_second and can_stand_by(vassal) else "alone"
-        self._bind()
         number = str(self.vassal.generation)
+        self._bind(attempt_of(token, int(number)))
         self.masters[token].orders.append(("build", self.wanted.fingerprint, number, how))
 
     def forgotten(self) -> None:
         self.cgroups.forget("x")
         self.listeners.forget("x")
 
+    def _drop_successor(self) -> None:
+        if self.vassal.successor is not None:
+            self.listeners.give_back("x", self.vassal.successor.token)
+        super()._drop_successor()
+
     def _give_up_successor(self) -> None:
         super()._give_up_successor()
-        self.listeners.give_back("x")
         self.cgroups.serves_on("x", self.vassal.token)
 
     def _fall_back(self) -> None:
+        if self.vassal.token is not None:
+            self.listeners.give_back("x", self.vassal.token)
         super()._fall_back()
-        self.listeners.give_back("x")
         self.cgroups.serves_on("x", self.vassal.token)
 
     def _does_not_load(self) -> None:
+        master = None if self.vassal.successor else self.masters.get(self.vassal.token or "")
         super()._does_not_load()
-        if self.vassal.state is S.READY:
-            self.listeners.give_back("x")
+        if master is not None and self.vassal.state is S.READY:
+            self.listeners.give_back("x", attempt_of(master.token, master.newest))
 
     def check_doors(self) -> None:
         """Clients of what serves find it: its sockets are not closed, nor their files removed."""
@@ -226,6 +234,7 @@ class TrueWorld(World):
         master = self.masters.get(self.vassal.token or "")
         if master is not None and self.vassal.state is S.READY:
             self.vassal = msgspec.structs.replace(self.vassal, serving=master.serving)
+            self.listeners.settled("x", attempt_of(master.token, master.number))
             if self.wanted is not None and self.wanted.fingerprint == master.serving:
                 self._unbind()
 

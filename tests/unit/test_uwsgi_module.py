@@ -5,7 +5,7 @@ import mmap
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,22 @@ from vassal.runtime.uwsgi.decorators import decorators_for
 from vassal.runtime.uwsgi.locks import Locks
 from vassal.runtime.uwsgi.module import UwsgiModule
 from vassal.runtime.uwsgi.state import State, option_table
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Locks live as long as their process, which is many tests here."""
+    opened: list[int] = []
+    make = os.memfd_create
+
+    def noted(name: str, flags: int = 0) -> int:
+        opened.append(make(name, flags))
+        return opened[-1]
+
+    monkeypatch.setattr(os, "memfd_create", noted)
+    yield
+    for fd in opened:
+        os.close(fd)
 
 
 def cache(items: int = 4, block: int = 16, key: int = 8, purges: bool = False) -> Cache:
