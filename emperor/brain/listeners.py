@@ -123,11 +123,14 @@ class Listeners:
         return [self._sockets[address.key] for address in addresses]
 
     def bells(self, settings: VassalSettings) -> tuple[Bell, ...]:
-        """Return a vassal's sockets, as far as they are bound, with their protocols."""
+        """Return a vassal's own sockets, as far as they are bound, with their protocols.
+
+        What its file names may be another's, whose clients are none of its business.
+        """
         return tuple(
             Bell(self._sockets[address.key], address.protocol)
             for address in settings.listen
-            if address.key in self._sockets
+            if self._holders.get(address.key) == settings.name
         )
 
     def bound(self, settings: VassalSettings) -> tuple[tuple[str, socket.socket], ...]:

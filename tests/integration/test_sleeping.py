@@ -30,7 +30,7 @@ def test_nothing_runs_before_the_first_connection_which_is_served(emperor: Emper
     port = sleeper(emperor)
     assert masters(emperor) == 0
     assert get(port)[0] == 200
-    assert emperor.vassal("blog")["state"] == "ready"
+    emperor.wait_state("blog", "ready")  # the worker serves before the brain has heard of it
     assert masters(emperor) == 1
 
 
@@ -119,6 +119,32 @@ def test_start_that_fails_answers_all_who_wait(emperor: Emperor, source: str) ->
     for client in clients:
         client.join(90)
     assert answers == [503] * 20
+
+
+def test_one_that_is_refused_an_address_answers_nobody_in_the_name_of_its_holder(
+    emperor: Emperor,
+) -> None:
+    emperor.app("hello")
+    port = emperor.drop("shop")
+    emperor.start()
+    emperor.wait_state("shop", "ready")
+    emperor.drop("blog", port=port, on_demand=True)
+    emperor.wait_state("blog", "backoff")
+    answers: list[int] = []
+
+    def ask(path: str) -> None:
+        answers.append(get(port, path, timeout=20)[0])
+
+    # All but the first wait in the queue until the only worker of "shop" is free.
+    for _ in range(4):
+        clients = [threading.Thread(target=ask, args=[path]) for path in ["/sleep/0.5"] + ["/"] * 4]
+        for client in clients:
+            client.start()
+            time.sleep(0.05)
+        for client in clients:
+            client.join(30)
+    assert answers == [200] * 20
+    assert emperor.vassal("blog")["last_failure"]["message"].endswith("listens there already")
 
 
 @pytest.mark.parametrize("protocol", ["uwsgi", "fastcgi", "scgi"])
