@@ -354,6 +354,28 @@ def test_thread_that_finishes_does_not_clear_the_deadline_of_another(emperor: Em
     assert 1.0 <= took < 2.0
 
 
+def test_all_overdue_threads_of_a_worker_are_answered_before_the_kill(emperor: Emperor) -> None:
+    port = hangs(emperor, threads=3, harakiri=1)
+    answers: list[object] = []
+    barrier = threading.Barrier(3)
+
+    def ask() -> None:
+        barrier.wait()
+        try:
+            answers.append(get(port, "/sleep/60"))
+        except OSError as error:
+            answers.append(error)
+
+    clients = [threading.Thread(target=ask) for _ in range(3)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join(10)
+    wait_until(lambda: harakiris(emperor) == 1, what="it is counted, once")
+    assert answers.count((504, b"504 Gateway Timeout\n")) >= 2, answers  # of one look
+    assert "event=worker_unkillable" not in emperor.vassal_log("blog")
+
+
 def test_application_may_shorten_its_limit_but_not_lengthen_it(emperor: Emperor) -> None:
     port = hangs(emperor, harakiri=1.5)
     answer, took = timed(lambda: get(port, "/limit/0.3/60"))

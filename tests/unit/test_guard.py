@@ -16,9 +16,9 @@ S = 1_000_000_000
 
 
 class Force:
-    """What a guard asks of a workforce; its one worker has one slot."""
+    """What a guard asks of a workforce; its one worker has one slot, or more."""
 
-    def __init__(self, harakiri_s: float = 10.0) -> None:
+    def __init__(self, harakiri_s: float = 10.0, threads: int = 1) -> None:
         self.generation = Generation(
             vassal="blog",
             number=1,
@@ -27,25 +27,31 @@ class Force:
             directory="",
             python="",
             harakiri_s=harakiri_s,
+            threads=threads,
         )
-        self.memory = memoryview(bytearray(scoreboard.size_for(1)))
+        self.memory = memoryview(bytearray(scoreboard.size_for(threads)))
         self.processes: dict[int, Any] = {}
         self.replace_worker()
 
     def replace_worker(self) -> None:
-        scoreboard.claim_slot(self.memory, 0, 1)
         self.processes[1] = SimpleNamespace(pidfd=77, dump_fd=78, pid=5)
         limit_ns = int(self.generation.harakiri_s * S)
-        self.slot = scoreboard.SlotWriter(self.memory, 0, limit_ns, 0)
+        self.slots = []
+        for slot in range(self.generation.threads):
+            scoreboard.claim_slot(self.memory, slot, 1)
+            self.slots.append(scoreboard.SlotWriter(self.memory, slot, limit_ns, 0))
 
-    def begin(self, now_ns: int) -> bool:
-        return self.slot.begin(now_ns, b"GET", b"/", 5, 0)
+    def begin(self, now_ns: int, slot: int = 0) -> bool:
+        return self.slots[slot].begin(now_ns, b"GET", b"/%d" % slot, 5, 0)
 
     def busy_slots(self) -> list[int]:
-        return [0] if scoreboard.read_state(self.memory, 0) == scoreboard.IN_APP else []
+        slots = range(self.generation.threads)
+        return [
+            slot for slot in slots if scoreboard.read_state(self.memory, slot) == scoreboard.IN_APP
+        ]
 
     def worker_of(self, slot: int) -> int:
-        return slot + 1
+        return slot // self.generation.threads + 1
 
 
 class Watch:
@@ -54,11 +60,16 @@ class Watch:
     def __init__(self, force: Force, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sent: list[tuple[int, int]] = []
         self.kills: list[float] = []
+        self.overdue: list[list[str]] = []
         self.now_ns = 0
         monkeypatch.setattr(guards, "send_signal", self._send)
         monkeypatch.setattr(guards, "answer_timeout", lambda pidfd, reading: True)
         monkeypatch.setattr(guards, "read_dump", lambda fd: "")
-        self.guard = Guard(force, lambda *kill: self.kills.append(kill[2]))  # type: ignore[arg-type]
+        self.guard = Guard(force, self._on_kill)  # type: ignore[arg-type]
+
+    def _on_kill(self, number: int, overdue: list[guards.Overdue], stacks: str) -> None:
+        self.kills.append(overdue[0].ran_s)
+        self.overdue.append([request.request.uri for request in overdue])
 
     def _send(self, pidfd: int, number: int) -> bool:
         self.sent.append((self.now_ns, number))
@@ -83,6 +94,20 @@ def test_overdue_request_is_dumped_and_killed_once(monkeypatch: pytest.MonkeyPat
     assert [number for _, number in watch.sent] == [STACK_DUMP_SIGNAL, guards.SIGKILL]
     assert watch.sent[0][0] == 11 * S
     assert watch.kills == [pytest.approx(10.01)]
+
+
+def test_worker_whose_threads_are_overdue_together_is_killed_once_for_all_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    force = Force(threads=3)
+    watch = Watch(force, monkeypatch)
+    force.begin(0, slot=0)
+    force.begin(S // 1000, slot=1)  # a millisecond later, in the time that the dump has
+    watch.run_until(5 * S)
+    force.begin(watch.now_ns, slot=2)
+    watch.run_until(10 * S + S // 2)
+    assert [number for _, number in watch.sent].count(guards.SIGKILL) == 1
+    assert watch.overdue == [["/0", "/1"]]
 
 
 def test_first_request_of_a_new_worker_does_not_pay_for_its_predecessor(

@@ -5,6 +5,8 @@ What is due and when to look again is decided in `vassal.harakiri`.
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
 
 from limits.pidfd import send_signal
 from vassal import harakiri
@@ -19,11 +21,22 @@ from vassal.runtime.signals import SOFT_HARAKIRI_SIGNAL, STACK_DUMP_SIGNAL
 DUMP_BYTES_MAX = 64 * 1024
 SIGKILL = 9
 
+_OVERDUE = frozenset({harakiri.Stage.DUMPED, harakiri.Stage.KILLED})
+
 OUR_FRAMES = ('File "<emperord>', 'File "<string>"')
 """How stack lines of the runtime begin: they are the same in every dump."""
 
-OnKill = Callable[[int, SlotReading, float, bool, str], None]
-"""(worker number, its request, seconds it ran, whether 504 was sent, stacks)."""
+
+class Overdue(NamedTuple):
+    """A request that its worker was killed for."""
+
+    request: SlotReading
+    ran_s: float
+    answered: bool  # 504 was sent
+
+
+OnKill = Callable[[int, list[Overdue], str], None]
+"""(worker number, its overdue requests, stacks)."""
 
 
 class Guard:
@@ -61,8 +74,7 @@ class Guard:
             self._signal(slot, SOFT_HARAKIRI_SIGNAL)
         for slot in verdict.dump:
             self._signal(slot, STACK_DUMP_SIGNAL)
-        for slot in verdict.kill:
-            self._kill(slot, now_ns)
+        self._kill(verdict.kill, now_ns)
         self.look_at_ns = verdict.look_at_ns
 
     def _rest(self, now_ns: int) -> None:
@@ -110,16 +122,28 @@ class Guard:
         if process.pidfd >= 0:
             send_signal(process.pidfd, signum)
 
-    def _kill(self, slot: int, now_ns: int) -> None:
-        number = self._workforce.worker_of(slot)
-        process = self._workforce.processes[number]
-        reading = scoreboard.read_slot(self._workforce.memory, slot)
-        if process.pidfd < 0 or reading.request_id != self._watched[slot].request_id:
-            return
-        answered = answer_timeout(process.pidfd, reading)
-        send_signal(process.pidfd, SIGKILL)
-        ran_s = max(0.0, (now_ns - reading.started_ns) / 1e9)
-        self._on_kill(number, reading, ran_s, answered, read_dump(process.dump_fd))
+    def _kill(self, slots: tuple[int, ...], now_ns: int) -> None:
+        """Kill the workers of these slots, each once for all of its threads that are overdue."""
+        doomed = {self._workforce.worker_of(slot) for slot in slots}
+        overdue: dict[int, list[Overdue]] = {}
+        for slot, watched in self._watched.items():
+            number = self._workforce.worker_of(slot)
+            if number not in doomed or watched.stage not in _OVERDUE:
+                continue
+            process = self._workforce.processes[number]
+            reading = scoreboard.read_slot(self._workforce.memory, slot)
+            if process.pidfd < 0 or reading.request_id != watched.request_id:
+                continue
+            # Before any kill: no descriptor can be fetched from a process that is dying.
+            answered = answer_timeout(process.pidfd, reading)
+            ran_s = max(0.0, (now_ns - reading.started_ns) / 1e9)
+            overdue.setdefault(number, []).append(Overdue(reading, ran_s, answered))
+            # One that is only a moment behind would be killed for again.
+            self._watched[slot] = replace(watched, stage=harakiri.Stage.KILLED, stage_at_ns=now_ns)
+        for number, requests in overdue.items():
+            process = self._workforce.processes[number]
+            send_signal(process.pidfd, SIGKILL)
+            self._on_kill(number, requests, read_dump(process.dump_fd))
 
 
 def limits_of(generation: Generation) -> harakiri.Limits:

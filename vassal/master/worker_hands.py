@@ -12,7 +12,7 @@ from vassal import packets
 from vassal.loop import Loop
 from vassal.master import crew as crews
 from vassal.master.crew import Role, Worker, WorkerState
-from vassal.master.guard import SIGKILL
+from vassal.master.guard import SIGKILL, Overdue
 from vassal.master.ledger import Ledger
 from vassal.master.lines import escaped
 from vassal.master.mold_hands import not_loaded
@@ -21,7 +21,6 @@ from vassal.master.probe import Probe, unanswered
 from vassal.master.workforce import WorkerProcess
 from vassal.messages import AskForReload, Failure, Health, Message, WorkerDied
 from vassal.runtime import frames, scoreboard
-from vassal.runtime.scoreboard import SlotReading
 
 RELOAD_PAUSE_S = 1.0
 """A worker may ask for reloads as fast as it can; the emperor is asked so seldom."""
@@ -359,9 +358,7 @@ class WorkerHands:
         self,
         number: int,
         worker: int,
-        reading: SlotReading,
-        ran_s: float,
-        answered: bool,
+        overdue: list[Overdue],
         stacks: str,
     ) -> None:
         generation = self._ledger.forces[number].generation
@@ -373,14 +370,15 @@ class WorkerHands:
             self._output.emit(f"event=worker_unkillable slot={worker} pid={process.pid}")
             return
         self._ledger.count_harakiri(worker)
-        line = (
-            f"event=worker_killed slot={worker} pid={process.pid} reason=harakiri "
-            f"ran_s={ran_s:.3f} limit_s={generation.harakiri_s:g} "
-            f"method={reading.method} uri={reading.uri!r} answered={'504' if answered else 'no'}"
-        )
-        self._output.emit(line)
+        for reading, ran_s, answered in overdue:
+            self._output.emit(
+                f"event=worker_killed slot={worker} pid={process.pid} reason=harakiri "
+                f"ran_s={ran_s:.3f} limit_s={generation.harakiri_s:g} method={reading.method} "
+                f"uri={reading.uri!r} answered={'504' if answered else 'no'}"
+            )
         for stack_line in stacks.splitlines():
             self._output.emit(f"slot={worker} stack: {stack_line}")
+        reading, ran_s, _ = overdue[0]
         request = escaped(f"{reading.method} {reading.uri}")
         failure = Failure(
             kind="harakiri",
