@@ -269,7 +269,7 @@ class Fleet:
             self._unsettled.add(name)
         else:
             self._unsettled.discard(name)
-        door = _door(vassal) if spec is not None and spec.settings.on_demand else None
+        door = _door(vassal, spec.settings.on_demand) if spec is not None else None
         if spec is None or door is None:
             self._sleepers.leave(name)
         else:
@@ -305,10 +305,13 @@ class Fleet:
 _PENDING = frozenset({VassalState.STARTING, VassalState.STOPPED})
 
 
-def _door(vassal: Vassal) -> Door | None:
-    """Return what a connection to one that runs on demand leads to, None while its own
+def _door(vassal: Vassal, on_demand: bool) -> Door | None:
+    """Return what a connection to a vassal of which nothing runs leads to, None while its own
     processes, or those to come, answer."""
     if vassal.state is VassalState.DORMANT:
         return Door.WAKE if vassal.retry_at is None else None
-    refuses = vassal.state in {VassalState.BACKOFF, VassalState.PARKED}
-    return Door.REFUSE if refuses else None
+    # A parked one waits for a person, and its clients would wait as long. One that is tried
+    # again by itself serves its queue then, but on demand it first falls asleep.
+    if vassal.state is VassalState.PARKED or (on_demand and vassal.state is VassalState.BACKOFF):
+        return Door.REFUSE
+    return None

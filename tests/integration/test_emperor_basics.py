@@ -132,6 +132,20 @@ def test_file_that_was_never_valid_is_parked_until_it_is_mended(emperor: Emperor
     assert get(port)[0] == 200
 
 
+def test_clients_of_a_parked_vassal_are_told_so_until_it_is_mended(emperor: Emperor) -> None:
+    emperor.app("hello", "import nonsense_that_is_not_there\n")
+    port = emperor.drop("blog")
+    emperor.start()
+    emperor.wait_state("blog", "parked")
+    for _ in range(3):
+        assert get(port)[0] == 503
+    emperor.app("hello")
+    emperor.drop("blog", port=port, text="# mended\n")
+    emperor.do("start", "blog")
+    emperor.wait_state("blog", "ready")
+    assert {get(port)[0] for _ in range(20)} == {200}
+
+
 def test_new_code_that_cannot_be_imported_leaves_the_old_serving(emperor: Emperor) -> None:
     emperor.app("hello")
     port = emperor.drop("blog")
