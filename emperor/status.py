@@ -137,6 +137,7 @@ class VassalStatus(msgspec.Struct, frozen=True, kw_only=True):
     since: float = 0.0
     listen: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
+    hosts_refused: tuple[str, ...] = ()  # why, for each that another vassal holds
     workers: tuple[WorkerStatus, ...] = ()
     totals: Totals = Totals()
     restarts: int = 0

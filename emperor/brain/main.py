@@ -200,6 +200,7 @@ class Brain:
             self._stream,
             self._cgroups,
             self._incidents,
+            self._routing,
             facts,
             self._about(facts.euid),
             self._begin_anew,

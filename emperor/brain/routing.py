@@ -19,7 +19,7 @@ class Routing:
         self._existing = self._links.read()
         self._holders: dict[str, str] = {}
         self._claims: dict[str, list[Claim]] = {}  # of those that have any
-        self._refused: frozenset[tuple[str, str]] = frozenset()
+        self._refused: dict[tuple[str, str], str] = {}  # why, by host and vassal
 
     def update(self, names: Iterable[str]) -> None:
         """Bring the links up to date with what these vassals want now."""
@@ -36,7 +36,7 @@ class Routing:
             self._publish("error", "host_not_linked", None, {"error": problem})
         self._existing = self._links.read()
         self._holders = dict(plan.holders)
-        refused = frozenset((conflict.host, conflict.vassal) for conflict in plan.conflicts)
+        refused = {(one.host, one.vassal): str(one) for one in plan.conflicts}
         for conflict in plan.conflicts:
             if (conflict.host, conflict.vassal) not in self._refused:
                 self._publish("error", "host_refused", conflict.vassal, {"error": str(conflict)})
@@ -46,9 +46,9 @@ class Routing:
         wish = self._fleet.wishes.get(name)
         return claims_of(wish.spec.settings) if wish is not None and wish.spec is not None else []
 
-    def refusals_of(self, vassal: str) -> tuple[str, ...]:
-        """Return the hosts that were refused to `vassal`."""
-        return tuple(sorted(host for host, name in self._refused if name == vassal))
+    def refusals_of(self, vassal: str) -> dict[str, str]:
+        """Return why which hosts were refused to `vassal`."""
+        return {host: why for (host, name), why in self._refused.items() if name == vassal}
 
     def close(self) -> None:
         self._links.close()

@@ -18,6 +18,7 @@ from emperor.brain.host import processes_below
 from emperor.brain.incidents import Incidents
 from emperor.brain.limits_view import applied, missing, usage_of
 from emperor.brain.limits_view import steps as steps_of
+from emperor.brain.routing import Routing
 from emperor.brain.views import Confined, HostProcess, explanation, vassal_status
 from emperor.brain.wishes import Wish
 from emperor.core.registry import RUNNING, Vassal
@@ -48,6 +49,7 @@ class BrainSteering:
         stream: EventStream,
         cgroups: Cgroups,
         incidents: Incidents,
+        routing: Routing,
         facts: HostFacts,
         about: EmperorStatus,
         begin_anew: Callable[[], str],
@@ -57,6 +59,7 @@ class BrainSteering:
         self._stream = stream
         self._cgroups = cgroups
         self._incidents = incidents
+        self._routing = routing
         self._facts = facts
         self._about = about
         self._began_at = time.monotonic()
@@ -90,7 +93,7 @@ class BrainSteering:
 
     async def _vassal(self, name: str, diag_fd: int) -> VassalStatus:
         vassal, wish, found = await self._described(name)
-        return vassal_status(
+        status = vassal_status(
             vassal,
             wish,
             self._catalog.path_of(name),
@@ -106,6 +109,12 @@ class BrainSteering:
             self._catalog.rolled_back_to(name),
             time.monotonic(),
             time.time(),
+        )
+        refused = self._routing.refusals_of(name)
+        return msgspec.structs.replace(
+            status,
+            hosts=tuple(host for host in status.hosts if host not in refused),
+            hosts_refused=tuple(refused.values()),
         )
 
     def _backlog(self, wish: Wish | None, diag_fd: int) -> tuple[Backlog, ...]:

@@ -100,6 +100,7 @@ def vassal_view(vassal: VassalStatus, now: float) -> View:
         _field("since", units.since(vassal.since, now)),
         *_listen_lines(vassal),
         *(_field("host", host) for host in vassal.hosts),
+        *(_field("refused", why) for why in vassal.hosts_refused),
         _field(
             "totals",
             f"{totals.requests} requests, {totals.exceptions} exceptions, "

@@ -146,6 +146,23 @@ def test_clients_of_a_parked_vassal_are_told_so_until_it_is_mended(emperor: Empe
     assert {get(port)[0] for _ in range(20)} == {200}
 
 
+def test_host_of_another_vassal_is_refused_and_status_says_so(emperor: Emperor) -> None:
+    emperor.app("hello")
+    for name, hosts in (("blog", ["a.example"]), ("shop", ["a.example", "b.example"])):
+        path = emperor.base / f"{name}.sock"
+        emperor.drop(name, listen=[f"uwsgi+unix://{path}"], hosts=hosts)
+        if name == "blog":
+            emperor.start()
+        emperor.wait_state(name, "ready")
+    shop = emperor.vassal("shop")
+    assert shop["hosts"] == ["b.example"]
+    assert shop["hosts_refused"] == ['hosts: "a.example" is served by vassal blog already']
+    assert emperor.vassal("blog")["hosts"] == ["a.example"]
+    emperor.remove("blog")
+    wait_until(lambda: emperor.vassal("shop")["hosts"] == ["a.example", "b.example"], what="it")
+    assert emperor.vassal("shop")["hosts_refused"] == []
+
+
 def test_new_code_that_cannot_be_imported_leaves_the_old_serving(emperor: Emperor) -> None:
     emperor.app("hello")
     port = emperor.drop("blog")

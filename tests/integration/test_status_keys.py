@@ -18,6 +18,7 @@ EMPEROR = {"pid", "spawner_pid", "version", "since", "mode"} | {
 }
 VASSAL = {
     *("name", "state", "config", "user", "generation", "pid", "since", "listen", "hosts"),
+    "hosts_refused",
     *("workers", "totals", "restarts", "last_failure", "next_retry_s", "unsupported"),
 } | {
     *("uid", "gid", "usage", "incidents", "limit_change", "backlog", "rolled_back_to", "paused"),

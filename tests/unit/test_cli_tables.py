@@ -190,6 +190,7 @@ def evil_views():
         user=EVIL,
         listen=(EVIL,),
         hosts=(EVIL,),
+        hosts_refused=(EVIL,),
         workers=(worker,),
         last_failure=failure,
         unsupported=(Unsupported(key=EVIL, reason=EVIL),),
