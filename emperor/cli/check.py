@@ -1,6 +1,7 @@
 """Checks files as `emperor check` does: each by itself, then all of them together."""
 
 import os
+import pwd
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from emperor.cli.uwsgi_files import read_content
 from emperor.config.document import Document, read_document
 from emperor.config.emperor_file import default_places, load_emperor
 from emperor.config.file_names import speaks_uwsgi, vassal_name
-from emperor.config.identity import owner_of
+from emperor.config.identity import RunAs, decide, look_up, owner_of
 from emperor.config.machine import probe_machine
 from emperor.config.network import overlaps
 from emperor.config.problems import ConfigError, Problem, dotted, quoted
@@ -70,6 +71,8 @@ def check_files(
     for path in dict.fromkeys(paths):
         checked = _check(path, emperor, judge, on_translated)
         if isinstance(checked, _Checked):
+            if emperor_settings is not None:
+                problems += _identity_problems(checked, path, emperor, owner)
             good.append(checked)
             for remark in () if speaks_uwsgi(path) else checked.settings.remarks:
                 on_remark(path, remark)
@@ -85,6 +88,26 @@ def _judge(emperor: EmperorSettings | None, owner: str | None) -> Callable[[int]
         named = Owner(name=owner, tenant=owner != "root")
         return lambda uid: named
     return owner_of if emperor is not None else lambda uid: PROVIDER
+
+
+def _identity_problems(
+    checked: _Checked, path: str, emperor: EmperorSettings, owner: str | None
+) -> list[Problem]:
+    """Return why the policy or this host refuses whom the vassal shall run as.
+
+    For root only: which account an emperor of somebody else's has is not known.
+    """
+    if os.geteuid() != 0:
+        return []
+    try:
+        owner_uid = os.stat(path).st_uid if owner is None else pwd.getpwnam(owner).pw_uid
+    except (OSError, KeyError):
+        return []
+    decided = decide(owner_uid, 0, checked.settings, emperor.policy, checked.document.file)
+    found = look_up(decided) if isinstance(decided, RunAs) else decided
+    if not isinstance(found, Problem):
+        return []
+    return [checked.problem((found.key,), found.problem, found.remedy)]
 
 
 def read_emperor(path: str) -> EmperorSettings | list[Problem]:

@@ -86,6 +86,23 @@ def test_files_are_judged_as_if_the_named_account_owned_them(folder):
         assert check_files(["a.toml"], emperor, owner) == []
 
 
+def test_with_a_policy_root_is_told_whom_the_vassal_may_not_run_as(folder, monkeypatch):
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    (folder / "a.toml").write_text(GOOD.format("a") + 'user = "no-such-account"\n')
+    (folder / "b.toml").write_text(GOOD.format("b") + 'user = "root"\n')
+    (folder / "c.toml").write_text(GOOD.format("c") + 'user = "nobody"\n')
+    paths = ["a.toml", "b.toml", "c.toml"]
+    assert lines(*paths) == [], "files may be checked on another machine"
+    (folder / "emperor.toml").write_text("[policy]\n")
+    found = check_files(paths, read_emperor("emperor.toml"), "root")
+    assert [str(problem).partition("; ")[0] for problem in found] == [
+        'a.toml:3: user: there is no user "no-such-account"',
+        'b.toml:3: user: "root" is root',
+    ]
+    (folder / "emperor.toml").write_text("[policy]\nallow_root = true\n")
+    assert check_files(["b.toml"], read_emperor("emperor.toml"), "root") == []
+
+
 def test_command_reads_the_policy_first(folder, capsys):
     (folder / "emperor.toml").write_text(POLICY + "[plan.small.sandbox]\nuser = 1\n")
     (folder / "a.toml").write_text(GOOD.format("a") + "workers = 3\n")
