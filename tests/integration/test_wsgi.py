@@ -53,6 +53,7 @@ def test_what_an_application_may_do_reaches_the_client(one: Serving) -> None:
         ("/sized", b"abcdef"),
         ("/memory", b"x" * 70000),
         ("/file", BIG[16:]),
+        ("/gunzip", b"plain text"),
         ("/shorter", b"0123456789"),
         ("/large", b"y" * (8 * 1024 * 1024)),
     ]:

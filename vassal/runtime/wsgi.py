@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _socket
+import io
 import os
 import sys
 
@@ -292,9 +293,12 @@ class Response:
         """Send a regular file with sendfile(); return False when it must be read instead."""
         if self.head_sent or self.head is None or self._request.stream_id:
             return False
+        filelike = wrapper.filelike
+        if isinstance(filelike, io.BufferedIOBase) and type(filelike).__module__ != "_io":
+            return False  # gzip.GzipFile and its like: what they read is not what the file holds
         try:
-            fd = wrapper.filelike.fileno()
-            offset = wrapper.filelike.tell()
+            fd = filelike.fileno()
+            offset = filelike.tell()
             status = os.fstat(fd)
         except (AttributeError, OSError, ValueError):
             return False

@@ -1,5 +1,6 @@
 """One path for each thing that PEP 3333 lets an application do, and for some that it does not."""
 
+import gzip
 import io
 import json
 import os
@@ -219,6 +220,15 @@ def do_file(environ, start_response):
 def do_memory(environ, start_response):
     start_response("200 OK", HTML)
     return environ["wsgi.file_wrapper"](io.BytesIO(b"x" * 70000), 1000)
+
+
+def do_gunzip(environ, start_response):
+    """A file-like object with a descriptor, which reads something else than the file holds."""
+    packed = tempfile.NamedTemporaryFile()  # noqa: SIM115 the wrapper closes it
+    packed.write(gzip.compress(b"plain text"))
+    packed.seek(0)
+    start_response("200 OK", HTML)
+    return environ["wsgi.file_wrapper"](gzip.GzipFile(fileobj=packed))
 
 
 def do_shorter(environ, start_response):
