@@ -171,6 +171,24 @@ def test_brain_that_dies_finds_it_asleep_and_whoever_waits_is_served(emperor: Em
     assert emperor.vassal("blog")["state"] == "ready"
 
 
+@pytest.mark.parametrize("state", ["dormant", "stopped"])
+def test_new_brain_gives_the_address_of_a_vassal_that_does_not_run_to_no_other(
+    emperor: Emperor, state: str
+) -> None:
+    port = sleeper(emperor)
+    if state == "stopped":
+        emperor.do("stop", "blog")
+        emperor.wait_state("blog", "stopped")
+    emperor.drop("afirst", port=port)  # by its name it comes before
+    emperor.wait_state("afirst", "backoff")
+    emperor.wait_new_brain(emperor.kill_brain())
+    emperor.wait_state("afirst", "backoff")
+    emperor.wait_state("blog", state)
+    emperor.remove("blog")
+    emperor.wait_state("afirst", "ready")
+    assert get(port)[0] == 200
+
+
 def test_changed_file_of_a_sleeping_vassal_wakes_nobody_and_counts_at_the_next_start(
     emperor: Emperor,
 ) -> None:
