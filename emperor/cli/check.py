@@ -103,7 +103,9 @@ def _identity_problems(
         owner_uid = os.stat(path).st_uid if owner is None else pwd.getpwnam(owner).pw_uid
     except (OSError, KeyError):
         return []
-    decided = decide(owner_uid, 0, checked.settings, emperor.policy, checked.document.file)
+    file = checked.document.file
+    # The group never is a reason to refuse.
+    decided = decide(owner_uid, 0, 0, checked.settings, emperor.policy, file)
     found = look_up(decided) if isinstance(decided, RunAs) else decided
     if not isinstance(found, Problem):
         return []
