@@ -5,7 +5,7 @@ from collections.abc import Callable
 from emperor.config.values import resolved
 from emperor.uwsgi.draft import Draft, Taken
 from emperor.uwsgi.rows import Support
-from emperor.uwsgi.values import megabytes, mode, truth, whole
+from emperor.uwsgi.values import megabytes, truth, umask, whole
 from vassal.master.commands import SIGNALS_DIE_ON_TERM, SIGNALS_UWSGI
 
 _NO_LIMIT = "0 is no limit"
@@ -27,7 +27,7 @@ _SINGLE: tuple[tuple[str, Callable[[str], object], tuple[str, ...]], ...] = (
     ("lazy_apps", truth, ("lazy", "lazy-apps")),
     ("worker_cpus", whole, ("cpu-affinity",)),
     ("limits.nice", _signed, ("prio",)),
-    ("limits.umask", mode, ("umask",)),
+    ("limits.umask", umask, ("umask",)),
 )
 """Options whose value is that of a key, by a rule for the value alone."""
 

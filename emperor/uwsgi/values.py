@@ -64,6 +64,11 @@ def socket_mode(text: str) -> str:
     return mode(text)
 
 
+def umask(text: str) -> str:
+    """Return the three octal digits of umask, before which uWSGI skips a fourth."""
+    return mode(text[1:] if len(text) == 4 and text.startswith("0") else text)
+
+
 def mode(text: str) -> str:
     """Return three octal digits."""
     if not re.fullmatch(r"[0-7]{3}", text):

@@ -357,6 +357,11 @@ def test_recycling_and_limits() -> None:
     assert (found.worker_cpus, found.limits.cpu_affinity) == (2, None)
 
 
+@pytest.mark.parametrize("written", ["umask = 027", "umask = 0027"])
+def test_umask_may_have_a_fourth_digit_in_front(written: str) -> None:
+    assert settled(*APP, written).limits.umask == 0o027
+
+
 def test_a_jitter_is_never_more_than_the_requests() -> None:
     found = settled(*APP, "processes = 100", "max-requests = 100", "max-requests-delta = 50")
 
