@@ -215,7 +215,7 @@ def test_file_mounts_static_files_and_logs_are_as_in_uwsgi(emperor: Emperor) -> 
     ]:
         assert get(port, path) == (200, answer), path
     wait_until(
-        lambda: "> GET /static/a.css 200 -\n" in (emperor.base / "site.log").read_text(),
+        lambda: "> GET /static/a.css 200 0\n" in (emperor.base / "site.log").read_text(),
         what="the line of a request",
     )
     assert (emperor.apps / "blog.pid").read_text() == f"{vassal['pid']}\n"

@@ -1,5 +1,6 @@
 """The line of a request: what is in it, and what a request cannot put into it."""
 
+import json
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -45,8 +46,19 @@ def test_variables_of_uwsgi_have_their_values(written: Any) -> None:
     text += " %(micros) %(secs) %(time) %(tmsecs) %(wid) %(core) %(user) %(var.HTTP_X) 100%"
     log(text).write(response(REMOTE_ADDR="10.0.0.1", HTTP_X="y"))
     assert written() == (
-        b"10.0.0.1 GET /a?b 200 150 100 50 3 12 12500 0 1000000000 1000000000123 7 1 - y 100%\n"
+        b"10.0.0.1 GET /a?b 200 150 100 50 3 12"
+        b" 12500 0.012500 1000000000 1000000000123 7 1 - y 100%\n"
     )
+
+
+def test_a_line_in_json_has_a_number_wherever_uwsgi_writes_one(written: Any) -> None:
+    text = '{"switches": %(switches), "errors": %(ioerr), "body": %(cl), "vars": %(vars),'
+    text += ' "rss": %(rssM), "modifier": %(modifier1)}'
+    log(text).write(response(REMOTE_ADDR="10.0.0.1"))
+    log("%(cl)").write(response(CONTENT_LENGTH="17"))
+    first, second = written().splitlines()
+    assert list(json.loads(first).values()) == [0, 0, 0, 1, 0, 0]
+    assert second == b"17"
 
 
 def test_times_are_written_as_apache_does(written: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +107,7 @@ def test_values_are_taken_or_explained() -> None:
     for value, says in [
         ("yes", 'is not one of the choices; write "on", "off", or a table'),
         ({"log_3xx": True}, "unknown key; write one of format, log_4xx"),
-        ({"format": "%(switches)"}, r"%\(switches\) is not known; write one of addr"),
+        ({"format": "%(lost)"}, r"%\(lost\) is not known; write one of addr"),
         ({"log_slow": "x"}, "x"),
     ]:
         with pytest.raises(Invalid, match=says):

@@ -444,8 +444,8 @@ def test_some_requests_only_can_be_logged() -> None:
     assert verdict_of("log-5xx", *quiet)[0] is Support.SUPPORTED
     assert verdict_of("log-4xx", *quiet)[0] is Support.IGNORED
     assert values_of(*quiet)["access_log"] == {"log_5xx": True, "log_slow": 1.5}
-    formed = values_of(*quiet, "log-format = %(uri) %(rssM) %(var.X)")["access_log"]
-    assert formed == {"log_5xx": True, "log_slow": 1.5, "format": "%(uri) %(logvar.rssM) %(var.X)"}
+    formed = values_of(*quiet, "log-format = %(uri) %(mine) %(var.X)")["access_log"]
+    assert formed == {"log_5xx": True, "log_slow": 1.5, "format": "%(uri) %(logvar.mine) %(var.X)"}
     assert verdict_of("log-big", "disable-logging", "log-big = 5")[0] is Support.UNSUPPORTED
 
 

@@ -49,6 +49,8 @@ class AccessLog:
         for part, is_variable in log_format.split(text):
             if not is_variable:
                 self._parts.append(part)
+            elif part in log_format.ZEROS:
+                self._parts.append("0")
             elif part in values:
                 self._parts.append(values[part])
             elif part.startswith(log_format.VARIABLE):
@@ -160,7 +162,9 @@ def _values(worker: int, core: int) -> Dict[str, Value]:
         "hsize": lambda response: response.head_bytes,
         "rsize": lambda response: max(0, response.bytes_sent - response.head_bytes),
         "headers": lambda response: response.header_count(),
-        "secs": lambda response: response.took_ns // 1_000_000_000,
+        "cl": lambda response: response.said.get("CONTENT_LENGTH") or 0,
+        "vars": lambda response: len(response.said),
+        "secs": lambda response: "%.6f" % (response.took_ns / 1e9),
         "msecs": lambda response: response.took_ns // 1_000_000,
         "micros": lambda response: response.took_ns // 1000,
         "time": lambda response: response.began_ns() // 1_000_000_000,

@@ -18,13 +18,19 @@ FROM_ENVIRON = {
     "proto": "SERVER_PROTOCOL",
     "uagent": "HTTP_USER_AGENT",
     "referer": "HTTP_REFERER",
-    "cl": "CONTENT_LENGTH",
 }
 """Variables that environ has, as it was before the application got it."""
+
+ZEROS = frozenset(
+    ["switches", "werr", "rerr", "ioerr", "modifier1", "modifier2"] + ["rss", "rssM", "vsz", "vszM"]
+)
+"""Numbers that nothing is counted for: lines in JSON must have one there, as in uWSGI."""
 
 NAMES = frozenset(
     [
         *FROM_ENVIRON,
+        *ZEROS,
+        *("cl", "vars"),
         *("method", "uri", "status", "size", "hsize", "rsize", "headers"),
         *("secs", "msecs", "micros", "time", "tmsecs", "tmicros", "epoch"),
         *("ctime", "ltime", "ftime", "pid", "wid", "core"),
