@@ -1,5 +1,6 @@
 """The command line of uWSGI's emperor, as people have it in their units, in our terms. Pure."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -14,9 +15,11 @@ from emperor.uwsgi.native import native_text
 from emperor.uwsgi.option import Option
 from emperor.uwsgi.rows import Known, Support
 from emperor.uwsgi.stats import stats_url
+from emperor.uwsgi.table_control import READ
 from emperor.uwsgi.values import truth
 from emperor.uwsgi.words import on_command_line
 
+_EVERY_FILE = re.compile(r"\*(\.\w+)?")
 SCHEMES = ("dir://", "glob://")
 TEMPLATES = {
     "vassals-inherit": "vassals_inherit",
@@ -158,6 +161,9 @@ class _Own:
             self._judge(option, Support.UNSUPPORTED, UNSUPPORTED[option.name])
         elif option.name in known:
             each = known[option.name]
+            if each.text == READ:
+                self._judge(option, Support.SUPPORTED, READ)
+                return
             text = each.text if each.support is not Support.SUPPORTED else "is for vassals"
             if option.file == ENVIRONMENT and each.support is Support.SUPPORTED:
                 text += f": set UWSGI_VASSAL_{option.name.upper().replace('-', '_')}"
@@ -180,8 +186,10 @@ class _Own:
             )
             return ""
         folder, _, last = path.rpartition("/")
+        is_choice = False
         if any(char in last for char in "*?[") or dialect_of(last) is not None:
             path = folder or "."
+            is_choice = _EVERY_FILE.fullmatch(last) is None
         if any(char in path for char in "*?["):
             self.problems.append(
                 on_command_line(
@@ -192,6 +200,9 @@ class _Own:
             )
             return ""
         path = absolute(path, self._cwd)
+        if is_choice:
+            text = f"all vassal files in {path} are served: keep others elsewhere"
+            self._judge(option, Support.UNSUPPORTED, text)
         if path not in self.directories:
             self.directories.append(path)
         return f"directories = [{quoted(path)}]"

@@ -3,7 +3,7 @@
 from emperor.uwsgi.rows import ignored, satisfied, supported, unsupported
 
 _PRINTS = "prints something and ends; nothing is served by it"
-_READ = "read with the file"
+READ = "read with the file"
 _STEER = "a vassal is steered by its name: emperor reload NAME, emperor stop NAME"
 _EMPEROR = "an emperor is started by itself: emperor run DIR, with emperor.toml for its settings"
 _EMPERORS_OWN = "for the emperor's own settings, emperor.toml: this file is a vassal's"
@@ -13,7 +13,7 @@ _SHARED = "sockets are held by the emperor, and outlive every reload"
 
 FILES = (
     *supported(
-        _READ,
+        READ,
         "ini= config= include= inherit= S|set= set-placeholder= set-ph= declare-option="
         " declare-option2= for= for-glob= for-times= for-readline= endfor=? end-for=?"
         " if-opt= if-not-opt= if-env= if-not-env= ifenv= if-reload if-not-reload if-hostname="
@@ -21,10 +21,10 @@ FILES = (
         " ifplugin= if-file= if-not-file= if-dir= if-not-dir= ifdir= if-directory= endif=?"
         " end-if=?",
     ),
-    *supported(_READ, "x|xmlconfig= x|xml=", build="xml"),
-    *supported(_READ, "y|yaml= y|yml=", build="yaml"),
-    *supported(_READ, "j|json= j|js=", build="json"),
-    *supported(_READ, "if-hostname-match= if-not-hostname-match=", build="pcre"),
+    *supported(READ, "x|xmlconfig= x|xml=", build="xml"),
+    *supported(READ, "y|yaml= y|yml=", build="yaml"),
+    *supported(READ, "j|json= j|js=", build="json"),
+    *supported(READ, "if-hostname-match= if-not-hostname-match=", build="pcre"),
     *supported("an option that uWSGI does not have is an error", "strict"),
     *ignored("no option is barred here", "blacklist= end-blacklist whitelist= end-whitelist"),
     *unsupported("write it in the file", "inject-before= inject-after= resolve="),

@@ -99,6 +99,15 @@ def test_what_is_watched(written: str, directory: str) -> None:
     assert settings("--emperor", written) == {"directories": [directory]}
 
 
+@pytest.mark.parametrize("path", ["/etc/uwsgi/live-*.ini", "/etc/uwsgi/blog.ini"])
+def test_a_choice_of_files_is_not_kept_silent_about(path: str) -> None:
+    found = own("--emperor", path)
+    assert tomllib.loads(found.text) == {"directories": ["/etc/uwsgi"]}
+    assert [each.text for each in found.verdicts if each.verdict is Support.UNSUPPORTED] == [
+        "all vassal files in /etc/uwsgi are served: keep others elsewhere"
+    ]
+
+
 @pytest.mark.parametrize("path", ["pg://host=db", "/home/*/vassals"])
 def test_what_nothing_watches_is_refused(path: str) -> None:
     found = own("--emperor", path)
@@ -172,3 +181,9 @@ def test_options_of_a_vassal_are_said_to_be_one_s() -> None:
     found = own("--emperor", "/etc/uwsgi", "--processes", "4")
     assert found.verdicts[-1].verdict is Support.UNSUPPORTED
     assert found.verdicts[-1].text == "is for vassals"
+
+
+def test_the_file_of_an_emperor_is_no_option_of_a_vassal() -> None:
+    found = own("--emperor", "/etc/uwsgi", "--ini", "/etc/uwsgi-emperor/emperor.ini")
+    assert found.verdicts[-1].verdict is Support.SUPPORTED
+    assert own("--emperor", "/etc/uwsgi/*.ini").verdicts[-1].verdict is Support.SUPPORTED
