@@ -22,3 +22,9 @@ def read_ini(text: str, section: str) -> list[Written] | None:
             key, _, value = line.partition("=")
             found.append(Written(key.rstrip(BLANKS), value.strip(BLANKS), number))
     return found if seen else None
+
+
+def is_empty_ini(text: str) -> bool:
+    """Return whether there is no option in any section."""
+    lines = (line.strip(BLANKS) for line in text.split("\n"))
+    return all(not line or line[0] in ";#[" for line in lines)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from emperor.config.problems import PROBLEMS_MAX, Problem, printable, quoted
 from emperor.uwsgi.environment import ENVIRONMENT
 from emperor.uwsgi.expand import TooMuchError, computed, expand
-from emperor.uwsgi.from_ini import read_ini
+from emperor.uwsgi.from_ini import is_empty_ini, read_ini
 from emperor.uwsgi.from_json import read_json
 from emperor.uwsgi.from_xml import read_xml
 from emperor.uwsgi.from_yaml import read_yaml
@@ -288,7 +288,7 @@ class _Reading:
         text = substitute(data.decode("latin-1"), self._magic)
         self._depth += 1
         try:
-            for written in self._parsed(text, dialect, section, path):
+            for written in self._parsed(text, dialect, section, path, asked_by is not None):
                 self.add(written.name, written.value, path, written.line)
         finally:
             self._depth -= 1
@@ -308,7 +308,9 @@ class _Reading:
         for first, mine in OF_FIRST.items():
             self._magic.setdefault(first, own[mine])
 
-    def _parsed(self, text: str, dialect: str, section: str, path: str) -> list[Written]:
+    def _parsed(
+        self, text: str, dialect: str, section: str, path: str, is_asked_for: bool
+    ) -> list[Written]:
         try:
             if dialect == "ini":
                 found = read_ini(text, section or SECTION)
@@ -321,6 +323,8 @@ class _Reading:
         except Unreadable as error:
             self._note(path, error.line, "syntax", error.problem, error.remedy)
             raise _StopError from None
+        if found is None and is_asked_for and dialect == "ini" and is_empty_ini(text):
+            return []  # uWSGI warns, and goes on: such files are there to be filled
         if found is None:
             wanted = section or SECTION
             self._note(path, 1, "syntax", f"there is no section {quoted(wanted)}", _HOW[dialect])

@@ -79,6 +79,15 @@ def test_placeholders_are_no_options_and_unknown_names_are_said() -> None:
     assert [option.name for option in loaded.options] == ["chdir", "set-ph", "vaccum"]
 
 
+@pytest.mark.parametrize("empty", ["", "# to be filled\n", "[uwsgi]\n; threads = 2\n"])
+@pytest.mark.parametrize("option", ["ini", "include", "inherit"])
+def test_an_empty_file_may_be_included(option: str, empty: str) -> None:
+    found = read(f"[uwsgi]\n{option} = local.ini\nthreads = 4\n", local=empty)
+    assert problems(found) == []
+    assert ("threads", "4") in pairs(found)
+    assert problems(read(empty)) != []
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
