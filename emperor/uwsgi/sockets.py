@@ -7,7 +7,7 @@ from emperor.config.problems import Invalid, quoted
 from emperor.config.values import resolved
 from emperor.uwsgi.draft import Draft, Taken
 from emperor.uwsgi.rows import Support
-from emperor.uwsgi.values import is_bare, socket_mode, whole
+from emperor.uwsgi.values import is_bare, socket_mode, truth, whole
 
 _PROTOCOLS = {
     "uwsgi-socket": "uwsgi",
@@ -152,7 +152,8 @@ def _put_keepalive(draft: Draft) -> None:
     keepalive = draft.last("http-keepalive")
     if keepalive is None:
         return
-    seconds = None if is_bare(keepalive.value) else draft.read(keepalive, whole)
+    is_word = is_bare(keepalive.value) or not truth(keepalive.value)
+    seconds = None if is_word else draft.read(keepalive, whole)
     if seconds is not None and seconds > 1:
         draft.put("keepalive_timeout", seconds, keepalive)
     else:

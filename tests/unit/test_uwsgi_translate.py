@@ -245,6 +245,11 @@ def test_rights_queue_and_sizes_of_sockets() -> None:
 # --- processes ----------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("word", ["true", "false", "1", "0"])
+def test_keepalive_may_be_a_flag(word: str) -> None:
+    assert verdict_of("http-keepalive", f"http-keepalive = {word}")[0] is Support.SATISFIED
+
+
 def test_numbers_are_what_the_text_begins_with() -> None:
     found = values_of("harakiri = 60 ; a note", "processes = 4 # four", "threads = 2x")
 
