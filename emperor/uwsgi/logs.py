@@ -199,7 +199,10 @@ def put_static(draft: Draft, base: str) -> None:
     for taken in draft.all("static-map", "static-map2"):
         prefix, separator, place = taken.value.partition("=")
         prefix, place = prefix.strip(), place.strip()
-        if not separator or not prefix.startswith("/") or not place:
+        if separator and prefix and place and not prefix.startswith("/"):
+            text = f"no path begins so: write {taken.name} = /{prefix}={place}"
+            draft.remark(taken, Support.UNSUPPORTED, text)
+        elif not separator or not prefix or not place:
             problem = f"{quoted(taken.value)} maps nothing"
             draft.wrong(taken, problem, "write static-map = /static=/srv/blog/static")
         elif prefix in found:

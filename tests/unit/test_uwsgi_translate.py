@@ -465,6 +465,16 @@ def test_static_maps_are_folders_by_prefix() -> None:
 # --- verdicts and files -------------------------------------------------------------------
 
 
+def test_static_map_that_no_path_begins_with_leaves_the_site_as_it_is() -> None:
+    lines = ("static-map = static=/srv/static", "static-map = /media=/srv/media")
+    assert values_of(*lines)["static"] == {"/media": "/srv/media"}
+    said = verdict_of("static-map", lines[0])
+    assert said == (
+        Support.UNSUPPORTED,
+        "no path begins so: write static-map = /static=/srv/static",
+    )
+
+
 def test_a_verdict_shows_what_the_option_became() -> None:
     assert verdict_of("harakiri", "harakiri = 30") == (Support.SUPPORTED, "harakiri = 30")
     assert verdict_of("env", "env = A=1") == (Support.SUPPORTED, 'env.A = "1"')
