@@ -34,12 +34,15 @@ def find_places(
     must_see: list[Home] = [(real_path(settings.directory), True)]
     must_see += [(real_path(os.path.dirname(log)), True) for log in logs if log.startswith("/")]
     must_see += [(path, False) for path in _interpreter_folders(python)]
-    must_see += [(real_path(path), False) for path in settings.pythonpath]
     own: list[Home] = [(own_folder(settings.directory, identity.uid), True)]
     if identity.uid != 0 and _owner(identity.home) == identity.uid:
         own.append((real_path(identity.home), True))
-    own += [(path, False) for path in _served(settings, emperors_own)]
+    modules = [real_path(path) for path in settings.pythonpath]
+    asked = [*_served(settings, emperors_own), *modules]
+    wide = [path for path, may_write in (*own, *must_see) if may_write]
+    own += [(path, False) for path in asked if not _is_shown(path, wide, emperors_own)]
     homes = tuple(_needed([*own, *must_see]))
+    must_see += [(path, False) for path in modules]
     hidden = tuple(path for path in emperors_own if not _is_in_the_way(path, must_see, homes))
     return Places(homes, hidden)
 
@@ -59,6 +62,14 @@ def _served(settings: VassalSettings, emperors_own: Iterable[str]) -> list[str]:
     return [
         path for path in found if not any(_is_at_or_below(path, hidden) for hidden in emperors_own)
     ]
+
+
+def _is_shown(path: str, wide: Iterable[str], emperors_own: Iterable[str]) -> bool:
+    """Return whether `path` is seen as a part of one of `wide`, where the vassal may write:
+    uploads that are served, or a module beside its database, must not become read-only."""
+    around = [folder for folder in wide if _is_at_or_below(path, folder)]
+    hidden = [place for place in emperors_own if _is_at_or_below(path, place)]
+    return any(all(_is_at_or_below(folder, place) for place in hidden) for folder in around)
 
 
 def _is_in_the_way(path: str, must_see: Iterable[Home], homes: Iterable[Home]) -> bool:

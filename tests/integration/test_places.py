@@ -98,3 +98,20 @@ def test_folders_of_static_files_are_shown_and_may_not_be_written(base: Path) ->
     assert homes[str(base / "public")] is False
     assert not {str(one), "/nowhere", str(base / "run/log"), str(base / "run")} & set(homes)
     assert str(base / "run") in found.hidden, "a file cannot uncover the emperor's own"
+
+
+def test_what_is_below_the_directory_stays_as_writable_as_that(base: Path) -> None:
+    emperor = EmperorSettings(runtime_dir=str(base / "run"), state_dir=str(base / "run"))
+    for name in ("media", "project", "shop"):
+        (base / "apps" / name).mkdir()
+    settings = VassalSettings(
+        name="blog",
+        app=f"{base}/apps/shop/app.py:a",
+        directory=str(base / "apps"),
+        listen=(),
+        static={"/media": str(base / "apps/media")},
+        pythonpath=(str(base / "apps/project"), str(base / "run/lib")),
+    )
+    found = find_places(emperors_own(emperor), settings, STRANGER, "/usr/bin/python3", ["inherit"])
+    here = {path: may_write for path, may_write in found.homes if path.startswith(str(base))}
+    assert here == {str(base / "apps"): True, str(base / "run/lib"): False}
