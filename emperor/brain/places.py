@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from emperor.config.application import is_file, seen_from
 from emperor.config.identity import Identity
 from emperor.config.settings import EmperorSettings, VassalSettings
 from limits.mounts import above
@@ -56,8 +57,13 @@ def emperors_own(emperor: EmperorSettings) -> list[str]:
 
 
 def _served(settings: VassalSettings, emperors_own: Iterable[str]) -> list[str]:
-    """Return the folders of static files; what is the emperor's own is shown to nobody."""
-    asked = (*settings.static.values(), *settings.check_static)
+    """Return the folders of static files and of the application's own; what is the emperor's is
+    shown to nobody."""
+    asked = [*settings.static.values(), *settings.check_static]
+    for app in (settings.app, *settings.mounts.values()):
+        file = seen_from(app, settings.directory).partition(":")[0]
+        if is_file(file) and os.path.dirname(file) != "/":
+            asked.append(os.path.dirname(file))
     found = [real_path(path) for path in asked if os.path.isdir(path)]
     return [
         path for path in found if not any(_is_at_or_below(path, hidden) for hidden in emperors_own)

@@ -100,6 +100,24 @@ def test_folders_of_static_files_are_shown_and_may_not_be_written(base: Path) ->
     assert str(base / "run") in found.hidden, "a file cannot uncover the emperor's own"
 
 
+def test_folders_of_applications_are_shown_wherever_they_are(base: Path) -> None:
+    emperor = EmperorSettings(runtime_dir=str(base / "run"), state_dir=str(base / "run"))
+    for name in ("blog", "shop"):
+        (base / name).mkdir()
+    settings = VassalSettings(
+        name="blog",
+        app=f"{base}/blog/app.py:create('a:b')",
+        directory=str(base / "apps"),
+        listen=(),
+        mounts={"/a": "a:b", "/b": "../shop/app.py:a", "/c": f"{base}/run/a.py:b", "/d": "/a.py:b"},
+    )
+    found = find_places(emperors_own(emperor), settings, STRANGER, "/usr/bin/python3", ["inherit"])
+    homes = dict(found.homes)
+    assert homes[str(base / "blog")] is False
+    assert homes[str(base / "shop")] is False
+    assert not {"/", str(base / "run")} & set(homes)
+
+
 def test_what_is_below_the_directory_stays_as_writable_as_that(base: Path) -> None:
     emperor = EmperorSettings(runtime_dir=str(base / "run"), state_dir=str(base / "run"))
     for name in ("media", "project", "shop"):
