@@ -18,12 +18,17 @@ from emperor.brain.patience import Patience, Silence
 from emperor.brain.roll import Publish
 from emperor.brain.version_reader import VersionReader
 from emperor.brain.wishes import EVICTED, Wish
-from emperor.config.file_names import file_names, speaks_uwsgi, vassal_name
+from emperor.config.file_names import (
+    NAME_REMEDY,
+    file_names,
+    speaks_uwsgi,
+    vassal_name,
+)
 from emperor.config.read import Changing, Content, Missing, Unreadable, read_file
 from emperor.config.settings import EmperorSettings
 from emperor.status import NotPossible
 from emperor.touches import Touch, stamp, touches
-from emperor.watch.scan import scan
+from emperor.watch.scan import misnamed, scan
 from vassal.messages import Failure
 
 RETRY_CHANGING_S = 0.05
@@ -66,6 +71,7 @@ class Catalog:
         self._entries: dict[str, Entry] = {}
         self._touches: dict[str, frozenset[tuple[str, Touch]]] = {}  # of those that name any
         self._strays: dict[str, str] = {}
+        self._misnamed: set[str] = set()
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._again: set[tuple[str, str]] = set()
         self._giving_way: set[asyncio.Task[None]] = set()  # of files that are gone
@@ -252,6 +258,7 @@ class Catalog:
     async def _rescan(self, directory: str) -> None:
         try:
             names = tuple(await self._patience.look(directory, lambda: scan(directory)))
+            strange = await self._patience.look(directory, lambda: misnamed(directory))
         except OSError as error:
             self._note_unreadable(directory, error)
             names = ()
@@ -259,6 +266,7 @@ class Catalog:
                 return  # a directory that cannot be read says nothing about its files
         else:
             self._strays.pop(directory, None)
+            self._tell_misnamed(directory, strange)
         there = frozenset(names)
         known = {e.file_name for e in self._entries.values() if e.directory == directory}
         # Those that are there first: what a file that is gone gives up they may take over.
@@ -336,6 +344,16 @@ class Catalog:
         if self._strays.get(path) != line:
             self._strays[path] = line
             self._publish("warning", "file_not_used", None, {"path": path, "used": used})
+
+    def _tell_misnamed(self, directory: str, names: list[str]) -> None:
+        """Tell, once, of files that uWSGI would serve, and that have no name for a vassal here."""
+        for path in (f"{directory}/{name}" for name in names):
+            if path not in self._misnamed:
+                self._publish("warning", "file_not_used", None, {"path": path, "do": NAME_REMEDY})
+        self._misnamed = {
+            *(path for path in self._misnamed if not path.startswith(f"{directory}/")),
+            *(f"{directory}/{name}" for name in names),
+        }
 
     async def _let_others_be_read(self) -> None:
         """Wait for what is being read: what one file gives up another may take over."""

@@ -11,7 +11,7 @@ from emperor.cli.files import file_problem, problem_of, read_settled
 from emperor.cli.uwsgi_files import read_content
 from emperor.config.document import Document, read_document
 from emperor.config.emperor_file import default_places, load_emperor
-from emperor.config.file_names import speaks_uwsgi, vassal_name
+from emperor.config.file_names import NAME_REMEDY, speaks_uwsgi, vassal_name
 from emperor.config.identity import RunAs, decide, look_up, owner_of
 from emperor.config.machine import probe_machine
 from emperor.config.network import overlaps
@@ -139,8 +139,9 @@ def _check(
         return result if isinstance(result, list) else []
     name = vassal_name(absolute.name)
     if name is None:
-        remedy = "write a name like blog.toml: letters, digits, -, _ and single dots, at most 63"
-        return [problem_of(path, f"{quoted(absolute.name)} is no name of a vassal file", remedy)]
+        return [
+            problem_of(path, f"{quoted(absolute.name)} is no name of a vassal file", NAME_REMEDY)
+        ]
     if speaks_uwsgi(absolute.name):
         source = read_content(name, path, found)
         if isinstance(source, ConfigError):

@@ -11,6 +11,7 @@ UWSGI_SUFFIXES = (".ini", ".xml", ".yaml", ".yml", ".json", ".js")
 # `#x.toml#`, `.#x.toml`, `4913`, `.goutputstream-…`) and of package managers
 # (`x.toml.dpkg-new`, `x.toml.rpmsave`).
 _SUFFIX = "|".join(map(re.escape, (NATIVE_SUFFIX, *UWSGI_SUFFIXES)))
+NAME_REMEDY = "write a name like blog.toml: letters, digits, -, _ and single dots, at most 63"
 _NAME = re.compile(rf"([A-Za-z0-9][A-Za-z0-9._-]{{0,62}})(?:{_SUFFIX})", re.ASCII)
 
 
@@ -21,6 +22,12 @@ def vassal_name(file_name: str) -> str | None:
     """
     match = _NAME.fullmatch(file_name)
     return None if match is None or ".." in match[1] else match[1]
+
+
+def is_misnamed(file_name: str) -> bool:
+    """Return whether this is meant for a vassal file and is none, for a character in its name."""
+    has_suffix = file_name.endswith((NATIVE_SUFFIX, *UWSGI_SUFFIXES))
+    return has_suffix and file_name[0] not in ".#" and vassal_name(file_name) is None
 
 
 def file_names(vassal: str) -> tuple[str, ...]:

@@ -1,12 +1,18 @@
 """Lists the vassal files of a directory, with a bound on how many."""
 
 import os
+from itertools import islice
 
+from emperor.config.file_names import is_misnamed
 from emperor.watch.events import is_vassal_file_name
 
 FILES_MAX = 20_000
 ENTRIES_MAX = 10 * FILES_MAX
 """How many names are looked at, vassals or not."""
+
+
+MISNAMED_MAX = 20
+"""How many of them are told of."""
 
 
 class TooManyFiles(Exception):
@@ -32,3 +38,10 @@ def scan(directory: str, files_max: int = FILES_MAX, entries_max: int = ENTRIES_
                 if len(names) > files_max:
                     raise TooManyFiles(directory, files_max)
     return sorted(names)
+
+
+def misnamed(directory: str) -> list[str]:
+    """Return the names of files that would be vassals under another name, sorted; the first few."""
+    with os.scandir(directory) as entries:
+        names = (entry.name for entry in islice(entries, ENTRIES_MAX))
+        return sorted(islice(filter(is_misnamed, names), MISNAMED_MAX))

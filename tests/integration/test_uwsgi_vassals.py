@@ -219,3 +219,10 @@ def test_file_mounts_static_files_and_logs_are_as_in_uwsgi(emperor: Emperor) -> 
         what="the line of a request",
     )
     assert (emperor.apps / "blog.pid").read_text() == f"{vassal['pid']}\n"
+
+
+def test_a_name_that_is_no_vassals_here_is_told_of(emperor: Emperor) -> None:
+    drop(emperor, "[uwsgi]\n", "my shop.ini")
+    emperor.start()
+    [line] = [each for each in emperor.log().splitlines() if "event=file_not_used" in each]
+    assert f'path="{emperor.vassals}/my shop.ini"' in line

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from emperor.watch.scan import TooManyFiles, scan
+from emperor.watch.scan import TooManyFiles, misnamed, scan
 
 
 def test_scan_lists_vassal_files_of_every_type_and_nothing_else(tmp_path):
@@ -34,3 +34,9 @@ def test_scan_refuses_more_entries_than_its_bound(tmp_path):
 def test_scan_of_a_missing_directory_is_an_error_and_not_an_empty_list(tmp_path):
     with pytest.raises(FileNotFoundError):
         scan(str(tmp_path / "gone"))
+
+
+def test_files_that_would_be_vassals_under_another_name_are_known(tmp_path):
+    for name in ("blog.ini", "my shop.ini", "a+b.yaml", ".hidden.ini", "#x.toml", "notes.txt"):
+        (tmp_path / name).touch()
+    assert misnamed(str(tmp_path)) == ["a+b.yaml", "my shop.ini"]
