@@ -16,6 +16,7 @@ from emperor.brain.fleet import Fleet
 from emperor.brain.history import History, Pin, Version, choose_back
 from emperor.brain.patience import Patience, Silence
 from emperor.brain.roll import Publish
+from emperor.brain.touch_files import TouchFiles
 from emperor.brain.version_reader import VersionReader
 from emperor.brain.wishes import EVICTED, Wish
 from emperor.config.file_names import (
@@ -27,7 +28,7 @@ from emperor.config.file_names import (
 from emperor.config.read import Changing, Content, Missing, Unreadable, read_file
 from emperor.config.settings import EmperorSettings
 from emperor.status import NotPossible
-from emperor.touches import Touch, stamp, touches
+from emperor.touches import Touch, touches
 from emperor.watch.scan import misnamed, scan
 from vassal.messages import Failure
 
@@ -69,13 +70,12 @@ class Catalog:
         self._patience = Patience(self.on_rescan)
         self._unproven: dict[str, Version] = {}
         self._entries: dict[str, Entry] = {}
-        self._touches: dict[str, frozenset[tuple[str, Touch]]] = {}  # of those that name any
+        self._touch_files = TouchFiles()
         self._strays: dict[str, str] = {}
         self._misnamed: set[str] = set()
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._again: set[tuple[str, str]] = set()
         self._giving_way: set[asyncio.Task[None]] = set()  # of files that are gone
-        self._touched: dict[str, tuple[int, int]] = {}
         self._read_level = "info"
         self._to_reload: set[str] = set()  # as soon as their files were read
 
@@ -107,15 +107,10 @@ class Catalog:
 
     def on_touched(self, path: str) -> None:
         """A file may have been touched: do what those want who name it."""
-        now = stamp(path)
-        if self._touched.get(path, now) == now:
-            return
-        self._touched[path] = now
-        for name, wanted in list(self._touches.items()):
-            for touch in Touch:
-                if (path, touch) in wanted and name in self._fleet.wishes:
-                    self._publish("info", "touched", name, {"path": path, "for": touch.value})
-                    self._on_touch(name, touch)
+        for name, touch in self._touch_files.touched(path):
+            if name in self._fleet.wishes:
+                self._publish("info", "touched", name, {"path": path, "for": touch.value})
+                self._on_touch(name, touch)
 
     def _on_touch(self, name: str, touch: Touch) -> None:
         if touch is Touch.RELOAD:
@@ -204,10 +199,7 @@ class Catalog:
 
     def touch_files(self) -> set[str]:
         """Return every path that some vassal wants to be touched at."""
-        found = {path for wanted in self._touches.values() for path, _ in wanted}
-        for path in found - self._touched.keys():
-            self._touched[path] = stamp(path)
-        return found
+        return self._touch_files.paths
 
     def path_of(self, name: str) -> str:
         """Return the path of a vassal's file, "" for one that has none any more."""
@@ -390,7 +382,7 @@ class Catalog:
     def _drop(self, name: str, path: str) -> None:
         self._strays.pop(path, None)
         if self._entries.pop(name, None) is not None:
-            self._touches.pop(name, None)
+            self._touch_files.want(name, frozenset())
             self._publish("info", "file_removed", name, {"path": path})
             self._reader.forget(name)
             self._history.forget(name)
@@ -434,9 +426,7 @@ class Catalog:
 
     def _enter(self, name: str, entry: Entry) -> None:
         self._entries[name] = entry
-        self._touches.pop(name, None)
-        if entry.touches:
-            self._touches[name] = entry.touches
+        self._touch_files.want(name, entry.touches)
 
     def _reload(self, name: str) -> None:
         wish = self._fleet.wishes[name]

@@ -41,6 +41,8 @@ from vassal.messages import (
 
 DESCRIBE_PATIENCE_S = 2.0
 LOOK_PAUSE_MAX_S = 0.1
+CLOSED_S = 0.1
+"""Until then the spawner has closed a socket that it was told to close."""
 
 
 class Fleet:
@@ -134,9 +136,14 @@ class Fleet:
         self.look()
 
     def _on_address_freed(self, name: str) -> None:
-        """A vassal that was refused an address may have it now."""
-        self._roll.set(without_conflict(self._roll.get(name), time.monotonic()))
-        self.look()
+        """Who was refused an address may have it now, or when the spawner has closed it."""
+        self._try_again(name)
+        self._loop.call_later(CLOSED_S, self._try_again, name)
+
+    def _try_again(self, name: str) -> None:
+        if name in self.vassals:
+            self._roll.set(without_conflict(self._roll.get(name), time.monotonic()))
+            self.look()
 
     def note_failure(self, name: str, failure: Failure) -> None:
         """Record why a file cannot be used; what runs goes on running."""

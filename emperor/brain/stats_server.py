@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 
-from emperor.brain.listeners import bind, explain
+from emperor.brain.binding import bind, explain
 from emperor.brain.stats import About, emperor_stats, fleet_stats
 from emperor.config.settings import EmperorSettings, ListenAddress, SocketMode
 from emperor.config.stats_addresses import STATS_HTTP
