@@ -1,4 +1,5 @@
-"""Finds symbolic links on the way to a vassal's folder that the vassal would not see.
+"""Finds what is in the way to a vassal's folders: those that do not exist, and symbolic links
+that the vassal would not see.
 
 The folder that a link leads to is shown to it; the link itself is not, where /tmp or the homes are
 its own and the folder with the link belongs to somebody else. Each generation follows the link
@@ -8,6 +9,7 @@ anew, from inside, and the first one would say only that there is no such folder
 import os
 
 from emperor.config.problems import Problem
+from emperor.config.settings import VassalSettings
 from limits.mounts import Cover, FileSystem, Hide, PrivateRoot, Scratch, Show
 from limits.real_path import real_path
 
@@ -30,6 +32,28 @@ def unseen_link(directory: str, root: PrivateRoot | None, user: str, file: str) 
                 f'{user}, or write directory = "{real_path(directory)}"',
             )
     return None
+
+
+def missing_folders(settings: VassalSettings, root: PrivateRoot | None, file: str) -> list[Problem]:
+    """Return which folders of the file's are to be shown in `root`, and do not exist."""
+    if root is None:
+        return []
+    shown = {mount.source for mount in root.mounts if isinstance(mount, Show) and mount.base == "/"}
+    asked = [
+        ("directory", settings.directory),
+        *(("pythonpath", one) for one in settings.pythonpath),
+    ]
+    return [
+        Problem(
+            file=file,
+            line=1,
+            key=key,
+            problem=f"{path} does not exist",
+            remedy="create it, or correct the path",
+        )
+        for key, path in asked
+        if real_path(path) in shown and not os.path.exists(path)
+    ]
 
 
 def hidden_by(path: str, root: PrivateRoot) -> str | None:

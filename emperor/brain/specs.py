@@ -14,7 +14,7 @@ from emperor.brain.birth import Logs, Spec, build
 from emperor.brain.cgroups import Cgroups
 from emperor.brain.neighbours import Neighbours
 from emperor.brain.places import emperors_own, find_places
-from emperor.brain.release_links import unseen_link
+from emperor.brain.release_links import missing_folders, unseen_link
 from emperor.brain.tenancy import refusals
 from emperor.config.identity import Identity, decide, look_up, owner_of, why_not_group
 from emperor.config.policy import Holder, choose, shared_uid, too_many
@@ -89,6 +89,7 @@ class SpecMaker:
         lacking = self._lacking(settings, subject, layout)
         lacking += self._cgroups.plan(settings.limits).unsupported
         problems = refusals_of_unsupported(settings, lacking, path)
+        problems += missing_folders(settings, layout.birth.root, path)
         unseen = unseen_link(settings.directory, layout.birth.root, identity.user, path)
         if unseen is not None:
             problems.append(unseen)
