@@ -93,6 +93,8 @@ class BrainSteering:
 
     async def _vassal(self, name: str, diag_fd: int) -> VassalStatus:
         vassal, wish, found = await self._described(name)
+        if not vassal.since:  # stopped before this brain began: that is all it knows
+            vassal = msgspec.structs.replace(vassal, since=self._began_at)
         status = vassal_status(
             vassal,
             wish,

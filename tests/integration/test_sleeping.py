@@ -184,6 +184,7 @@ def test_new_brain_gives_the_address_of_a_vassal_that_does_not_run_to_no_other(
     emperor.wait_new_brain(emperor.kill_brain())
     emperor.wait_state("afirst", "backoff")
     emperor.wait_state("blog", state)
+    assert time.time() - emperor.vassal("blog")["since"] < 60
     emperor.remove("blog")
     emperor.wait_state("afirst", "ready")
     assert get(port)[0] == 200
