@@ -32,7 +32,7 @@ from limits.mounts import (
 from limits.root_kernel import SMALL
 
 _NO_NAME = "\1"
-_HOMES = ("/home", "/root", "/run/user")
+HOMES = ("/home", "/root", "/run/user")
 _SYSTEM = {"true": ("/usr", "/boot", "/efi"), "full": ("/usr", "/boot", "/efi", "/etc")}
 
 _NOTHING: dict[str, object] = {
@@ -169,7 +169,7 @@ def _temporary(sandbox: Sandbox) -> Iterator[AnyMount]:
 
 def _protected_homes(sandbox: Sandbox) -> Iterator[AnyMount]:
     key = "protect_home"
-    for path in _HOMES:
+    for path in HOMES:
         if sandbox.protect_home == "true":
             yield Hide(path=path, optional=True, key=key)
         elif sandbox.protect_home == "tmpfs":

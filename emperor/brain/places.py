@@ -12,16 +12,19 @@ from emperor.config.identity import Identity
 from emperor.config.settings import EmperorSettings, VassalSettings
 from limits.mounts import above
 from limits.real_path import real_path
+from limits.root import HOMES
 
 Home = tuple[str, bool]
 """A path without symlinks, and whether the vassal may write there."""
 
 
 class Places(NamedTuple):
-    """`homes` stay visible whatever is hidden around them; `hidden` are the emperor's own."""
+    """`homes` stay visible whatever is hidden around them; `hidden` are the emperor's own.
+    `withheld` is what a tenant's file asks to see of other people's homes."""
 
     homes: tuple[Home, ...]
     hidden: tuple[str, ...]
+    withheld: tuple[str, ...] = ()
 
 
 def find_places(
@@ -30,8 +33,12 @@ def find_places(
     identity: Identity,
     python: str,
     logs: Sequence[str],
+    by_tenant: bool,
 ) -> Places:
-    """Return the places of a vassal that runs as `identity`, beside the emperor's own."""
+    """Return the places of a vassal that runs as `identity`, beside the emperor's own.
+
+    `by_tenant`: its file may not uncover homes that are not that user's.
+    """
     must_see: list[Home] = [(real_path(settings.directory), True)]
     must_see += [(real_path(os.path.dirname(log)), True) for log in logs if log.startswith("/")]
     must_see += [(path, False) for path in _interpreter_folders(python)]
@@ -39,13 +46,20 @@ def find_places(
     if identity.uid != 0 and _owner(identity.home) == identity.uid:
         own.append((real_path(identity.home), True))
     modules = [real_path(path) for path in settings.pythonpath]
-    asked = [*_served(settings, emperors_own), *modules]
+    withheld: set[str] = set()
+    if by_tenant and settings.sandbox.protect_home in ("true", "tmpfs"):
+        told = [path for path, _ in must_see] + [*_served(settings, emperors_own), *modules]
+        withheld = {path for path in told if is_of_others(path, identity.uid)}
+        must_see = [one for one in must_see if one[0] not in withheld]
+        modules = [path for path in modules if path not in withheld]
+    served = [path for path in _served(settings, emperors_own) if path not in withheld]
+    asked = [*served, *modules]
     wide = [path for path, may_write in (*own, *must_see) if may_write]
     own += [(path, False) for path in asked if not _is_shown(path, wide, emperors_own)]
     homes = tuple(_needed([*own, *must_see]))
     must_see += [(path, False) for path in modules]
     hidden = tuple(path for path in emperors_own if not _is_in_the_way(path, must_see, homes))
-    return Places(homes, hidden)
+    return Places(homes, hidden, tuple(sorted(withheld)))
 
 
 def emperors_own(emperor: EmperorSettings) -> list[str]:
@@ -94,6 +108,20 @@ def _is_at_or_below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
+def is_of_others(path: str, uid: int) -> bool:
+    """Return whether a path is, or leads to, homes of the host that are not `uid`'s.
+
+    What lies in a folder of that user's is, whoever owns it.
+    """
+    if any(_is_at_or_below(home, path) for home in HOMES):
+        return True
+    if not any(_is_at_or_below(path, home) for home in HOMES):
+        return False
+    ways = [path, *above(path)]
+    inside = [way for way in ways if not any(_is_at_or_below(home, way) for home in HOMES)]
+    return all(_owner(way) != uid for way in inside)
+
+
 def own_folder(directory: str, uid: int) -> str:
     """Return the highest folder above `directory` that belongs to `uid`, else the folder itself.
 
@@ -118,7 +146,9 @@ def _interpreter_folders(python: str) -> list[str]:
     """Return the virtualenv and the installation that an interpreter belongs to."""
     found = []
     for path in (python, real_path(python)):
-        prefix = os.path.dirname(os.path.dirname(path))
+        folder = os.path.dirname(path)
+        # In no "bin" there is no installation around it: /home is none of /home/blog/python3.
+        prefix = os.path.dirname(folder) if os.path.basename(folder) == "bin" else folder
         if prefix != "/":
             found.append(real_path(prefix))
     return found

@@ -9,7 +9,7 @@ import stat
 
 import msgspec
 
-from emperor.brain import interpreter
+from emperor.brain import interpreter, withheld
 from emperor.brain.birth import Logs, Spec, build
 from emperor.brain.cgroups import Cgroups
 from emperor.brain.neighbours import Neighbours
@@ -73,7 +73,13 @@ class SpecMaker:
             raise ConfigError(problems)
         python = interpreter.choose(settings.python, identity)
         logs = self._logs(settings, identity)
-        seen = find_places(self._emperors_own, settings, identity, python, logs)
+        by_tenant = owner_uid not in (0, os.geteuid())
+        seen = find_places(self._emperors_own, settings, identity, python, logs, by_tenant)
+        if seen.withheld:
+            problem, remarks = withheld.explain(settings, identity.user, seen.withheld, path)
+            if problem is not None:
+                raise ConfigError([problem])
+            settings = msgspec.structs.replace(settings, remarks=(*settings.remarks, *remarks))
         subject = Subject(
             vassal=settings.name,
             customer=settings.limits.slice or identity.user,

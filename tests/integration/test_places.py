@@ -1,13 +1,18 @@
 """Which of the host's places a vassal sees, and which it does not."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from emperor.brain.places import emperors_own, find_places, own_folder
+from emperor.brain.places import Places, emperors_own, find_places, is_of_others, own_folder
 from emperor.config.identity import Identity
 from emperor.config.settings import EmperorSettings, VassalSettings
+from limits.directives import Sandbox
+from tests.support.emperor import Emperor, get
+from tests.support.need import need_root
+from tests.support.ports import free_port
 
 ME = Identity(
     uid=os.geteuid(), gid=os.getegid(), groups=(), user="me", home="/nonexistent", shell="/bin/sh"
@@ -34,7 +39,7 @@ def places(base: Path, directory: Path, identity: Identity, log: str = "") -> tu
     )
     settings = VassalSettings(name="blog", app="a:b", directory=str(directory), listen=())
     found = find_places(
-        emperors_own(emperor), settings, identity, "/usr/bin/python3", [log or "inherit"]
+        emperors_own(emperor), settings, identity, "/usr/bin/python3", [log or "inherit"], False
     )
     return dict(found.homes), set(found.hidden)
 
@@ -92,7 +97,9 @@ def test_folders_of_static_files_are_shown_and_may_not_be_written(base: Path) ->
         static={"/static": str(base / "link"), "/one.txt": str(one)},
         check_static=(str(base / "public"), "/nowhere", str(base / "run/log"), str(base / "run")),
     )
-    found = find_places(emperors_own(emperor), settings, STRANGER, "/usr/bin/python3", ["inherit"])
+    found = find_places(
+        emperors_own(emperor), settings, STRANGER, "/usr/bin/python3", ["inherit"], False
+    )
     homes = dict(found.homes)
     assert homes[str(base / "files")] is False
     assert homes[str(base / "public")] is False
@@ -111,7 +118,9 @@ def test_folders_of_applications_are_shown_wherever_they_are(base: Path) -> None
         listen=(),
         mounts={"/a": "a:b", "/b": "../shop/app.py:a", "/c": f"{base}/run/a.py:b", "/d": "/a.py:b"},
     )
-    found = find_places(emperors_own(emperor), settings, STRANGER, "/usr/bin/python3", ["inherit"])
+    found = find_places(
+        emperors_own(emperor), settings, STRANGER, "/usr/bin/python3", ["inherit"], False
+    )
     homes = dict(found.homes)
     assert homes[str(base / "blog")] is False
     assert homes[str(base / "shop")] is False
@@ -130,6 +139,91 @@ def test_what_is_below_the_directory_stays_as_writable_as_that(base: Path) -> No
         static={"/media": str(base / "apps/media")},
         pythonpath=(str(base / "apps/project"), str(base / "run/lib")),
     )
-    found = find_places(emperors_own(emperor), settings, STRANGER, "/usr/bin/python3", ["inherit"])
+    found = find_places(
+        emperors_own(emperor), settings, STRANGER, "/usr/bin/python3", ["inherit"], False
+    )
     here = {path: may_write for path, may_write in found.homes if path.startswith(str(base))}
     assert here == {str(base / "apps"): True, str(base / "run/lib"): False}
+
+
+def test_tenants_file_uncovers_no_home_of_others(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need_root()
+    home = base / "home"
+    monkeypatch.setattr("emperor.brain.places.HOMES", (str(home),))
+    mine, others = home / "mine", home / "others"
+    for path in (mine / "site" / "lib", others / "public", base / "srv"):
+        path.mkdir(parents=True)
+    os.chown(mine, STRANGER.uid, -1)
+    (base / "link").symlink_to(others / "public")
+    withheld = {str(base), str(home), str(others), str(others / "public"), str(home / "gone")}
+    for path in withheld | {"/"}:
+        assert is_of_others(path, STRANGER.uid), path
+    for path in (mine, mine / "site" / "lib", mine / "gone", base / "srv", "/usr"):
+        assert not is_of_others(str(path), STRANGER.uid), path
+    emperor = EmperorSettings(runtime_dir=str(base / "run"), state_dir=str(base / "run"))
+    settings = VassalSettings(
+        name="blog",
+        app=f"{others}/app.py:a",
+        directory=str(mine / "site"),
+        listen=(),
+        static={"/a": str(home), "/b": str(base / "link"), "/c": str(mine / "site")},
+        check_static=(str(others),),
+        pythonpath=(str(home), str(mine / "site" / "lib")),
+        sandbox=Sandbox(protect_home="true"),
+    )
+
+    def found(by_tenant: bool) -> Places:
+        own = emperors_own(emperor)
+        return find_places(own, settings, STRANGER, f"{home}/python3", [f"{home}/x.log"], by_tenant)
+
+    assert set(found(True).withheld) == {str(home), str(others), str(others / "public")}
+    shown = {path for path, _ in found(True).homes if path.startswith(str(base))}
+    assert shown == {str(mine / "site")}
+    assert str(home) in dict(found(False).homes)
+    assert not found(False).withheld
+
+
+def test_neighbours_are_not_seen_whatever_a_tenant_writes(emperor: Emperor) -> None:
+    need_root()
+    emperor.app("looks", LOOKS)
+    home = Path("/home") / f"emp-{os.getpid()}"
+    (home / "public").mkdir(parents=True)
+    (home / "public" / "secret.txt").write_text("of somebody else")
+    port = free_port()
+    text = (
+        f'app = "looks:application"\ndirectory = "{emperor.apps}"\n'
+        f'listen = "http://127.0.0.1:{port}"\npythonpath = ["/home"]\n'
+        f'[static]\n"/all" = "/home"\n"/one" = "{home}/public"\n'
+    )
+    try:
+        for name, directory in (("blog", None), ("bad", "/home")):
+            new = emperor.base / f".{name}"
+            new.write_text(text.replace(str(emperor.apps), directory or str(emperor.apps)))
+            os.chown(new, 65534, 65534)
+            new.rename(emperor.vassals / f"{name}.toml")
+        emperor.start()
+        blog = emperor.wait_state("blog", "ready")
+        assert home.name not in get(port)[1].decode()
+        for path in (f"/all/{home.name}/public/secret.txt", "/one/secret.txt"):
+            assert b"of somebody else" not in get(port, path)[1]
+        said = [one["reason"] for one in blog["unsupported"] if "protect_home" in one["key"]]
+        assert len(said) == 2
+        assert "is not shown" in said[0]
+        failure = emperor.wait_state("bad", "parked")["last_failure"]["message"]
+        assert "homes that are not nobody's" in failure
+    finally:
+        shutil.rmtree(home)
+
+
+LOOKS = """
+import os
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    try:
+        return [" ".join(os.listdir("/home")).encode()]
+    except OSError as error:
+        return [str(error).encode()]
+"""
