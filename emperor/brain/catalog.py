@@ -14,10 +14,11 @@ import msgspec
 from emperor.brain.birth import Spec
 from emperor.brain.fleet import Fleet
 from emperor.brain.history import History, Pin, Version, choose_back
+from emperor.brain.later import Later
 from emperor.brain.patience import Patience, Silence
 from emperor.brain.roll import Publish
 from emperor.brain.touch_files import TouchFiles
-from emperor.brain.version_reader import VersionReader
+from emperor.brain.version_reader import Refusal, VersionReader
 from emperor.brain.wishes import EVICTED, Wish
 from emperor.config.file_names import (
     NAME_REMEDY,
@@ -71,6 +72,7 @@ class Catalog:
         self._unproven: dict[str, Version] = {}
         self._entries: dict[str, Entry] = {}
         self._touch_files = TouchFiles()
+        self._later = Later(self.on_changed)
         self._strays: dict[str, str] = {}
         self._misnamed: set[str] = set()
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
@@ -81,6 +83,7 @@ class Catalog:
 
     async def close(self) -> None:
         """Stop reading."""
+        self._later.close()
         for task in self._tasks.values():
             task.cancel()
         await self._reader.close()
@@ -383,6 +386,7 @@ class Catalog:
         self._strays.pop(path, None)
         if self._entries.pop(name, None) is not None:
             self._touch_files.want(name, frozenset())
+            self._later.forget(name)
             self._publish("info", "file_removed", name, {"path": path})
             self._reader.forget(name)
             self._history.forget(name)
@@ -404,10 +408,12 @@ class Catalog:
         effective = pin.version if pin is not None else version
         path = f"{directory}/{file_name}"
         spec = await self._reader.read(name, path, effective)
-        if isinstance(spec, tuple):
+        if isinstance(spec, Refusal):
+            if spec.may_pass:
+                self._later.again(name, directory, file_name)
             if known is not None and known.owner_uid not in (UNKNOWN_UID, found.owner_uid):
                 self._evict(name)
-            self._refuse(name, directory, file_name, found.owner_uid, digest, spec)
+            self._refuse(name, directory, file_name, found.owner_uid, digest, spec.lines)
             await self._fall_back(name, path, version)
             return
         entry = Entry(
@@ -418,6 +424,7 @@ class Catalog:
             mtime_ns=found.mtime_ns,
             touches=touches(spec.settings),
         )
+        self._later.forget(name)
         self._enter(name, entry)
         self._publish(self._read_level, "file_read", name, {"path": path})
         self._adopt(name, spec, effective)
@@ -450,7 +457,7 @@ class Catalog:
         if last is None or last.owner_uid != refused.owner_uid:
             return
         spec = await self._reader.read(name, path, last)
-        if not isinstance(spec, tuple):
+        if not isinstance(spec, Refusal):
             self._publish("warning", "last_good_used", name, {"path": path})
             self._adopt(name, spec, last)
 

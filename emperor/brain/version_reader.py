@@ -1,5 +1,7 @@
 """Turns one version of a vassal file into what it asks for, or into what is wrong with it."""
 
+from typing import NamedTuple
+
 from emperor.brain import interpreter
 from emperor.brain.birth import Spec
 from emperor.brain.history import Version
@@ -12,8 +14,13 @@ from emperor.config.vassal_file import load_vassal
 from emperor.parsing.process import ParserProcess
 from emperor.uwsgi.real_host import seen_by
 
-Refusal = tuple[str, ...]
-"""All that is wrong with a version, one line each."""
+
+class Refusal(NamedTuple):
+    """All that is wrong with a version, one line each. `may_pass`: the text is right, and what it
+    names is not there, or not allowed yet."""
+
+    lines: tuple[str, ...]
+    may_pass: bool
 
 
 class VersionReader:
@@ -32,13 +39,13 @@ class VersionReader:
         """Return the spec of the file at `path` with this version's content. Never raises."""
         settings = await self._parse(name, path, version)
         if isinstance(settings, ConfigError):
-            return tuple(map(str, settings.problems))
+            return Refusal(tuple(map(str, settings.problems)), may_pass=False)
         try:
             return self._specs.make(settings, version.owner_uid, version.gid, path)
         except ConfigError as error:
-            return tuple(map(str, error.problems))
+            return Refusal(tuple(map(str, error.problems)), may_pass=True)
         except (interpreter.NoInterpreter, OSError) as error:
-            return (f"{path}: {error}",)
+            return Refusal((f"{path}: {error}",), may_pass=True)
 
     def forget(self, name: str) -> None:
         """The vassal's file is gone."""

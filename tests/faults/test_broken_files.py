@@ -100,3 +100,16 @@ def test_file_that_is_written_in_two_halves_is_read_when_it_is_whole(
         assert status["last_failure"] is None
         assert "event=file_refused" not in emperor.log()
     assert get(port)[0] == 200
+
+
+def test_folder_that_comes_later_needs_no_other_word(emperor: Emperor) -> None:
+    emperor.app("hello")
+    late = emperor.base / "late"
+    port = emperor.drop("blog", directory=str(late))
+    emperor.start()
+    emperor.wait_state("blog", "parked")
+    assert "does not exist" in emperor.vassal("blog")["last_failure"]["message"]
+    emperor.apps.rename(late)
+    emperor.wait_state("blog", "ready", timeout=20)
+    assert get(port)[0] == 200
+    assert emperor.log().count("event=file_refused") == 1
