@@ -11,14 +11,15 @@ UWSGI_SUFFIXES = (".ini", ".xml", ".yaml", ".yml", ".json", ".js")
 # `#x.toml#`, `.#x.toml`, `4913`, `.goutputstream-…`) and of package managers
 # (`x.toml.dpkg-new`, `x.toml.rpmsave`).
 _SUFFIX = "|".join(map(re.escape, (NATIVE_SUFFIX, *UWSGI_SUFFIXES)))
-NAME_REMEDY = "write a name like blog.toml: letters, digits, -, _ and single dots, at most 63"
-_NAME = re.compile(rf"([A-Za-z0-9][A-Za-z0-9._-]{{0,62}})(?:{_SUFFIX})", re.ASCII)
+NAME_REMEDY = "write a name like blog.toml: letters, digits, -, _, @, + and single dots, at most 63"
+_NAME = re.compile(rf"([A-Za-z0-9][A-Za-z0-9._@+-]{{0,62}})(?:{_SUFFIX})", re.ASCII)
 
 
 def vassal_name(file_name: str) -> str | None:
     """Return the name of the vassal that `file_name` describes; None = it is no vassal file.
 
-    The name becomes part of paths, so nothing but letters, digits, "_", "-" and dots.
+    The name becomes part of paths, and people write it in shells, so nothing but letters,
+    digits, "_", "-", "@", "+" and dots.
     """
     match = _NAME.fullmatch(file_name)
     return None if match is None or ".." in match[1] else match[1]

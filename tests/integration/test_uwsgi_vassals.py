@@ -226,3 +226,24 @@ def test_a_name_that_is_no_vassals_here_is_told_of(emperor: Emperor) -> None:
     emperor.start()
     [line] = [each for each in emperor.log().splitlines() if "event=file_not_used" in each]
     assert f'path="{emperor.vassals}/my shop.ini"' in line
+
+
+def test_names_of_control_panels_are_names_of_vassals(emperor: Emperor) -> None:
+    emperor.app("hello")
+    name = "alice+shop@example.com"
+    port = free_port()
+    emperor.start()
+    (emperor.vassals / f"{name}.ini").write_text(
+        f"[uwsgi]\nchdir = {emperor.apps}\nmodule = hello\nhttp-socket = 127.0.0.1:{port}\n"
+    )
+    emperor.wait_state(name, "ready")
+    assert get(port)[0] == 200
+    shown = command("status", name, "--runtime-dir", str(emperor.runtime_dir))
+    assert name in shown.stdout
+    done = command("reload", "--wait", name, "--runtime-dir", str(emperor.runtime_dir))
+    assert done.returncode == 0, done.stderr
+    brain = emperor.kill_brain()
+    emperor.wait_new_brain(brain)
+    assert emperor.wait_state(name, "ready")["generation"] == 2
+    (emperor.vassals / f"{name}.ini").unlink()
+    wait_until(lambda: not emperor.status()["vassals"], 10.0, "it is gone")

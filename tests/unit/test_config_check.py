@@ -35,7 +35,7 @@ def test_problems_of_all_files_are_reported_under_the_names_that_were_given(fold
         './a.toml:1: app: 1 is not an application; write "blog.wsgi:application"',
         'b.toml:1: syntax: none is no TOML value; write workers = "none"',
         'c.conf:1: file: "c.conf" is no name of a vassal file; '
-        "write a name like blog.toml: letters, digits, -, _ and single dots, at most 63",
+        "write a name like blog.toml: letters, digits, -, _, @, + and single dots, at most 63",
         "d.toml:1: file: is a folder; write a regular file",
         "e.toml:1: file: is empty; write app and listen",
         "f.toml:1: file: does not exist; write the path of a vassal file",
