@@ -5,6 +5,7 @@ nothing about what runs; its problems are remembered for status.
 """
 
 import asyncio
+import errno
 import os
 import time
 from pathlib import Path
@@ -36,6 +37,7 @@ from vassal.messages import Failure
 RETRY_CHANGING_S = 0.05
 RENAME_PATIENCE_S = 1.0
 UNKNOWN_UID = -1
+GONE = "does not exist; what runs of it runs on until the directory is there again"
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,7 +191,8 @@ class Catalog:
             try:
                 os.lstat(path)
             except FileNotFoundError:
-                return
+                if os.path.isdir(directory):
+                    return
             except OSError:
                 pass
         presumed = Entry(directory=directory, file_name=file_name, owner_uid=UNKNOWN_UID)
@@ -255,13 +258,12 @@ class Catalog:
             names = tuple(await self._patience.look(directory, lambda: scan(directory)))
             strange = await self._patience.look(directory, lambda: misnamed(directory))
         except OSError as error:
+            # That says nothing about its files. One that was moved away by mistake, or is not
+            # mounted, is no reason to end all sites at once: what was removed is when it is back.
             self._note_unreadable(directory, error)
-            names = ()
-            if not isinstance(error, FileNotFoundError):
-                return  # a directory that cannot be read says nothing about its files
-        else:
-            self._strays.pop(directory, None)
-            self._tell_misnamed(directory, strange)
+            return
+        self._strays.pop(directory, None)
+        self._tell_misnamed(directory, strange)
         there = frozenset(names)
         known = {e.file_name for e in self._entries.values() if e.directory == directory}
         # Those that are there first: what a file that is gone gives up they may take over.
@@ -270,13 +272,15 @@ class Catalog:
             await asyncio.sleep(0)  # a thousand files must not keep the control API waiting
 
     def _note_unreadable(self, directory: str, error: OSError) -> None:
+        problem = GONE if isinstance(error, FileNotFoundError) else error.strerror
         if self._strays.get(directory) is None:
-            self._publish("error", "directory_unreadable", None, {"path": directory})
-        self._strays[directory] = f"{directory}: {error.strerror}"
+            fields = {"path": directory, "error": problem}
+            self._publish("error", "directory_unreadable", None, fields)
+        self._strays[directory] = f"{directory}: {problem}"
 
     async def _read(self, directory: str, file_name: str) -> None:
         name = vassal_name(file_name)
-        if name is None:
+        if name is None or not self._settings.takes(directory, file_name):
             return
         try:
             await self._look(name, directory, file_name)
@@ -314,6 +318,9 @@ class Catalog:
     async def _on_missing(self, name: str, directory: str, file_name: str) -> None:
         """A file is gone: removed, or it has another name now under which it goes on."""
         path = f"{directory}/{file_name}"
+        if not await self._patience.look(directory, lambda: os.path.isdir(directory)):
+            self._note_unreadable(directory, FileNotFoundError(errno.ENOENT, GONE))
+            return
         if name in self._entries:
             self._reader.forget(name)  # whoever comes is not one too many beside it
             self._reconsider(name)
@@ -370,6 +377,8 @@ class Catalog:
                 def is_there(path: str = f"{directory}/{file_name}") -> bool:
                     return os.path.lexists(path)
 
+                if not self._settings.takes(directory, file_name):
+                    continue
                 if await self._patience.look(directory, is_there):
                     return directory, file_name
         return None

@@ -102,6 +102,14 @@ EMPEROR_KEYS: Mapping[str, Key] = {
             '["/etc/emperor/vassals"]',
         ),
         Key(
+            "files",
+            values.paths,
+            PATHS,
+            "Patterns: of a folder that one is in, only files that match are vassals.",
+            "[]",
+            '["/etc/emperor/vassals/live-*.toml"]',
+        ),
+        Key(
             "runtime_dir",
             values.path_text,
             PATH,
@@ -321,6 +329,7 @@ def load_emperor(
     merged_under = layer_of(defaults)
     return EmperorSettings(
         directories=tuple(values.resolved(path, folder) for path in read.get("directories", ())),
+        files=tuple(values.resolved(path, folder) for path in read.get("files", ())),
         runtime_dir=runtime_dir,
         log_dir=values.resolved(read.get("log_dir", places.log_dir), folder),
         fifo=values.resolved(read["fifo"], folder) if "fifo" in read else None,

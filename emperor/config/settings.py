@@ -5,6 +5,7 @@ complete (defaults merged), in base units, and legal. Durations are seconds, siz
 """
 
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 import msgspec
@@ -281,6 +282,7 @@ class EmperorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """emperor.toml, complete."""
 
     directories: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()  # patterns: of a directory that one is in, what matches counts
     runtime_dir: str = "/run/emperor"
     log_dir: str = "/var/log/emperor"
     state_dir: str = "/var/lib/emperor"
@@ -302,3 +304,9 @@ class EmperorSettings(msgspec.Struct, frozen=True, kw_only=True):
     customers: dict[str, Budget] = {}
     machine: Machine = Machine()
     file: str = "emperor.toml"  # this file's name for people
+
+    def takes(self, directory: str, file_name: str) -> bool:
+        """Return whether a file of a watched directory may be a vassal's, as `files` has it."""
+        here = [one for one in self.files if one.rpartition("/")[0] == directory]
+        path = f"{directory}/{file_name}"
+        return not here or any(fnmatchcase(path, pattern) for pattern in here)

@@ -1,6 +1,5 @@
 """The command line of uWSGI's emperor, as people have it in their units, in our terms. Pure."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -19,7 +18,6 @@ from emperor.uwsgi.table_control import READ
 from emperor.uwsgi.values import truth
 from emperor.uwsgi.words import on_command_line
 
-_EVERY_FILE = re.compile(r"\*(\.\w+)?")
 SCHEMES = ("dir://", "glob://")
 TEMPLATES = {
     "vassals-inherit": "vassals_inherit",
@@ -97,6 +95,8 @@ class _Own:
     def __init__(self, cwd: str) -> None:
         self._cwd = cwd
         self.directories: list[str] = []
+        self._files: list[str] = []
+        self._whole: set[str] = set()  # directories that are named without a pattern, too
         self.policy: dict[str, object] = {}
         self.templates: dict[str, list[str]] = {}
         self.stats: dict[str, Option] = {}
@@ -126,6 +126,9 @@ class _Own:
     def values(self) -> dict[str, object]:
         """Return the values of emperor.toml; judge addresses that are none. Called once, last."""
         found: dict[str, object] = {"directories": self.directories}
+        files = [path for path in self._files if path.rpartition("/")[0] not in self._whole]
+        if files:
+            found["files"] = files
         for key, option in self.stats.items():
             try:
                 url = stats_url(option.value, self.is_stats_http, self._cwd)
@@ -186,10 +189,9 @@ class _Own:
             )
             return ""
         folder, _, last = path.rpartition("/")
-        is_choice = False
+        pattern = ""
         if any(char in last for char in "*?[") or dialect_of(last) is not None:
-            path = folder or "."
-            is_choice = _EVERY_FILE.fullmatch(last) is None
+            path, pattern = folder or self._cwd, last
         if any(char in path for char in "*?["):
             self.problems.append(
                 on_command_line(
@@ -200,12 +202,13 @@ class _Own:
             )
             return ""
         path = absolute(path, self._cwd)
-        if is_choice:
-            text = f"all vassal files in {path} are served: keep others elsewhere"
-            self._judge(option, Support.UNSUPPORTED, text)
         if path not in self.directories:
             self.directories.append(path)
-        return f"directories = [{quoted(path)}]"
+        if pattern in ("", "*"):
+            self._whole.add(path)
+            return f"directories = [{quoted(path)}]"
+        self._files.append(f"{path}/{pattern}")
+        return f"directories = [{quoted(path)}], files = [{quoted(self._files[-1])}]"
 
     def _tyrant(self, option: Option) -> str:
         if truth(option.value):

@@ -141,3 +141,19 @@ def test_tyrant_runs_each_file_as_its_owner_and_none_of_roots(emperor: Emperor, 
         refused = emperor.wait_state("mine", "parked")
         assert "belongs to root" in refused["last_failure"]["message"]
         assert "chown blog" in refused["last_failure"]["message"]
+
+
+def test_only_what_the_pattern_chooses_is_served(emperor: Emperor, port: int) -> None:
+    emperor.app("hello")
+    other = free_port()
+    for name, each in (("live-blog", port), ("draft", other)):
+        (emperor.vassals / f"{name}.ini").write_text(
+            f"[uwsgi]\nchdir = {emperor.apps}\nmodule = hello\nhttp-socket = 127.0.0.1:{each}\n"
+        )
+    with running(emperor, "--emperor", f"{emperor.vassals}/live-*.ini"):
+        emperor.wait_state("live-blog", "ready")
+        (emperor.vassals / "live-shop.toml").write_text("app = \n")
+        (emperor.vassals / "draft.ini").rename(emperor.vassals / "live-draft.ini")
+        emperor.wait_state("live-draft", "ready")
+        names = {vassal["name"] for vassal in emperor.status()["vassals"]}
+        assert names == {"live-blog", "live-draft"}

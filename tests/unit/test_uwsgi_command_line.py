@@ -86,26 +86,25 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "directory"),
+    ("written", "found"),
     [
-        ("/etc/uwsgi/vassals", "/etc/uwsgi/vassals"),
-        ("/etc/uwsgi/vassals/*.ini", "/etc/uwsgi/vassals"),
-        ("dir:///etc/uwsgi", "/etc/uwsgi"),
-        ("glob:///etc/uwsgi/*.ini", "/etc/uwsgi"),
-        ("vassals", "/srv/vassals"),
+        ("/etc/uwsgi/vassals", {"directories": ["/etc/uwsgi/vassals"]}),
+        ("/etc/uwsgi/*.ini", {"directories": ["/etc/uwsgi"], "files": ["/etc/uwsgi/*.ini"]}),
+        ("dir:///etc/uwsgi", {"directories": ["/etc/uwsgi"]}),
+        ("glob:///etc/uwsgi/*", {"directories": ["/etc/uwsgi"]}),
+        ("live-?.ini", {"directories": ["/srv"], "files": ["/srv/live-?.ini"]}),
+        ("/etc/blog.ini", {"directories": ["/etc"], "files": ["/etc/blog.ini"]}),
+        ("vassals", {"directories": ["/srv/vassals"]}),
     ],
 )
-def test_what_is_watched(written: str, directory: str) -> None:
-    assert settings("--emperor", written) == {"directories": [directory]}
+def test_what_is_watched(written: str, found: dict[str, list[str]]) -> None:
+    assert settings("--emperor", written) == found
 
 
-@pytest.mark.parametrize("path", ["/etc/uwsgi/live-*.ini", "/etc/uwsgi/blog.ini"])
-def test_a_choice_of_files_is_not_kept_silent_about(path: str) -> None:
-    found = own("--emperor", path)
-    assert tomllib.loads(found.text) == {"directories": ["/etc/uwsgi"]}
-    assert [each.text for each in found.verdicts if each.verdict is Support.UNSUPPORTED] == [
-        "all vassal files in /etc/uwsgi are served: keep others elsewhere"
-    ]
+def test_a_directory_that_is_named_as_a_whole_too_is_watched_as_a_whole() -> None:
+    assert settings("--emperor", "/etc/a/*.ini", "--emperor", "/etc/a") == {
+        "directories": ["/etc/a"]
+    }
 
 
 @pytest.mark.parametrize("path", ["pg://host=db", "/home/*/vassals"])
