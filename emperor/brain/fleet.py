@@ -73,6 +73,7 @@ class Fleet:
             drop=lambda key: to_spawner(DropListener(key=key), []),
             is_wanted=lambda name: name in self._roll.wishes,
             is_known=lambda name: name in self._roll.wishes or name in self._roll.vassals,
+            asks=self._asks,
             freed=self._on_address_freed,
         )
         self._roll = Roll(publish, self._agenda.note)
@@ -134,6 +135,14 @@ class Fleet:
         if wish is None:
             self.listeners.offer(name)
         self.look()
+
+    def _asks(self, name: str, key: str) -> bool:
+        """Return whether a vassal wants the socket of a key; of a file that was never valid
+        nobody knows."""
+        wish = self._roll.wishes.get(name)
+        if wish is None or wish.spec is None:
+            return wish is not None
+        return any(address.key == key for address in wish.spec.settings.addresses)
 
     def _on_address_freed(self, name: str) -> None:
         """Who was refused an address may have it now, or when the spawner has closed it."""

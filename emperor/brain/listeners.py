@@ -4,7 +4,7 @@ Bound sockets go to the spawner at once and outlive every other process.
 """
 
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from emperor.brain.binding import bind, explain
 from emperor.brain.birth import Spec
@@ -23,8 +23,9 @@ class ListenError(Exception):
 class Listeners:
     """All listening sockets by key. Owns them; `hold` and `drop` tell the spawner.
 
-    `is_wanted` tells whether a vassal has a file, `is_known` whether it has one or runs; `freed`
-    gets the name of each that was refused an address, when it may have it.
+    `is_wanted` tells whether a vassal has a file, `is_known` whether it has one or runs, `asks`
+    whether it wants the socket of a key; `freed` gets the name of each that was refused an
+    address, when it may have it.
     """
 
     def __init__(
@@ -33,12 +34,14 @@ class Listeners:
         drop: Callable[[str], None],
         is_wanted: Callable[[str], bool],
         is_known: Callable[[str], bool],
+        asks: Callable[[str, str], bool],
         freed: Callable[[str], None],
     ) -> None:
         self._hold = hold
         self._drop = drop
         self._is_wanted = is_wanted
         self._is_known = is_known
+        self._asks = asks
         self._freed = freed
         self._sockets: dict[str, socket.socket] = {}
         self._files: dict[str, FileId] = {}
@@ -50,6 +53,23 @@ class Listeners:
         # By vassal and key, which attempts need what was bound for something that has not settled.
         self._fresh: dict[str, dict[str, set[str]]] = {}
         self._refused: dict[str, set[str]] = {}  # by key, who wants it too
+        self._former: dict[str, str] = {}
+
+    def remember(self, holders: Mapping[str, str]) -> None:
+        """Keep addresses for the vassals that had them at an earlier time, if they want them."""
+        self._former = dict(holders)
+
+    @property
+    def holders(self) -> dict[str, str]:
+        """Which vassal has which address, or had it and wants it: for `remember`."""
+        former = {key: name for key, name in self._former.items() if self._asks(name, key)}
+        return {**former, **self._holders}
+
+    def _holder_of(self, key: str, asker: str) -> str:
+        former = self._former.get(key, asker)
+        if former != asker and not self._asks(former, key):
+            former = asker
+        return self._holders.get(key, former)
 
     def adopt(self, key: str, holder: str, fd: int) -> None:
         """Take over a socket that an earlier emperor bound for `holder`; "" = nobody knows whom.
@@ -87,7 +107,7 @@ class Listeners:
         `give_back`. Raises ListenError.
         """
         for address in addresses:
-            holder = self._holders.get(address.key, settings.name)
+            holder = self._holder_of(address.key, settings.name)
             if holder != settings.name and not self._gives_way(holder, identity):
                 self._refused.setdefault(address.key, set()).add(settings.name)
                 raise ListenError(f"{address.url}: vassal {holder} listens there already")
@@ -230,6 +250,7 @@ class Listeners:
         if self._holders.get(key, vassal) != vassal:
             self._release(key)
         self._refused.get(key, set()).discard(vassal)
+        self._former.pop(key, None)
         self._holders[key] = vassal
         self._keys.setdefault(vassal, set()).add(key)
         if self._told.get(key) != vassal:
@@ -257,5 +278,6 @@ def unheld() -> Listeners:
         drop=lambda key: None,
         is_wanted=lambda vassal: True,
         is_known=lambda vassal: True,
+        asks=lambda vassal, key: False,
         freed=lambda vassal: None,
     )

@@ -21,6 +21,7 @@ from emperor.brain.cgroups import Cgroups
 from emperor.brain.eventstream import EventStream
 from emperor.brain.fleet import DESCRIBE_PATIENCE_S, Fleet
 from emperor.brain.history import History
+from emperor.brain.holders import Holders
 from emperor.brain.incidents import Incidents
 from emperor.brain.inventory import (
     LOCK,
@@ -175,6 +176,10 @@ class Brain:
         self._catalog = Catalog(
             settings, reader, self._fleet, self._publish, self._stopped(), history
         )
+        self._holders = Holders(
+            settings.state_dir, lambda: self._fleet.listeners.holders, self._on_history_problem
+        )
+        self._fleet.listeners.remember(self._holders.load())
         self._routing = Routing(settings.runtime_dir, self._fleet, self._publish)
         # All that is made from here to gc.freeze() is kept: looking for garbage among it again
         # and again would be a fifth of the start over thousands of files.
@@ -284,6 +289,7 @@ class Brain:
             self._publish("error", "shutdown_incomplete", None, {"action": "killing the rest"})
 
     def _finish(self) -> None:
+        self._holders.keep()
         self._cgroups.close(CGROUP_PATIENCE_S)
         self._fleet.close_doors()
         self._fleet.listeners.close_all()
@@ -355,6 +361,7 @@ class Brain:
         if self._watcher is not None:
             self._watcher.set_files(self._catalog.touch_files())
         self._keep_stopped()
+        self._holders.note()
         for name in names:
             if name not in self._fleet.vassals:
                 self._incidents.forget(name)

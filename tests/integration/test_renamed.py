@@ -139,3 +139,23 @@ def test_sockets_of_one_user_are_never_left_to_another(emperor: Emperor) -> None
         assert emperor.state_of("blog") == "stopping"
         assert emperor.state_of("shop") == "backoff"
     emperor.wait_state("shop", "ready")
+
+
+def test_address_stays_its_vassals_over_a_restart_of_everything(emperor: Emperor) -> None:
+    port = _ready(emperor)
+    _other(emperor)
+    emperor.drop("afirst", "other:application", port=port)  # by its name it comes before
+    emperor.wait_state("afirst", "backoff")
+    emperor.stop()
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    emperor.wait_state("afirst", "backoff")
+    assert get(port)[1].startswith(b"one")
+    emperor.remove("blog")
+    emperor.wait_state("afirst", "ready")
+    assert get(port)[1].startswith(b"other")
+    emperor.stop()
+    emperor.drop("blog", port=port)
+    emperor.start()
+    emperor.wait_state("afirst", "ready")
+    emperor.wait_state("blog", "backoff")

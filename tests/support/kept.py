@@ -79,6 +79,7 @@ class Ports(Listeners):
             drop=lambda key: held.pop(key, None),
             is_wanted=lambda vassal: True,
             is_known=lambda vassal: True,
+            asks=lambda vassal, key: False,
             freed=lambda vassal: None,
         )
         for key, holder in tuple(held.items()):
