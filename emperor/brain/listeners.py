@@ -193,7 +193,6 @@ class Listeners:
         for key in keys:
             self._release(key)
             self._drop_key(key)
-            self._fresh.get(vassal, {}).pop(key, None)
         self._tell_freed(keys)
 
     def _tell_freed(self, keys: Iterable[str]) -> None:
@@ -259,6 +258,7 @@ class Listeners:
 
     def _release(self, key: str) -> None:
         vassal = self._holders.pop(key)
+        self._fresh.get(vassal, {}).pop(key, None)  # not its to give back any more
         self._keys[vassal].discard(key)
         if not self._keys[vassal]:
             del self._keys[vassal], self._uids[vassal]
