@@ -153,6 +153,10 @@ class Deeds:
             outdated=False,
         )
         self._roll.set(record)
+        if not vassal.retiring:
+            # Nothing of it runs: what its file does not name may be another's, or in its own way.
+            named = {one.key for one in spec.settings.addresses}
+            self._listeners.keep_only(vassal.name, named)
         try:
             self._spawn(token, desired, spec)
         except (ListenError, CgroupError) as error:

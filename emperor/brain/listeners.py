@@ -5,12 +5,14 @@ Bound sockets go to the spawner at once and outlive every other process.
 
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from errno import EADDRINUSE
 
 from emperor.brain.binding import bind, explain
 from emperor.brain.birth import Spec
 from emperor.brain.sleepers import Bell
 from emperor.brain.socket_files import FileId, give, identify, remove
 from emperor.config.identity import Identity
+from emperor.config.network import overlaps
 from emperor.config.settings import ListenAddress, VassalSettings
 
 UNKNOWN_UID = -1
@@ -125,7 +127,8 @@ class Listeners:
         except OSError as error:
             for key in bound:
                 self._close(key)
-            raise ListenError(f"{address.url}: {explain(error)}") from error
+            why = self._in_the_way(settings.name, address) if error.errno == EADDRINUSE else ""
+            raise ListenError(f"{address.url}: {why or explain(error)}") from error
         self._note_attempt(settings.name, attempt, bound, addresses)
         for address in addresses:
             # Again for those bound earlier: what was edited takes effect.
@@ -135,6 +138,22 @@ class Listeners:
                 give(address.file, file, settings.socket, identity.uid, identity.gid)
             self._hold_for(settings.name, address.key, identity.uid)
         return [self._sockets[address.key] for address in addresses]
+
+    def _in_the_way(self, vassal: str, address: ListenAddress) -> str:
+        """Return which of our sockets keeps an address from being bound, "" = none of ours."""
+        for key, holder in self._holders.items():
+            host, _, port = key.removeprefix("tcp:").rpartition(":")
+            if key.startswith("unix:") or not overlaps(
+                address, ListenAddress(url="", protocol="", host=host, port=int(port))
+            ):
+                continue
+            if holder == vassal:
+                return (
+                    f"it has {host or '*'}:{port}, and not both at once: emperor restart {vassal}"
+                )
+            self._refused.setdefault(key, set()).add(vassal)
+            return f"vassal {holder} listens at {host or '*'}:{port} already"
+        return ""
 
     def bells(self, settings: VassalSettings) -> tuple[Bell, ...]:
         """Return a vassal's own sockets, as far as they are bound, with their protocols.

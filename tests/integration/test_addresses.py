@@ -1,5 +1,8 @@
 """Addresses that change hands, or are refused, while other things happen."""
 
+import os
+import signal
+
 from tests.support.emperor import UNCONFINED, Emperor, get
 from tests.support.ports import free_port
 from tests.support.wait import wait_until
@@ -21,6 +24,14 @@ def _ready(emperor: Emperor, *names: str, **keys: object) -> list[int]:
     return ports
 
 
+def _refused(emperor: Emperor, name: str) -> None:
+    wait_until(lambda: emperor.vassal(name)["last_failure"], 10.0, "the refusal")
+
+
+def _kill_master(emperor: Emperor, name: str) -> None:
+    os.kill(emperor.vassal(name)["pid"], signal.SIGKILL)
+
+
 def test_renamed_while_a_second_master_is_built_for_another_address(emperor: Emperor) -> None:
     (port,) = _ready(emperor, "shop", text=UNCONFINED)
     added = free_port()
@@ -34,3 +45,42 @@ def test_renamed_while_a_second_master_is_built_for_another_address(emperor: Emp
     wait_until(lambda: not emperor.vassal("shop"), 10.0, "the old one is gone")
     assert "address is in use" not in emperor.log()
     assert get(added)[0] == get(port)[0] == 200
+
+
+def test_restart_leaves_an_address_that_is_in_the_way_of_the_new_one(emperor: Emperor) -> None:
+    (port,) = _ready(emperor, "blog")
+    emperor.drop("blog", "blog:application", listen=[_url(port, "0.0.0.0")])
+    _refused(emperor, "blog")
+    assert get(port)[0] == 200
+    assert "emperor restart blog" in emperor.vassal("blog")["last_failure"]["message"]
+    emperor.do("restart", "blog")
+    wait_until(lambda: emperor.vassal("blog")["state"] != "ready", 10.0, "it stops")
+    emperor.wait_state("blog", "ready")
+    assert get(port)[0] == 200
+
+
+def test_address_that_covers_that_of_another_is_tried_again_when_it_is_free(
+    emperor: Emperor,
+) -> None:
+    port, own = _ready(emperor, "blog", "shop")
+    emperor.drop("shop", "shop:application", listen=[_url(own), _url(port, "0.0.0.0")])
+    _refused(emperor, "shop")
+    assert "vassal blog listens" in emperor.vassal("shop")["last_failure"]["message"]
+    emperor.remove("blog")
+    wait_until(lambda: not emperor.vassal("blog"), 10.0, "the old one is gone")
+    wait_until(lambda: emperor.vassal("shop")["generation"] > 2, 10.0, "another attempt")
+    emperor.wait_state("shop", "ready")
+    assert get(port)[1].startswith(b"shop")
+
+
+def test_two_that_want_each_others_address_get_it_when_they_start_anew(emperor: Emperor) -> None:
+    ports = _ready(emperor, "blog", "shop")
+    for name, port in zip(("blog", "shop"), reversed(ports), strict=True):
+        emperor.drop(name, f"{name}:application", listen=[_url(port)])
+        _refused(emperor, name)
+    assert [get(port)[1].split()[0] for port in ports] == [b"blog", b"shop"]
+    _kill_master(emperor, "blog")
+    _kill_master(emperor, "shop")
+    wait_until(lambda: emperor.vassal("blog")["state"] == "ready", 15.0, "blog")
+    emperor.wait_state("shop", "ready")
+    assert [get(port)[1].split()[0] for port in ports] == [b"shop", b"blog"]
