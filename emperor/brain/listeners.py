@@ -108,6 +108,7 @@ class Listeners:
         Binds what is not bound yet; all or nothing. `attempt` names what is to serve there, for
         `give_back`. Raises ListenError.
         """
+        self._want_no_more(settings.name)
         for address in addresses:
             holder = self._holder_of(address.key, settings.name)
             if holder != settings.name and not self._gives_way(holder, identity):
@@ -199,9 +200,12 @@ class Listeners:
 
     def forget(self, vassal: str) -> None:
         """Close what it holds, and remove the sockets' files: nothing runs of it any more."""
+        self._want_no_more(vassal)
+        self.keep_only(vassal, set())
+
+    def _want_no_more(self, vassal: str) -> None:
         for refused in self._refused.values():
             refused.discard(vassal)
-        self.keep_only(vassal, set())
 
     def keep_only(self, vassal: str, keys: set[str]) -> None:
         """Close what `vassal` holds besides `keys`, and remove the sockets' files."""
@@ -267,7 +271,6 @@ class Listeners:
         self._uids[vassal] = uid
         if self._holders.get(key, vassal) != vassal:
             self._release(key)
-        self._refused.get(key, set()).discard(vassal)
         self._former.pop(key, None)
         self._holders[key] = vassal
         self._keys.setdefault(vassal, set()).add(key)

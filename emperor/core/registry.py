@@ -208,10 +208,8 @@ def fail(
 
 
 def without_conflict(vassal: Vassal, now: float) -> Vassal:
-    """Return the record of which an address was refused because another vassal had it, when it
-    does not have it any more: what failed for that is tried again at once."""
-    if vassal.last_failure is None or vassal.last_failure.kind != "listen":
-        return vassal
+    """Return the record of one that was refused an address for another vassal had it, when it does
+    not have it any more: what was refused is tried again at once, whatever failed since."""
     if vassal.state is S.BACKOFF:
         return msgspec.structs.replace(vassal, retry_at=now)
     if vassal.state is S.READY and vassal.attempted != vassal.serving:

@@ -84,3 +84,16 @@ def test_two_that_want_each_others_address_get_it_when_they_start_anew(emperor: 
     wait_until(lambda: emperor.vassal("blog")["state"] == "ready", 15.0, "blog")
     emperor.wait_state("shop", "ready")
     assert [get(port)[1].split()[0] for port in ports] == [b"shop", b"blog"]
+
+
+def test_refused_address_is_tried_again_whatever_failed_since(emperor: Emperor) -> None:
+    port, own = _ready(emperor, "blog", "shop")
+    emperor.drop("shop", "shop:application", listen=[_url(own), _url(port)])
+    _refused(emperor, "shop")
+    os.kill(emperor.vassal("shop")["workers"][0]["pid"], signal.SIGKILL)
+    wait_until(lambda: "event=worker_died" in emperor.log(), 10.0, "another failure")
+    emperor.remove("blog")
+    wait_until(lambda: not emperor.vassal("blog"), 10.0, "the old one is gone")
+    wait_until(lambda: emperor.vassal("shop")["generation"] > 2, 10.0, "another attempt")
+    emperor.wait_state("shop", "ready")
+    assert get(port)[1].startswith(b"shop")

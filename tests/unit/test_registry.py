@@ -1,5 +1,6 @@
 """The table of transitions, and what a failure does to a record."""
 
+import msgspec
 import pytest
 
 from emperor.core.registry import TRANSITIONS, Fact, Vassal, advance, fail, without_conflict
@@ -107,9 +108,10 @@ def test_who_failed_for_an_address_tries_again_when_it_is_free() -> None:
         name="shop", state=S.READY, serving="one", attempted="two", last_failure=refused
     )
     assert without_conflict(serves, 5.0).attempted is None
-    crashed = Failure(kind="crash", message="x")
+    crashed = Failure(kind="crash", message="a worker died meanwhile")
+    crashed_since = msgspec.structs.replace(serves, last_failure=crashed)
+    assert without_conflict(crashed_since, 5.0).attempted is None
     others = [
-        Vassal(name="shop", state=S.BACKOFF, retry_at=60.0, last_failure=crashed),
         Vassal(name="shop", state=S.READY, serving="two", attempted="two", last_failure=refused),
         Vassal(name="shop", state=S.STOPPED, last_failure=refused),
     ]
