@@ -9,7 +9,7 @@ import msgspec
 from emperor.brain.allotments import Allotments
 from emperor.brain.cgroups import Cgroups
 from emperor.brain.deeds import START_GRACE_S, Deeds
-from emperor.brain.listeners import Listeners
+from emperor.brain.listeners import UNKNOWN_UID, Listeners
 from emperor.brain.masters import Masters
 from emperor.brain.roll import Roll
 from emperor.brain.wishes import serial_of
@@ -60,6 +60,8 @@ class Adoption:
         self._held.setdefault(held.vassal, {})[held.token] = held
         self._roll.name_token(held.token, held.vassal)
         self._cgroups.adopt(held.vassal, held.token, _in_memo(held.memo, "cgroup"))
+        uid = _in_memo(held.memo, "uid")
+        self._listeners.run_as(held.vassal, int(uid) if uid.isdecimal() else UNKNOWN_UID)
         self._note_unknown(held.vassal)
         self._masters.connect(held.token, channel)
         self._masters.send(held.token, Describe())

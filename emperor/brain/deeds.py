@@ -201,6 +201,7 @@ class Deeds:
             "restart": desired.restart_serial,
             "limits": desired.limits,
             "path": spec.path,
+            "uid": spec.identity.uid,
             "cgroup": self._cgroups.path_of(token),
         }
         self._to_spawner(

@@ -52,6 +52,7 @@ class Listeners:
         self._uids: dict[str, int] = {}  # of vassals that hold some
         self._told: dict[str, str] = {}  # what the spawner knows of holders
         self._earlier: dict[str, set[str]] = {}  # by vassal, of an earlier emperor
+        self._run_as: dict[str, set[int]] = {}  # the same: the users of its masters
         # By vassal and key, which attempts need what was bound for something that has not settled.
         self._fresh: dict[str, dict[str, set[str]]] = {}
         self._refused: dict[str, set[str]] = {}  # by key, who wants it too
@@ -90,6 +91,10 @@ class Listeners:
         if holder:
             self._told[key] = holder
             self._earlier.setdefault(holder, set()).add(key)
+
+    def run_as(self, vassal: str, uid: int) -> None:
+        """Note whom a master that outlived an earlier emperor runs as."""
+        self._run_as.setdefault(vassal, set()).add(uid)
 
     def take_over(self, key: str, fd: int) -> None:
         """Use a socket that systemd bound: its file is systemd's, and stays."""
@@ -178,7 +183,8 @@ class Listeners:
     def claim(self, vassal: str, spec: Spec | None) -> None:
         """Let a vassal that is known at the start hold what it held before, since what runs may
         serve there still, and the addresses of its file that are nobody else's."""
-        uid = spec.identity.uid if spec is not None else UNKNOWN_UID
+        uids = self._run_as.get(vassal) or {spec.identity.uid if spec is not None else UNKNOWN_UID}
+        uid = next(iter(uids)) if len(uids) == 1 else UNKNOWN_UID
         asked = {address.key for address in spec.settings.addresses} if spec is not None else set()
         for key in asked | self._earlier.get(vassal, set()):
             holder = self._told.get(key, vassal)
@@ -253,6 +259,7 @@ class Listeners:
             if all_known or key in self._told:
                 self._drop_key(key)
         self._earlier.clear()
+        self._run_as.clear()
 
     def close_all(self) -> None:
         """Close everything and remove the files: the emperor stops for good."""

@@ -2,8 +2,9 @@
 
 import os
 import signal
+import time
 
-from tests.support.emperor import UNCONFINED, Emperor, get
+from tests.support.emperor import UNCONFINED, Emperor, asked_all_the_time, get
 from tests.support.ports import free_port
 from tests.support.wait import wait_until
 
@@ -97,3 +98,15 @@ def test_refused_address_is_tried_again_whatever_failed_since(emperor: Emperor) 
     wait_until(lambda: emperor.vassal("shop")["generation"] > 2, 10.0, "another attempt")
     emperor.wait_state("shop", "ready")
     assert get(port)[1].startswith(b"shop")
+
+
+def test_renamed_while_no_brain_runs(emperor: Emperor) -> None:
+    (port,) = _ready(emperor, "blog")
+    with asked_all_the_time(port) as answers:
+        brain = emperor.kill_brain()
+        (emperor.vassals / "blog.toml").rename(emperor.vassals / "shop.toml")
+        emperor.wait_new_brain(brain)
+        emperor.wait_state("shop", "ready")
+        wait_until(lambda: not emperor.vassal("blog"), 10.0, "the old one is gone")
+        time.sleep(0.3)
+    assert {status for status, _ in answers} == {200}
