@@ -158,7 +158,7 @@ class Deeds:
             named = {one.key for one in spec.settings.addresses}
             self._listeners.keep_only(vassal.name, named)
         try:
-            self._spawn(token, desired, spec)
+            self._spawn(token, desired, spec, beside=False)
         except (ListenError, CgroupError) as error:
             self._roll.lose(record, _not_begun(error), token=None)
             return
@@ -188,12 +188,13 @@ class Deeds:
         if vassal.state is not VassalState.DORMANT:
             self._roll.publish("info", "vassal_dormant", vassal.name, {})
 
-    def _spawn(self, token: str, desired: Desired, spec: Spec) -> None:
+    def _spawn(self, token: str, desired: Desired, spec: Spec, beside: bool) -> None:
         """Bind what is to be bound, make the cgroups, and ask for a master.
 
         Raises ListenError and CgroupError.
         """
-        self._listeners.prepare(spec.settings, spec.identity, spec.settings.addresses, token)
+        addresses = spec.settings.addresses
+        self._listeners.prepare(spec.settings, spec.identity, addresses, token, beside)
         names, fds = self._cgroups.prepare(spec, token)
         self._limited[spec.settings.name] = spec.settings
         memo = {
@@ -241,7 +242,7 @@ class Deeds:
         )
         self._roll.set(record)
         try:
-            self._spawn(token, desired, spec)
+            self._spawn(token, desired, spec, beside=True)
         except (ListenError, CgroupError) as error:
             self.give_up_successor(record, _not_begun(error))
             return
@@ -335,7 +336,9 @@ class Deeds:
         try:
             settings = spec.settings
             attempt = attempt_of(token or "", number)
-            sockets = self._listeners.prepare(settings, spec.identity, settings.addresses, attempt)
+            sockets = self._listeners.prepare(
+                settings, spec.identity, settings.addresses, attempt, vassal.serving is not None
+            )
             generation = msgspec.structs.replace(
                 spec.generation,
                 workers_granted=self._allotments.at_start(spec),

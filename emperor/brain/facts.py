@@ -304,9 +304,7 @@ class Facts:
         self._listeners.settled(vassal.name, attempt_of(record.token or "", number))
         if wish is not None and wish.spec is not None and wish.desired().fingerprint == fingerprint:
             # Of an earlier version, addresses that are not wanted any more are those it serves at.
-            self._listeners.keep_only(
-                vassal.name, {address.key for address in wish.spec.settings.addresses}
-            )
+            self._listeners.serves(wish.spec.settings, wish.spec.identity)
         fields = {
             "generation": record.generation,
             "pid": record.pid,

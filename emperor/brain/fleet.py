@@ -305,6 +305,13 @@ class Fleet:
         for name in self.wishes.keys() | self.vassals.keys():
             wish = self.wishes.get(name)
             self.listeners.claim(name, wish.spec if wish is not None else None)
+        for name, wish in self.wishes.items():
+            vassal = self._roll.get(name)
+            if wish.spec is None or vassal.serving is None or vassal.standby is not None:
+                continue
+            if vassal.serving == wish.desired().fingerprint:
+                # It may have settled when no brain heard of it.
+                self.listeners.serves(wish.spec.settings, wish.spec.identity)
 
     def close_doors(self) -> None:
         """Watch no socket any more: all of them will be closed."""

@@ -107,11 +107,13 @@ class Listeners:
         identity: Identity,
         addresses: Sequence[ListenAddress],
         attempt: str,
+        beside: bool = False,
     ) -> list[socket.socket]:
         """Return the bound sockets of a vassal at these of its addresses, in their order.
 
         Binds what is not bound yet; all or nothing. `attempt` names what is to serve there, for
-        `give_back`. Raises ListenError.
+        `give_back`. `beside` what serves: whose the sockets' files are it changes only with
+        `serves`. Raises ListenError.
         """
         self._want_no_more(settings.name)
         for address in addresses:
@@ -139,11 +141,23 @@ class Listeners:
         for address in addresses:
             # Again for those bound earlier: what was edited takes effect.
             self._sockets[address.key].listen(settings.backlog)
+            self._hold_for(settings.name, address.key, identity.uid)
+        if not beside:
+            self._give_files(settings, identity)
+        return [self._sockets[address.key] for address in addresses]
+
+    def serves(self, settings: VassalSettings, identity: Identity) -> None:
+        """Just what is wanted of a vassal serves, for good: it holds its addresses and no others,
+        and the sockets' files are as it says."""
+        self.keep_only(settings.name, {address.key for address in settings.addresses})
+        self._give_files(settings, identity)
+
+    def _give_files(self, settings: VassalSettings, identity: Identity) -> None:
+        for address in settings.addresses:
             file = self._files.get(address.key)
             if address.file is not None and file is not None:
-                give(address.file, file, settings.socket, identity.uid, identity.gid)
-            self._hold_for(settings.name, address.key, identity.uid)
-        return [self._sockets[address.key] for address in addresses]
+                if self._holders.get(address.key) == settings.name:
+                    give(address.file, file, settings.socket, identity.uid, identity.gid)
 
     def _in_the_way(self, vassal: str, address: ListenAddress) -> str:
         """Return which of our sockets keeps an address from being bound, "" = none of ours."""

@@ -1,10 +1,13 @@
 """Addresses that change hands, or are refused, while other things happen."""
 
+import contextlib
 import os
 import signal
+import stat
 import time
 
 from tests.support.emperor import UNCONFINED, Emperor, asked_all_the_time, get
+from tests.support.need import need_root
 from tests.support.ports import free_port
 from tests.support.wait import wait_until
 
@@ -110,3 +113,48 @@ def test_renamed_while_no_brain_runs(emperor: Emperor) -> None:
         wait_until(lambda: not emperor.vassal("blog"), 10.0, "the old one is gone")
         time.sleep(0.3)
     assert {status for status, _ in answers} == {200}
+
+
+def test_failed_reload_leaves_the_sockets_file_as_it_was(emperor: Emperor) -> None:
+    need_root()
+    path = emperor.base / "blog.sock"
+    emperor.app("blog")
+    emperor.app("broken", "1 / 0\n")
+    listen = [f"http+unix://{path}"]
+    emperor.drop("blog", "blog:application", listen=listen, text='[socket]\nmode = "666"\n')
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    before = path.stat()
+    text = '[socket]\nmode = "600"\n'
+    for keys in {}, {"user": "daemon"}:
+        emperor.drop("blog", "broken:application", listen=listen, text=text, **keys)
+        wait_until(lambda: emperor.log().count("event=reload_failed") == 1, 10.0, "the failure")
+        after = path.stat()
+        assert (after.st_mode, after.st_uid) == (before.st_mode, before.st_uid)
+        emperor.log_file.write_text("")
+    emperor.drop("blog", "blog:application", listen=listen, text=text + SETTLES_SOON)
+    wait_until(lambda: stat.S_IMODE(path.stat().st_mode) == 0o600, 10.0, "the new mode")
+
+
+def test_address_that_was_left_while_the_brain_hung_is_free(emperor: Emperor) -> None:
+    (port,) = _ready(emperor, "blog", text=SETTLES_SOON)
+    own = free_port()
+    emperor.app("slow", "import time\ntime.sleep(1)\nfrom blog import application\n")
+    emperor.drop("blog", "slow:application", listen=[_url(own)], text=SETTLES_SOON)
+    wait_until(lambda: emperor.log().count("event=generation_started") == 2, 10.0, "it is built")
+    brain = emperor.kill_brain(signal.SIGSTOP)
+    wait_until(lambda: _answers(own), 10.0, "the new generation")
+    time.sleep(0.5)
+    with contextlib.suppress(ProcessLookupError):  # the spawner may have found that it hangs
+        os.kill(brain, signal.SIGKILL)
+    emperor.wait_new_brain(brain)
+    emperor.drop("shop", "blog:application", port=port)
+    emperor.wait_state("shop", "ready")
+    assert get(own)[0] == 200
+
+
+def _answers(port: int) -> bool:
+    try:
+        return get(port)[0] == 200
+    except OSError:
+        return False
