@@ -8,6 +8,7 @@ import asyncio
 import errno
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -92,10 +93,16 @@ class Catalog:
 
     # ── reasons to read ──────────────────────────────────────────────────────────────
 
-    async def rescan_all(self) -> None:
-        """Read every file of every directory, as a new brain does, and drop those that are gone."""
+    async def rescan_all(self, first: Iterable[str] = ()) -> None:
+        """Read every file of every directory, as a new brain does, and drop those that are gone.
+
+        Of two files that describe one vassal the one that is among the paths `first` counts.
+        """
         began = time.monotonic()
         self._read_level = "debug"  # ten thousand lines would hide what else happens
+        for directory, _, file_name in (path.rpartition("/") for path in first):
+            if directory in self._settings.directories:
+                await self._read(directory, file_name)
         for directory in self._settings.directories:
             await self._rescan(directory)
         self._read_level = "info"

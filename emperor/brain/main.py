@@ -184,7 +184,7 @@ class Brain:
         # All that is made from here to gc.freeze() is kept: looking for garbage among it again
         # and again would be a fifth of the start over thousands of files.
         gc.disable()
-        await self._catalog.rescan_all()
+        await self._catalog.rescan_all(first=self._paths_of_masters())
         self._take_over()
         # Masters answer meanwhile: it is a third of all that a brain has to load.
         from emperor.control.server import ControlServer
@@ -247,6 +247,13 @@ class Brain:
             self._finish()
 
     # ── starting and stopping ────────────────────────────────────────────────────────
+
+    def _paths_of_masters(self) -> list[str]:
+        """Return the files of what an earlier emperor left running."""
+        messages = [message for message, _ in self._inventory.rest]
+        masters = [message for message in messages if isinstance(message, HeldMaster)]
+        # The newest first: that is what was wanted last.
+        return [path_in_memo(message.memo) for message in reversed(masters)]
 
     def _take_over(self) -> None:
         """Adopt what an earlier emperor left running, and ask every master what it is."""

@@ -5,6 +5,9 @@ import os
 import signal
 import stat
 import time
+from pathlib import Path
+
+import pytest
 
 from tests.support.emperor import UNCONFINED, Emperor, asked_all_the_time, get
 from tests.support.need import need_root
@@ -158,3 +161,28 @@ def _answers(port: int) -> bool:
         return get(port)[0] == 200
     except OSError:
         return False
+
+
+@pytest.mark.parametrize("first", ["toml", "ini"])
+def test_of_two_files_a_new_brain_takes_the_one_that_runs(emperor: Emperor, first: str) -> None:
+    emperor.app("blog")
+    emperor.app("other", one="other")
+    port = free_port()
+
+    def drop(kind: str) -> None:
+        if kind == "toml":
+            emperor.drop("blog", "blog:application", port=port)
+            return
+        text = f"[uwsgi]\nchdir = {emperor.apps}\nmodule = other\nhttp-socket = 127.0.0.1:{port}\n"
+        Path(emperor.vassals / "blog.ini").write_text(text)
+
+    drop(first)
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    drop({"toml": "ini", "ini": "toml"}[first])
+    wait_until(lambda: emperor.status()["emperor"]["errors"], 10.0, "a word about two files")
+    emperor.wait_new_brain(emperor.kill_brain())
+    time.sleep(0.5)
+    assert emperor.vassal("blog")["config"].endswith(f".{first}")
+    assert emperor.vassal("blog")["generation"] == 1
+    assert len(emperor.status()["emperor"]["errors"]) == 1
