@@ -47,6 +47,8 @@ class Sleepers:
         self._ring = ring
         self._loop = asyncio.get_running_loop()
         self._doors: dict[str, tuple[Door, tuple[Bell, ...]]] = {}
+        self._watchers: dict[int, str] = {}  # by descriptor: it may have been another's before
+        self._paused: dict[str, asyncio.TimerHandle] = {}
 
     def attend(self, name: str, door: Door, bells: tuple[Bell, ...]) -> None:
         """Watch these sockets of the vassal, and no others of its."""
@@ -56,8 +58,10 @@ class Sleepers:
 
     def leave(self, name: str) -> None:
         """Watch the vassal's sockets no more; to be called before they are closed."""
-        for bell in self._doors.pop(name, (None, ()))[1]:
-            self._loop.remove_reader(bell.listener.fileno())
+        self._look_away(name)
+        self._doors.pop(name, None)
+        if (pause := self._paused.pop(name, None)) is not None:
+            pause.cancel()
 
     def close(self) -> None:
         """Watch nothing any more."""
@@ -68,7 +72,15 @@ class Sleepers:
         self._doors[name] = door, bells
         for bell in bells:
             answer = self._wake if door is Door.WAKE else self._refuse
+            self._watchers[bell.listener.fileno()] = name
             self._loop.add_reader(bell.listener.fileno(), answer, name, bell)
+
+    def _look_away(self, name: str) -> None:
+        for bell in self._doors.get(name, (None, ()))[1]:
+            fd = bell.listener.fileno()
+            if self._watchers.get(fd) == name:
+                del self._watchers[fd]
+                self._loop.remove_reader(fd)
 
     def _wake(self, name: str, bell: Bell) -> None:
         # Not watched until it sleeps again: what waits in the queue would ring for ever.
@@ -89,14 +101,12 @@ class Sleepers:
     def _pause(self, name: str) -> None:
         """No descriptor is left for a client, or the tenant holds us up: the socket stays
         ready, and must not spin."""
-        doors = self._doors.get(name)
-        self.leave(name)
-        if doors is not None:
-            self._loop.call_later(PAUSE_S, self._resume, name, *doors)
+        self._look_away(name)
+        self._paused[name] = self._loop.call_later(PAUSE_S, self._resume, name)
 
-    def _resume(self, name: str, door: Door, bells: tuple[Bell, ...]) -> None:
-        if name not in self._doors and all(bell.listener.fileno() >= 0 for bell in bells):
-            self._attend(name, door, bells)
+    def _resume(self, name: str) -> None:
+        del self._paused[name]
+        self._attend(name, *self._doors[name])
 
 
 def _accept(listener: socket.socket) -> socket.socket:
