@@ -492,8 +492,7 @@ class Catalog:
         if wish is not None and wish.run:
             evicted = msgspec.structs.replace(wish, spec=None, run=False, why_not=EVICTED)
             self._fleet.wish(name, evicted)
-            # Clients are refused, and do not wait for somebody who never comes.
-            self._fleet.listeners.keep_only(name, set())
+            self._fleet.refuse_clients(name)
 
     def _refuse(
         self,

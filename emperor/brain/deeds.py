@@ -156,6 +156,7 @@ class Deeds:
         if not vassal.retiring:
             # Nothing of it runs: what its file does not name may be another's, or in its own way.
             named = {one.key for one in spec.settings.addresses}
+            self._sleepers.leave(vassal.name)
             self._listeners.keep_only(vassal.name, named)
         try:
             self._spawn(token, desired, spec, beside=False)

@@ -154,6 +154,11 @@ class Fleet:
             self._roll.set(without_conflict(self._roll.get(name), time.monotonic()))
             self.look()
 
+    def refuse_clients(self, name: str) -> None:
+        """Close a vassal's sockets: nobody waits for somebody who never comes."""
+        self._sleepers.leave(name)  # before: the next descriptor has the same number
+        self.listeners.keep_only(name, set())
+
     def note_failure(self, name: str, failure: Failure) -> None:
         """Record why a file cannot be used; what runs goes on running."""
         now = time.monotonic()

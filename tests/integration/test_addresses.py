@@ -186,3 +186,43 @@ def test_of_two_files_a_new_brain_takes_the_one_that_runs(emperor: Emperor, firs
     assert emperor.vassal("blog")["config"].endswith(f".{first}")
     assert emperor.vassal("blog")["generation"] == 1
     assert len(emperor.status()["emperor"]["errors"]) == 1
+
+
+def test_sleeper_whose_file_gets_another_owner_does_not_make_the_brain_deaf(
+    emperor: Emperor,
+) -> None:
+    need_root()
+    port = _ready_to_sleep(emperor, "blog")
+    new = emperor.base / "new"
+    new.write_text("no settings\n")
+    os.chown(new, 1, 1)
+    new.rename(emperor.vassals / "blog.toml")
+    wait_until(lambda: "event=file_refused" in emperor.log(), 10.0, "it is refused")
+    # Descriptors of the same numbers are these clients' and sockets' now.
+    assert emperor.state_of("blog") == "stopped"
+    assert not _answers(port)
+    port = _ready_to_sleep(emperor, "shop")
+    assert _answers(port)
+
+
+def test_parked_vassal_that_gets_another_address_leaves_the_first(emperor: Emperor) -> None:
+    emperor.app("blog")
+    emperor.app("broken", "1 / 0\n")
+    port = emperor.drop("blog", "broken:application")
+    emperor.start()
+    emperor.wait_state("blog", "parked")
+    own = emperor.drop("blog", "blog:application")
+    emperor.wait_state("blog", "ready")
+    assert not _answers(port)
+    assert _answers(own)
+    port = _ready_to_sleep(emperor, "shop")
+    assert _answers(port)
+
+
+def _ready_to_sleep(emperor: Emperor, name: str) -> int:
+    emperor.app(name)
+    port = emperor.drop(name, f"{name}:application", on_demand=True)
+    if emperor.process is None:
+        emperor.start()
+    emperor.wait_state(name, "dormant")
+    return port
