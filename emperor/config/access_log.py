@@ -4,7 +4,7 @@ from typing import Any
 
 from emperor.config import values
 from emperor.config.key import Key
-from emperor.config.problems import Fault, Invalid, InvalidParts, described
+from emperor.config.problems import Fault, Invalid, InvalidParts, described, quoted
 from emperor.config.schemas import BOOLEAN, DURATION, TEXT
 from emperor.config.settings import AccessLog
 from vassal.runtime import log_format
@@ -39,6 +39,8 @@ def log_line(value: object) -> str:
     text = values.text(value, "a format", '"%(method) %(uri) %(status)"')
     if len(text) > 2048:
         raise Invalid(f"is {len(text)} characters long", "write at most 2048")
+    if text.startswith(f"{log_format.UWSGI}+") and log_format.uwsgi_words(text) is None:
+        raise Invalid(f"{quoted(text)} is no line of uWSGI's", 'write "uwsgi+micros+memory"')
     for name, is_variable in log_format.split(text):
         if is_variable and not log_format.is_known(name):
             known = ", ".join(sorted(log_format.NAMES))
@@ -81,7 +83,8 @@ ACCESS_LOG = Key(
             },
         ]
     },
-    'Requests in the log: "on", or a table of format, log_4xx, log_5xx, log_slow for only those.',
+    'Requests in the log: "on", or a table of format ("uwsgi" is uWSGI\'s own line), log_4xx,'
+    " log_5xx, log_slow for only those.",
     '"off"',
     "{ log_5xx = true, log_slow = 2 }",
     write=write_access_log,

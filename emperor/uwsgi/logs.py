@@ -158,15 +158,34 @@ def put_access_log(draft: Draft) -> None:
             draft.remark(taken, Support.UNSUPPORTED, text)
     if quiet is not None and not off:
         draft.remark(quiet, Support.SATISFIED, "requests are in the log")
-    if form is not None and (parts or not off):
-        parts["format"] = _form(form.value)
-        sources.append(form)
-    elif form is not None:
-        draft.remark(form, Support.IGNORED, "no request is in the log")
+    if parts or not off:
+        _put_form(draft, form, parts, sources)
+    else:
+        for taken in draft.all("log-format", "logformat", *_ADDED):
+            draft.remark(taken, Support.IGNORED, "no request is in the log")
     if parts:
         draft.put("access_log", parts, *sources)
     elif off:
         draft.put("access_log", "off", *sources)
+
+
+def _put_form(
+    draft: Draft, form: Taken | None, parts: dict[str, object], sources: list[Taken]
+) -> None:
+    """Say what is in the line: what the file says, or what uWSGI writes by itself."""
+    added = [taken for name in _ADDED if (taken := draft.last(name)) is not None]
+    on = [taken for taken in added if truth(taken.value)]
+    if form is not None:
+        parts["format"] = _form(form.value)
+        sources.append(form)
+    elif on or parts:
+        words = [log_format.UWSGI, *(_ADDED[taken.name] for taken in on)]
+        parts["format"] = "+".join(words)
+        sources.extend(on)
+    for taken in added:
+        if taken not in sources:
+            text = "off" if taken not in on else "log-format says what is in the line"
+            draft.remark(taken, Support.IGNORED, text)
 
 
 def _form(text: str) -> str:
@@ -191,6 +210,10 @@ _CONDITIONS: dict[str, tuple[str, Callable[[str], object]]] = {
     "log-5xx": ("log_5xx", truth),
     "log-slow": ("log_slow", _slow),
 }
+
+
+_ADDED = {"log-micros": log_format.MICROS, "memory-report": log_format.MEMORY}
+"""Options that change the line which uWSGI writes by itself."""
 
 
 def put_static(draft: Draft, base: str) -> None:

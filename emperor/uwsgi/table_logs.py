@@ -11,11 +11,10 @@ _ALARM = "let the monitoring read: emperor events --json"
 LOGS = (
     *supported("log.target", "logto= logto2= d|daemonize= daemonize2= logger= log-syslog=?"),
     *supported("log.max_size", "log-maxsize="),
-    *supported("access_log", "L|disable-logging log-format= logformat="),
+    *supported("access_log", "L|disable-logging log-format= logformat= log-micros m|memory-report"),
     *supported(
         "access_log", "log-4xx log-5xx log-zero log-slow= log-big= log-sendfile= log-ioerror="
     ),
-    *ignored("times in the log are in milliseconds", "log-micros"),
     *unsupported("write log-format with %(var.HTTP_X_FORWARDED_FOR)", "log-x-forwarded-for"),
     *unsupported(
         "write log-format with %(ltime) or %(ctime)", "logformat-strftime log-format-strftime"
@@ -41,7 +40,6 @@ LOGS = (
     *unsupported(_CHAIN, "log-drain= log-filter= log-route= log-req-route=", build="pcre"),
     *unsupported(_CHAIN, "log-zeromq=", build="logzmq"),
     *ignored("prints a list; nothing is served by it", "logger-list loggers-list"),
-    *satisfied("the memory of each process is in emperor status NAME", "m|memory-report"),
     *ignored("lines go to the journal whole", "rsyslog-packet-size= rsyslog-split-messages"),
 )
 

@@ -19,11 +19,12 @@ from emperor.uwsgi.suggestions import meant_by
 from emperor.uwsgi.table import KNOWN
 from emperor.uwsgi.values import truth
 from vassal.master.commands import SIGNALS_UWSGI
+from vassal.runtime import log_format
 
 DEFAULTS: Mapping[str, object] = {
     "harakiri": 0,
     "stop_timeout": 60,
-    "access_log": "on",
+    "access_log": {"format": log_format.UWSGI},
     "uwsgi_api": True,
     "signals": SIGNALS_UWSGI,
     "limits": {"umask": "022"},

@@ -1,6 +1,7 @@
 """The line of a request: what is in it, and what a request cannot put into it."""
 
 import json
+import re
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -10,8 +11,12 @@ import pytest
 from emperor.config.access_log import access_log, write_access_log
 from emperor.config.problems import Invalid
 from emperor.config.settings import AccessLog as Settings
-from vassal.runtime import frames, log_format
-from vassal.runtime.access_log import LINE_BYTES_MAX, AccessLog
+from vassal.runtime import frames, log_format, scoreboard
+from vassal.runtime.access_log import LINE_BYTES_MAX, AccessLog, Place
+from vassal.runtime.app_counts import AppCounts
+from vassal.runtime.layout import Layout
+from vassal.runtime.mounts import NUMBER
+from vassal.runtime.wsgi import STATIC
 
 
 @pytest.fixture
@@ -24,7 +29,9 @@ def written(capfd: pytest.CaptureFixture[str]) -> Any:
     return lines
 
 
-def response(code: int = 200, took_s: float = 0.0125, uri: str = "/a?b", **said: str) -> Any:
+def response(
+    code: int = 200, took_s: float = 0.0125, uri: str = "/a?b", environ: Any = None, **said: str
+) -> Any:
     return SimpleNamespace(
         said=said,
         took_ns=int(took_s * 1e9),
@@ -34,6 +41,10 @@ def response(code: int = 200, took_s: float = 0.0125, uri: str = "/a?b", **said:
         header_count=lambda: 3,
         request_line=lambda: ("GET", uri),
         began_ns=lambda: 1_000_000_000_123_456_789,
+        variables=lambda: list(said.items()),
+        environ=lambda: environ or {},
+        failed=False,
+        by_sendfile=False,
     )
 
 
@@ -57,7 +68,7 @@ def test_a_line_in_json_has_a_number_wherever_uwsgi_writes_one(written: Any) -> 
     log(text).write(response(REMOTE_ADDR="10.0.0.1"))
     log("%(cl)").write(response(CONTENT_LENGTH="17"))
     first, second = written().splitlines()
-    assert list(json.loads(first).values()) == [0, 0, 0, 1, 0, 0]
+    assert list(json.loads(first).values()) == [0, 0, 0, 2, 0, 0]
     assert second == b"17"
 
 
@@ -70,6 +81,49 @@ def test_times_are_written_as_apache_does(written: Any, monkeypatch: pytest.Monk
         monkeypatch.undo()
         time.tzset()
     assert written() == b"[08/Sep/2001:22:16:40 -0330]\n"
+
+
+def test_line_of_uwsgi_has_each_number_where_uwsgi_has_it(
+    written: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    log("uwsgi+micros").write(response(0, REMOTE_ADDR="10.0.0.1", SERVER_PROTOCOL="HTTP/1.1"))
+    number = rb"\[pid: \d+\|app: 0\|req: 1/1\] "
+    rest = (
+        rb"10\.0\.0\.1 \(\) \{4 vars in 50 bytes\} \[Sun Sep  9 01:46:40 2001\] GET /a\?b"
+        rb" => generated 50 bytes in 12500 micros \(HTTP/1\.1 0\) 3 headers in 100 bytes"
+        rb" \(1 switches on core 1\)\n"
+    )
+    assert re.fullmatch(number + rest, written())
+    log("uwsgi+memory").write(response())
+    memory = rb"\{address space usage: \d+ bytes/\d+MB\} \{rss usage: \d+ bytes/\d+MB\} \[pid: "
+    assert re.match(memory, written())
+    assert write_access_log(access_log({"format": "uwsgi"})) == {"format": "uwsgi"}
+    with pytest.raises(Invalid, match="no line of uWSGI's"):
+        access_log({"format": "uwsgi+nanos"})
+
+
+def test_line_of_uwsgi_counts_a_workers_requests_by_application_and_all_together(
+    written: Any,
+) -> None:
+    layout = Layout(4, 2, 0)
+    memory = memoryview(bytearray(layout.size))
+    for slot, worker, requests in ((0, 1, 5), (1, 1, 2), (2, 2, 7)):
+        writer = scoreboard.SlotWriter(memory, slot, 0, 0)
+        for _ in range(2):  # the second time by who came next
+            scoreboard.claim_slot(memory, slot, worker)
+            writer.requests = requests - 1
+            writer.end(1, 0, False)
+    AppCounts(memory, layout).add(0, 1, False)
+    field = frames.encode_list(["uwsgi", "", "", ""])
+    one = AccessLog(field, 1, 0, place=Place(memory, layout, range(2)))
+    for environ in ({NUMBER: 1}, {NUMBER: 0}, {}, {NUMBER: 1, STATIC: True}, {NUMBER: 9}):
+        one.write(response(environ=environ))
+    found = [line.split(b"]")[0].split(b"app: ")[1] for line in written().splitlines()]
+    assert found == [b"1|req: 2/29", b"0|req: 1/29", b"-1|req: -1/29", b"-1|req: -1/29"] + [
+        b"9|req: -1/29"
+    ]
 
 
 def test_a_request_cannot_forge_a_line_or_end_a_quote(written: Any) -> None:

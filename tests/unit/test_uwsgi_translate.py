@@ -10,7 +10,7 @@ from emperor.uwsgi.option import Option
 from emperor.uwsgi.report import NEEDS_A_PERSON
 from emperor.uwsgi.rows import Support
 from emperor.uwsgi.table import KNOWN
-from emperor.uwsgi.translate import Translation, settle_translation, translate
+from emperor.uwsgi.translate import Translation, native_values, settle_translation, translate
 
 FILE = "/etc/vassals/blog.ini"
 FOLDER = "/etc/vassals"
@@ -443,12 +443,29 @@ def test_requests_are_logged_in_the_form_that_is_asked_for_or_not_at_all() -> No
     assert "access_log" not in values_of("disable-logging = false")
 
 
+def test_without_a_format_the_line_is_uwsgis_own() -> None:
+    usual = {"format": "uwsgi"}
+    assert native_values(translated("processes = 2").document)["access_log"] == usual
+    for more, line in (
+        ("log-micros", "uwsgi+micros"),
+        ("memory-report", "uwsgi+memory"),
+        ("log-micros = false", "uwsgi"),
+    ):
+        assert native_values(translated(more).document)["access_log"] == {"format": line}
+    for more, why in (
+        ("log-format = %(uri)", "log-format says what is in the line"),
+        ("disable-logging", "no request is in the log"),
+    ):
+        assert verdict_of("log-micros", "log-micros", more) == (Support.IGNORED, why)
+
+
 def test_some_requests_only_can_be_logged() -> None:
     assert verdict_of("log-5xx", "log-5xx = true")[0] is Support.SATISFIED
     quiet = ("disable-logging", "log-5xx", "log-4xx = false", "log-slow = 1500")
     assert verdict_of("log-5xx", *quiet)[0] is Support.SUPPORTED
     assert verdict_of("log-4xx", *quiet)[0] is Support.IGNORED
-    assert values_of(*quiet)["access_log"] == {"log_5xx": True, "log_slow": 1.5}
+    found = {"log_5xx": True, "log_slow": 1.5, "format": "uwsgi"}
+    assert values_of(*quiet)["access_log"] == found
     formed = values_of(*quiet, "log-format = %(uri) %(mine) %(var.X)")["access_log"]
     assert formed == {"log_5xx": True, "log_slow": 1.5, "format": "%(uri) %(logvar.mine) %(var.X)"}
     assert verdict_of("log-big", "disable-logging", "log-big = 5")[0] is Support.UNSUPPORTED

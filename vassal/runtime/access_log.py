@@ -8,13 +8,15 @@ import time
 from . import frames, log_format
 from .output import MONTHS
 from .soft import HarakiriSoftTimeout
-from .wsgi import Response
+from .wsgi import FileWrapper, Response
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, List, Mapping
+    from typing import Any, Callable, Dict, List, Mapping, Tuple
 
     from .connection import Connection
+    from .layout import Layout
+    from .scoreboard import Memory
     from .soft import Guard
     from .wire.request import Request
     from .wsgi import App
@@ -33,11 +35,27 @@ _ESCAPES: Dict[int, str] = {
 }
 
 
+def load_for(field: str) -> None:
+    """Load what an AccessLog of this field needs: after the fork nothing of ours can be."""
+    if log_format.uwsgi_words(frames.decode_list(field)[0]) is not None:
+        from . import uwsgi_line  # noqa: F401
+
+
+class Place:
+    """Where requests are counted: memory that is laid out like this, `own` are this worker's
+    slots in it."""
+
+    def __init__(self, memory: Memory, layout: Layout, own: range):
+        self.memory = memory
+        self.layout = layout
+        self.own = own
+
+
 class AccessLog:
     """What is written, and for which requests. `core` is the number of the thread, `fd` where
-    lines go."""
+    lines go, `place` where requests are counted."""
 
-    def __init__(self, field: str, worker: int, core: int, fd: int = 2):
+    def __init__(self, field: str, worker: int, core: int, fd: int = 2, place: Place | None = None):
         self._fd = fd
         text, with_4xx, with_5xx, slow_s = frames.decode_list(field)
         self._with_4xx = bool(with_4xx)
@@ -45,14 +63,22 @@ class AccessLog:
         self._slow_ns = int(float(slow_s) * 1e9) if slow_s else 0
         self._only_some = self._with_4xx or self._with_5xx or self._slow_ns > 0
         values = _values(worker, core)
+        self._nothing = _NOTHING
+        words = log_format.uwsgi_words(text)
+        if words is not None:
+            from . import uwsgi_line  # the mold has loaded it
+
+            text = uwsgi_line.text_of(words)
+            values.update(uwsgi_line.values(place))
+            self._nothing = ""
         self._parts: List[str | Value] = []
         for part, is_variable in log_format.split(text):
             if not is_variable:
                 self._parts.append(part)
-            elif part in log_format.ZEROS:
-                self._parts.append("0")
             elif part in values:
                 self._parts.append(values[part])
+            elif part in log_format.ZEROS:
+                self._parts.append("0")
             elif part.startswith(log_format.VARIABLE):
                 self._parts.append(_variable(part[len(log_format.VARIABLE) :]))
             elif part.startswith(log_format.REMEMBERED):
@@ -80,7 +106,7 @@ class AccessLog:
                 words.append(part)
             else:
                 value = str(part(response))[:_VALUE_CHARS_MAX]  # type: ignore[operator]
-                words.append(value.translate(_ESCAPES) or _NOTHING)
+                words.append(value.translate(_ESCAPES) or self._nothing)
         line = "".join(words).encode("utf-8", "backslashreplace")
         try:
             os.write(self._fd, line[: LINE_BYTES_MAX - 1] + b"\n")
@@ -99,6 +125,7 @@ class LoggedResponse(Response):
 
     took_ns = 0
     head_bytes = 0
+    by_sendfile = False
 
     def __init__(self, log: AccessLog, *rest: Any):
         super().__init__(*rest)
@@ -122,6 +149,10 @@ class LoggedResponse(Response):
         self.head_bytes = len(head)
         return head
 
+    def _send_file(self, wrapper: FileWrapper) -> bool:
+        self.by_sendfile = super()._send_file(wrapper)
+        return self.by_sendfile
+
     def code(self) -> int:
         """Return the status; 0 = there was no answer."""
         return self.head.code if self.head is not None else 0
@@ -133,6 +164,18 @@ class LoggedResponse(Response):
     def request_line(self) -> tuple[str, str]:
         """Return method and URI."""
         return self._request.method.decode("latin-1"), self._request.uri.decode("latin-1")
+
+    def variables(self) -> List[Tuple[str, str]]:
+        """Return what a web server says of a request: environ without what is WSGI's and ours."""
+        return [
+            (name, value)
+            for name, value in self.said.items()
+            if type(value) is str and "." not in name
+        ]
+
+    def environ(self) -> Mapping[str, Any]:
+        """Return environ as the application has left it."""
+        return self._request.environ
 
     def remembered(self) -> Mapping[str, Any]:
         """Return what the application wants to have in the log."""
@@ -163,7 +206,8 @@ def _values(worker: int, core: int) -> Dict[str, Value]:
         "rsize": lambda response: max(0, response.bytes_sent - response.head_bytes),
         "headers": lambda response: response.header_count(),
         "cl": lambda response: response.said.get("CONTENT_LENGTH") or 0,
-        "vars": lambda response: len(response.said),
+        # uWSGI counts names and values.
+        "vars": lambda response: 2 * len(response.variables()),
         "secs": lambda response: "%.6f" % (response.took_ns / 1e9),
         "msecs": lambda response: response.took_ns // 1_000_000,
         "micros": lambda response: response.took_ns // 1000,

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Tuple
+    from typing import FrozenSet, List, Tuple
 
 DEFAULT = (
     '%(addr) - %(user) [%(ltime)] "%(method) %(uri) %(proto)" %(status) %(rsize)'
     ' "%(referer)" "%(uagent)" %(msecs) ms'
 )
+
+UWSGI = "uwsgi"
+"""A format that is uWSGI's own line, which it writes where its file has no log-format."""
+MICROS, MEMORY = "micros", "memory"
+"""What may follow it, each after a "+": as uWSGI's log-micros and memory-report change the line."""
 
 FROM_ENVIRON = {
     "addr": "REMOTE_ADDR",
@@ -42,6 +47,13 @@ REMEMBERED = "logvar."
 """%(logvar.NAME) is what the application said with uwsgi.set_logvar; uWSGI writes %(NAME)."""
 LOGVARS = "emperor.logvars"
 """Where it is in environ, by name."""
+
+
+def uwsgi_words(text: str) -> FrozenSet[str] | None:
+    """Return what follows the name of uWSGI's own line; None = this is another format."""
+    first, *others = text.split("+")
+    words = frozenset(others)
+    return words if first == UWSGI and words <= {MICROS, MEMORY} else None
 
 
 def is_known(name: str) -> bool:

@@ -181,7 +181,9 @@ def _serve(control: _socket.socket, loaded: Loaded, name: str) -> None:
     else:
         loaded.prepare()
     if loaded.settings["access_log"]:
-        from . import access_log  # noqa: F401
+        from . import access_log
+
+        access_log.load_for(loaded.settings["access_log"])
     if float(loaded.settings["autoreload_s"]):
         from . import autoreload  # noqa: F401
 

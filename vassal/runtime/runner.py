@@ -53,10 +53,12 @@ class Runner:
         self.guard = Guard(soft_ns)
         self._response: Callable[..., Response] = Response
         if settings.access_log:
-            from .access_log import AccessLog  # the mold has loaded it
+            from .access_log import AccessLog, Place  # the mold has loaded it
 
             core = slot % settings.threads
-            log = AccessLog(settings.access_log, settings.worker, core, settings.requests_fd)
+            place = Place(memory, layout, range(slot - core, slot - core + settings.threads))
+            fd = settings.requests_fd
+            log = AccessLog(settings.access_log, settings.worker, core, fd, place)
             self._response = log.response
         # Made once: it goes into every environ.
         self._responding = self._slot.responding
