@@ -59,6 +59,9 @@ def application(environ, start_response):
                    uwsgi.set_logvar("a", "b"), repr(uwsgi.get_logvar("a"))],
         "rpc": [refusal(uwsgi.call, "nobody"), refusal(uwsgi.rpc, None, "nobody")],
         "lock": [uwsgi.lock(), uwsgi.is_locked(), uwsgi.unlock(), uwsgi.is_locked()],
+        "environ": {name: repr(value) for name, value in environ.items()
+                    if name.startswith("uwsgi.") and name != "uwsgi.core"},
+        "core": environ["uwsgi.core"] in (0, 1),
     }
     return [json.dumps(told).encode()]
 """

@@ -60,6 +60,7 @@ class Runner:
             fd = settings.requests_fd
             log = AccessLog(settings.access_log, settings.worker, core, fd, place)
             self._response = log.response
+        self._core = slot % settings.threads if settings.tells_core else None
         # Made once: it goes into every environ.
         self._responding = self._slot.responding
         self._set_harakiri = self.set_harakiri
@@ -82,6 +83,8 @@ class Runner:
         if self._alarm_s:
             _signal.setitimer(_signal.ITIMER_REAL, self._alarm_s)
         request.environ["emperor.set_harakiri"] = self._set_harakiri
+        if self._core is not None:
+            request.environ["uwsgi.core"] = self._core
         response = self._response(connection, request, now_ns, self._responding)
         try:
             outcome = response.run(self._app, self.guard)

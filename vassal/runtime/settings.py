@@ -17,6 +17,8 @@ class WorkerSettings:
         self.worker = int(number("worker", 0))
         self.threads = max(1, int(number("threads", 1)))
         self.slots = int(number("slots", 1))
+        # uWSGI numbers threads where there are several.
+        self.tells_core = bool(text.get("uwsgi_api")) and self.threads > 1
         self.apps = int(number("apps", 1))
         self.harakiri_s = number("harakiri_s", 0)
         self.harakiri_max_s = number("harakiri_max_s", 0)

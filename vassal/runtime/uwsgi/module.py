@@ -334,11 +334,15 @@ def _call(hook: Any) -> None:
 
 
 def in_front_of(app: Callable[..., Any], module: UwsgiModule) -> Callable[..., Any]:
-    """Return an application that lets the module know which request runs in which thread."""
+    """Return an application that lets the module know which request runs in which thread, and
+    whose environ says under what it runs. `uwsgi.core` the thread itself adds."""
     environs = module._environs
+    version, node = module.version, module.hostname
 
     def known(environ: Dict[str, Any], start_response: Callable[..., Any]) -> Any:
         environs[_thread.get_ident()] = environ
+        environ["uwsgi.version"] = version
+        environ["uwsgi.node"] = node
         return app(environ, start_response)
 
     return known
