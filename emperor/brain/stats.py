@@ -15,6 +15,7 @@ from vassal.master.stats import (
     WorkerCounts,
     as_text,
     core_row,
+    socket_name,
     socket_row,
     worker_row,
 )
@@ -86,6 +87,7 @@ def _protocol(url: str) -> str:
 
 def _vassal(one: VassalStatus) -> dict[str, Any]:
     serves = int(one.state in _SERVES)
+    is_dormant = one.state is VassalState.DORMANT
     since = int(one.since)
     return {
         "id": os.path.basename(one.config),
@@ -103,7 +105,7 @@ def _vassal(one: VassalStatus) -> dict[str, Any]:
         "last_run": since,
         "cursed": since if one.state is VassalState.STOPPING else 0,
         "zerg": 0,
-        "on_demand": one.listen[0] if one.state is VassalState.DORMANT and one.listen else "",
+        "on_demand": socket_name(one.listen[0]) if is_dormant and one.listen else "",
         "uid": one.uid,
         "gid": one.gid,
         "monitor": os.path.dirname(one.config),

@@ -46,12 +46,15 @@ def test_vassal_tells_what_uwsgi_tells(emperor: Emperor, tmp_path: Path) -> None
     stats, http, theirs, theirs_http = (free_port() for _ in range(4))
     ini = (
         f"[uwsgi]\nchdir = {emperor.apps}\nmodule = plain\nworkers = 2\nthreads = 2\n"
-        f"master = true\nlocks = 2\nhttp-socket = 127.0.0.1:%s\nstats = 127.0.0.1:%s\n"
+        f"master = true\nlocks = 2\nhttp-socket = 127.0.0.1:%s\nsocket = {emperor.base}/%s.sock\n"
+        "socket = @emp-%s\nstats = 127.0.0.1:%s\n"
     )
-    (emperor.vassals / "blog.ini").write_text(ini % (http, stats))
+    (emperor.vassals / "blog.ini").write_text(ini % (http, http, http, stats))
     emperor.start()
     blog = emperor.wait_state("blog", "ready")
-    (tmp_path / "blog.ini").write_text(ini % (theirs_http, theirs) + "need-app = true\n")
+    (tmp_path / "blog.ini").write_text(
+        ini % (theirs_http, theirs_http, theirs_http, theirs) + "need-app = true\n"
+    )
     tmp_path.chmod(0o755)
     with real_uwsgi(tmp_path, "--ini", str(tmp_path / "blog.ini"), "--die-on-term"):
         wait_until(lambda: answers(theirs), 10, "uWSGI's statistics")
@@ -63,6 +66,9 @@ def test_vassal_tells_what_uwsgi_tells(emperor: Emperor, tmp_path: Path) -> None
         ours, uwsgis = ask(("127.0.0.1", stats)), ask(("127.0.0.1", theirs))
     assert keys(ours) == keys(uwsgis)
     assert ours["locks"] == uwsgis["locks"]
+    for told, port in ((ours, http), (uwsgis, theirs_http)):
+        names = [f"127.0.0.1:{port}", f"{emperor.base}/{port}.sock", f"@emp-{port}"]
+        assert sorted(one["name"] for one in told["sockets"]) == sorted(names)
     assert ours["cwd"] == str(emperor.apps)
     assert ours["pid"] == blog["pid"]
     assert sum(worker["requests"] for worker in ours["workers"]) == 3
@@ -168,7 +174,7 @@ def test_emperor_tells_of_its_vassals_as_uwsgis_does(emperor: Emperor, tmp_path:
         f'stats = "tcp://127.0.0.1:{ours}"\nstats_workers = "unix://{fleet}"\n'
     )
     port = emperor.drop("blog", app="plain:application", workers=2)
-    emperor.drop("shop", app="plain:application", workers=1)
+    other = emperor.drop("shop", app="plain:application", workers=1)
     (emperor.vassals / "broken.toml").write_text("app = 3")
     emperor.start()
     for name in ("blog", "shop"):
@@ -193,7 +199,8 @@ def test_emperor_tells_of_its_vassals_as_uwsgis_does(emperor: Emperor, tmp_path:
     assert [one["id"] for one in by_name["blog.toml"]["workers"]] == ["blog:1", "blog:2"]
     everybody = ask(fleet)
     assert [one["id"] for one in everybody["workers"]] == ["blog:1", "blog:2", "shop:1"]
-    assert len(everybody["sockets"]) == 2
+    addresses = {f"127.0.0.1:{one}" for one in (port, other)}
+    assert {one["name"] for one in everybody["sockets"]} == addresses
 
 
 def test_uwsgitop_shows_vassal_emperor_and_fleet(emperor: Emperor) -> None:

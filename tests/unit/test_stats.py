@@ -69,6 +69,17 @@ def row(**said: float) -> WorkerDescription:
     return WorkerDescription(**{"state": "idle", **fields, **times, **said})  # type: ignore[arg-type]
 
 
+def test_a_socket_has_the_name_that_uwsgi_has_for_it() -> None:
+    for url, name in (
+        ("http://127.0.0.1:8000", "127.0.0.1:8000"),
+        ("uwsgi://[::1]:3031", "[::1]:3031"),
+        ("http://:8000", ":8000"),
+        ("uwsgi+unix:///run/blog.sock", "/run/blog.sock"),
+        ("uwsgi+unix://@blog%00", "@blog"),
+    ):
+        assert stats.socket_row(stats.SocketFacts(url, "uwsgi", 0, 100))["name"] == name
+
+
 @pytest.mark.parametrize("said", [{"running_s": 1e308}, {"age_s": 1e308}, {"age_s": -1e308}])
 def test_one_masters_nonsense_hides_no_other_vassal(said: dict[str, float]) -> None:
     status = status_with([row(**said), row(**said)])

@@ -60,7 +60,7 @@ class About(NamedTuple):
 class SocketFacts(NamedTuple):
     """A listening socket and its queue."""
 
-    name: str
+    url: str
     protocol: str
     waiting: int
     waiting_max: int
@@ -141,10 +141,15 @@ def _cache(one: CacheFacts, unix_offset_s: float) -> dict[str, Any]:
     }
 
 
+def socket_name(url: str) -> str:
+    """Return an address as uWSGI tells it: 127.0.0.1:8000, a path, @name. Exporters label by it."""
+    return url.partition("://")[2].removesuffix("%00")
+
+
 def socket_row(one: SocketFacts) -> dict[str, Any]:
     """Return what is told of a listening socket."""
     return {
-        "name": one.name,
+        "name": socket_name(one.url),
         "proto": one.protocol,
         "queue": one.waiting,
         "max_queue": one.waiting_max,
