@@ -332,9 +332,20 @@ def test_a_thread_starts_when_it_is_called_and_not_before() -> None:
 
     start = decorators().thread(beside)
     assert not ran
-    start(7)
+    assert start(7) is beside
     assert done.wait(10)
     assert ran == [7]
+
+
+def test_what_is_called_after_a_fork_is_for_the_worker_that_is_named_or_for_all() -> None:
+    one = module()
+    found = decorators_for(one)
+    called: list[str] = []
+    for number, name in ((0, "all"), (1, "first"), (2, "second")):
+        found.postfork(number)(lambda name=name: called.append(name))
+    one._state.worker = 2
+    one.post_fork_hook()
+    assert called == ["all", "second"]
 
 
 def test_a_decorated_function_keeps_its_name() -> None:

@@ -45,21 +45,26 @@ def decorators_for(uwsgi: UwsgiModule) -> types.ModuleType:
             hooks.append(function)
             uwsgi.post_fork_hook = run_hooks
             return function
-        # @postfork(1): in that worker only.
+        # @postfork(1): in that worker only; @postfork(0): in all of them.
         wanted = int(function)
 
         def only(chosen: Callable[[], Any]) -> Callable[[], Any]:
-            return postfork(lambda: chosen() if uwsgi.worker_id() == wanted else None) and chosen
+            return postfork(lambda: chosen() if is_meant() else None) and chosen
+
+        def is_meant() -> bool:
+            return wanted <= 0 or uwsgi.worker_id() == wanted
 
         return only
 
     def thread(function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return what runs the function in a thread; with @postfork above it, in every worker."""
+        """Return what runs the function in a thread, and returns the function, as in uWSGI; with
+        @postfork above it, in every worker."""
 
-        def start(*args: Any) -> None:
+        def start(*args: Any) -> Callable[..., Any]:
             import threading
 
             threading.Thread(target=function, args=args, daemon=True).start()
+            return function
 
         return _named_as(function, start)
 
