@@ -4,6 +4,7 @@ Pure but for the interpreter, which the caller has chosen.
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -16,6 +17,7 @@ from limits.directives import Limits, Subject
 from limits.layout import Layout
 from vassal.messages import AccessLog, Generation, Health, Listener, LogSettings
 
+NOTHING: Mapping[str, str] = {}
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -49,9 +51,14 @@ def build(
     lang: str,
     subject: Subject,
     layout: Layout,
+    inherited: Mapping[str, str] = NOTHING,
 ) -> Spec:
-    """Return the spec of a vassal that runs as `identity` in the interpreter `python`."""
-    generation = _generation(settings, identity, python, logs, lang, layout.workload)
+    """Return the spec of a vassal that runs as `identity` in the interpreter `python`.
+
+    `inherited` is of its environment what counts least.
+    """
+    env = {**inherited, **environment(settings, identity, python, lang)}
+    generation = _generation(settings, identity, python, logs, env, layout.workload)
     return Spec(
         path=path,
         settings=settings,
@@ -82,7 +89,7 @@ def _generation(
     identity: Identity,
     python: str,
     logs: Logs,
-    lang: str,
+    env: dict[str, str],
     confinement: Confinement,
 ) -> Generation:
     jitter = settings.max_requests_jitter
@@ -98,7 +105,7 @@ def _generation(
         directory=settings.directory,
         python=python,
         pythonpath=settings.pythonpath,
-        env=environment(settings, identity, python, lang),
+        env=env,
         workers=settings.workers.max,
         workers_min=settings.workers.min,
         workers_initial=settings.workers.initial,
@@ -173,7 +180,7 @@ def _health(settings: VassalSettings) -> Health | None:
 def environment(
     settings: VassalSettings, identity: Identity, python: str, lang: str
 ) -> dict[str, str]:
-    """Return the whole environment of the mold: nothing of the emperor's own gets in."""
+    """Return the environment of the mold, in which nothing of the emperor's own is."""
     base = {
         "PATH": PATH,
         "HOME": identity.home,

@@ -6,6 +6,7 @@ Everything that can be known to be impossible before a process is started is fou
 import errno
 import os
 import stat
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -16,11 +17,13 @@ from emperor.brain.neighbours import Neighbours
 from emperor.brain.places import emperors_own, find_places
 from emperor.brain.release_links import missing_folders, unseen_link
 from emperor.brain.tenancy import refusals
+from emperor.config.file_names import speaks_uwsgi
 from emperor.config.identity import Identity, decide, look_up, owner_of, why_not_group
 from emperor.config.policy import Holder, choose, shared_uid, too_many
-from emperor.config.problems import ConfigError, Problem
+from emperor.config.problems import ConfigError, Problem, printable
 from emperor.config.settings import EmperorSettings, Remark, VassalSettings
 from emperor.config.unsupported import refusals_of_unsupported
+from emperor.uwsgi.environment import inherited
 from limits.directives import Sandbox, Subject
 from limits.facts import HostFacts
 from limits.layout import Layout, done_by_landlock, lay_out, plans
@@ -43,6 +46,8 @@ class SpecMaker:
         self._missing: dict[bytes, tuple[Unsupported, ...]] = {}
         self._neighbours = Neighbours()
         self._emperors_own = emperors_own(settings)
+        # What this brain was started with: it changes when another is.
+        self._inherited = inherited(os.environ)
 
     def make(
         self,
@@ -71,6 +76,11 @@ class SpecMaker:
             problems += refusals(settings, identity, sockets_dir, path)
         if problems:
             raise ConfigError(problems)
+        variables: Mapping[str, str] = {}
+        if self._settings.uwsgi.inherit_environment and speaks_uwsgi(path):
+            if not owner_of(owner_uid).tenant:
+                variables = self._variables(settings)
+                settings = _with_left_out(settings, self._inherited.left_out)
         python = interpreter.choose(settings.python, identity)
         logs = self._logs(settings, identity)
         by_tenant = owner_uid not in (0, os.geteuid())
@@ -103,7 +113,13 @@ class SpecMaker:
             raise ConfigError(problems)
         self._neighbours.enter(_holder(settings, identity), owner_uid)
         lang = os.environ.get("LANG", "C.UTF-8")
-        return build(path, settings, identity, python, logs, lang, subject, layout)
+        return build(path, settings, identity, python, logs, lang, subject, layout, variables)
+
+    def _variables(self, settings: VassalSettings) -> Mapping[str, str]:
+        """Return what a file of uWSGI's inherits: all but what its unenv takes away."""
+        unset = {text for name, text in settings.uwsgi_options if name == "unenv"}
+        found = self._inherited.variables
+        return {name: text for name, text in found.items() if name not in unset}
 
     def forget(self, name: str) -> None:
         """The vassal's file is gone: it stands in nobody's way any more."""
@@ -182,6 +198,13 @@ class SpecMaker:
             if log.requests == "file"
             else log.requests or "",
         )
+
+
+def _with_left_out(settings: VassalSettings, names: Sequence[str]) -> VassalSettings:
+    """Add a remark on each variable that is not inherited. Their values are nobody's affair."""
+    reason = "is not inherited: it is no text, or there is more than 48 KiB"
+    remarks = [Remark(key="env", reason=f"{printable(name[:100])} {reason}") for name in names[:8]]
+    return msgspec.structs.replace(settings, remarks=(*settings.remarks, *remarks))
 
 
 def _holder(settings: VassalSettings, identity: Identity) -> Holder:

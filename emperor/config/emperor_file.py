@@ -249,6 +249,14 @@ EMPEROR_KEYS: Mapping[str, Key] = {
             for name, text, example in _TEMPLATES
         ),
         Key(
+            "uwsgi.inherit_environment",
+            values.boolean,
+            BOOLEAN,
+            "The provider's files of uWSGI's inherit the emperor's environment; tenants' never do.",
+            "false",
+            "true",
+        ),
+        Key(
             "policy.default_plan",
             word,
             WORD,
@@ -356,7 +364,8 @@ def _templates(read: dict[str, Any], folder: str) -> Templates:
         for name in found
         if name not in OPTION_TEMPLATES
     }
-    return Templates(**{**found, **resolved})
+    inherits = read.get("uwsgi.inherit_environment", False)
+    return Templates(**{**found, **resolved}, inherit_environment=inherits)
 
 
 def _check_directories(reading: Reading) -> None:

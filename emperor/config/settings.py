@@ -260,8 +260,8 @@ PROVIDER = Owner()
 
 
 class Templates(msgspec.Struct, frozen=True, kw_only=True):
-    """What is put around each file in uWSGI's dialect: paths, and NAME=VALUE in the last two;
-    `vassals_options` come first."""
+    """What is put around each file in uWSGI's dialect: paths, and NAME=VALUE in `vassals_set` and
+    `vassals_options`, which come first."""
 
     vassals_inherit: tuple[str, ...] = ()
     vassals_include: tuple[str, ...] = ()
@@ -269,6 +269,7 @@ class Templates(msgspec.Struct, frozen=True, kw_only=True):
     vassals_include_before: tuple[str, ...] = ()
     vassals_set: tuple[str, ...] = ()
     vassals_options: tuple[str, ...] = ()
+    inherit_environment: bool = False  # the provider's see the emperor's own
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):

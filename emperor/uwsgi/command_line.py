@@ -145,11 +145,12 @@ class _Own:
             found["policy"] = self.policy
         # uWSGI's emperor goes to the directory that it watches.
         base = self.directories[0] if self.directories else self._cwd
-        if self.templates:
-            found["uwsgi"] = {
-                name: texts if name in OPTION_TEMPLATES else [absolute(one, base) for one in texts]
-                for name, texts in self.templates.items()
-            }
+        around = {
+            name: texts if name in OPTION_TEMPLATES else [absolute(one, base) for one in texts]
+            for name, texts in self.templates.items()
+        }
+        # Their names and values stay in the environment: this file is no place for secrets.
+        found["uwsgi"] = {**around, "inherit_environment": True}
         return found
 
     def take(self, option: Option, known: Mapping[str, Known]) -> None:

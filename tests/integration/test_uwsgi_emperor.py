@@ -1,11 +1,13 @@
 """`emperor uwsgi …` in the place of uWSGI's emperor, and its tyrant mode."""
 
+import json
 import os
 import pwd
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +15,8 @@ from tests.support.control import emperor as command
 from tests.support.emperor import Emperor, get
 from tests.support.need import need_root
 from tests.support.ports import free_port
-from tests.support.uwsgi import uwsgi_program
+from tests.support.processes import alive, pid_tree
+from tests.support.uwsgi import end, uwsgi_program
 from tests.support.wait import wait_until
 
 SAYS = """
@@ -120,6 +123,72 @@ def test_variables_for_vassals_are_options_of_each_before_its_own(
         assert says().startswith(b"all ")
         file.write_text(ini(emperor, port, "env = SAYS=own\n"))
         wait_until(lambda: says().startswith(b"own "), 10.0, "the file's own word")
+
+
+TELLS = """
+import json, os
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [json.dumps({name: os.environ.get(name) for name in NAMES}).encode()]
+
+NAMES = ("SECRET_KEY", "SAYS", "UNWANTED", "WATCHDOG_USEC", "EMPEROR_RUNTIME_DIR")
+"""
+SECRET = "dont-tell-4711"
+
+
+def test_providers_files_inherit_the_environment_as_uwsgis_and_nobody_else_is_told(
+    emperor: Emperor, port: int
+) -> None:
+    emperor.app("tells", TELLS)
+    given = {"SECRET_KEY": SECRET, "SAYS": "all", "UNWANTED": "x"}
+    text = ini(emperor, port, "env = SAYS=own\nunenv = UNWANTED\n")
+    file = emperor.vassals / "blog.ini"
+    file.write_text(text.replace("says", "tells"))
+    words = ["--emperor", str(emperor.vassals)]
+    real = subprocess.Popen(
+        [uwsgi_program(), *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **given},
+    )
+    try:
+        theirs = wait_until(lambda: told(port), 15.0, "uWSGI's")
+    finally:
+        end(real)
+    others = {"native": free_port(), "tenants": free_port()}
+    emperor.drop("native", "tells:application", port=others["native"])
+    if os.geteuid() == 0:
+        tenants = emperor.vassals / "tenants.ini"
+        tenants.write_text(ini(emperor, others["tenants"]).replace("says", "tells"))
+        os.chown(tenants, 65534, 65534)
+    with running(emperor, *words, **given, WATCHDOG_USEC="60000000", WATCHDOG_PID="1"):
+        ready = emperor.wait_state("blog", "ready")
+        ours = told(port)
+        assert ours == {"SAYS": "own", "SECRET_KEY": SECRET}
+        assert {name: theirs[name] for name in ours} == ours
+        for name in others if os.geteuid() == 0 else ["native"]:
+            emperor.wait_state(name, "ready")
+            assert told(others[name]) == {}
+        environ = {"EMPEROR_RUNTIME_DIR": str(emperor.runtime_dir)}
+        assert command("upgrade", environ=environ).returncode == 0
+        assert emperor.wait_state("blog", "ready")["generation"] == ready["generation"]
+        seen = [emperor.log(), json.dumps(emperor.vassal("blog")), emperor.vassal_log("blog")]
+        seen += [(emperor.runtime_dir / "uwsgi-emperor.toml").read_text()]
+        seen += [command("explain", "blog", environ=environ).stdout]
+        seen += [
+            Path(f"/proc/{pid}/cmdline").read_text() for pid in pid_tree(emperor.pid) if alive(pid)
+        ]
+        assert not [text for text in seen if SECRET in text]
+
+
+def told(port: int) -> dict[str, str]:
+    """Return what an application sees of its environment; empty if there is none yet."""
+    try:
+        found = json.loads(get(port)[1])
+    except OSError:
+        return {}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def test_log_goes_to_the_file_that_is_named(emperor: Emperor, port: int) -> None:

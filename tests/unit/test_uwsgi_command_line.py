@@ -5,7 +5,7 @@ import tomllib
 import pytest
 
 from emperor.uwsgi.command_line import EmperorsOwn, emperors_own
-from emperor.uwsgi.environment import ENVIRONMENT, from_environment
+from emperor.uwsgi.environment import ENVIRONMENT, INHERITED_BYTES_MAX, from_environment, inherited
 from emperor.uwsgi.option import Option
 from emperor.uwsgi.rows import Support
 from emperor.uwsgi.table import KNOWN
@@ -98,13 +98,17 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     ],
 )
 def test_what_is_watched(written: str, found: dict[str, list[str]]) -> None:
-    assert settings("--emperor", written) == found
+    assert watched("--emperor", written) == found
 
 
 def test_a_directory_that_is_named_as_a_whole_too_is_watched_as_a_whole() -> None:
-    assert settings("--emperor", "/etc/a/*.ini", "--emperor", "/etc/a") == {
-        "directories": ["/etc/a"]
-    }
+    found = watched("--emperor", "/etc/a/*.ini", "--emperor", "/etc/a")
+    assert found == {"directories": ["/etc/a"]}
+
+
+def watched(*words: str) -> dict[str, object]:
+    found = settings(*words)
+    return {key: found[key] for key in ("directories", "files") if key in found}
 
 
 @pytest.mark.parametrize("path", ["pg://host=db", "/home/*/vassals"])
@@ -125,7 +129,11 @@ def test_units_that_people_have() -> None:
         "directories": ["/etc/uwsgi"],
         "stats": ["tcp://127.0.0.1:9191"],
         "policy": {"tyrant": True, "default_user": "www-data", "default_group": "www-data"},
-        "uwsgi": {"vassals_inherit": ["/etc/uwsgi/base.ini"], "vassals_set": ["chmod-socket=660"]},
+        "uwsgi": {
+            "vassals_inherit": ["/etc/uwsgi/base.ini"],
+            "vassals_set": ["chmod-socket=660"],
+            "inherit_environment": True,
+        },
     }
     assert found.log == "/var/log/uwsgi/emperor.log"
     said = {verdict.option.name: verdict.verdict for verdict in found.verdicts}
@@ -172,8 +180,25 @@ def test_variables_are_options_of_the_emperor_and_of_its_vassals() -> None:
     assert found.for_vassals == (("my-own", "c=d"), ("threads", "2"))
     options = [Option("emperor", "/e", COMMAND_LINE, 1), Option("threads", "2", ENVIRONMENT, 1)]
     text = emperors_own(options, KNOWN, "/srv", found.for_vassals)
-    assert tomllib.loads(text.text)["uwsgi"] == {"vassals_options": ["my-own=c=d", "threads=2"]}
+    assert tomllib.loads(text.text)["uwsgi"] == {
+        "vassals_options": ["my-own=c=d", "threads=2"],
+        "inherit_environment": True,
+    }
     assert text.verdicts[-1].text == "is for vassals: set UWSGI_VASSAL_THREADS"
+
+
+def test_vassals_inherit_all_but_what_is_the_emperors_own() -> None:
+    own = (
+        "NOTIFY_SOCKET WATCHDOG_USEC LISTEN_FDS INVOCATION_ID JOURNAL_STREAM MAINPID FDSTORE"
+        " CREDENTIALS_DIRECTORY SYSTEMD_EXEC_PID EMPEROR_RUNTIME_DIR UWSGI_EMPEROR PYTHONPATH HOME"
+        " USER LOGNAME SHELL PATH VIRTUAL_ENV XDG_RUNTIME_DIR"
+    )
+    environ = dict.fromkeys(own.split(), "x")
+    mine = {"DJANGO_SETTINGS_MODULE": "shop.settings", "SECRET_KEY": "s", "TZ": "UTC", "EMPTY": ""}
+    assert inherited(environ | mine) == (mine, ())
+    large = "x" * (INHERITED_BYTES_MAX - 1)
+    found = inherited({"A": large, "B": "b", "BYTES": "\udcff"})
+    assert found == ({"A": large}, ("B", "BYTES"))
 
 
 def test_options_of_a_vassal_are_said_to_be_one_s() -> None:
