@@ -11,20 +11,26 @@ from emperor.cli.runtime_dir import named_runtime_dir, runtime_dir
 from emperor.cli.uwsgi_steer import steer
 from emperor.config.machine import probe_machine
 from emperor.config.problems import ConfigError, printable
+from emperor.config.resolve import why_not_made
 from emperor.config.settings import EmperorSettings
 from emperor.run import run_emperor
-from emperor.uwsgi.command_line import emperors_own
+from emperor.uwsgi.command_line import PIDFILES, EmperorsOwn, emperors_own
+from emperor.uwsgi.draft import Verdict
 from emperor.uwsgi.environment import from_environment
 from emperor.uwsgi.option import Option
 from emperor.uwsgi.read import Loaded, load_command
 from emperor.uwsgi.real_host import RealHost, facts_of
 from emperor.uwsgi.report import NEEDS_A_PERSON, verdict_line
+from emperor.uwsgi.rows import Support
 from emperor.uwsgi.single import Single, single_app
 from emperor.uwsgi.table import KNOWN
 from emperor.uwsgi.words import take_apart
 
 SETTINGS_FILE = "uwsgi-emperor.toml"
 """In the runtime directory; made anew at each start, and at each reload."""
+
+_MADE = {"master-fifo": "fifo", **dict.fromkeys(PIDFILES, "pidfile")}
+"""What the emperor makes where an option says so."""
 
 
 def run_uwsgi(words: Sequence[str]) -> int:
@@ -70,7 +76,7 @@ def _run_emperor(
     if own.problems:
         print(ConfigError(own.problems), file=sys.stderr)
         return FAILED
-    for verdict in own.verdicts:
+    for verdict in _placed(own):
         if verdict.verdict in NEEDS_A_PERSON:
             print(f"emperor: {verdict_line(verdict)}", file=sys.stderr)
     where = runtime_dir(None, os.environ, os.geteuid())
@@ -84,6 +90,17 @@ def _run_emperor(
         return run_emperor(str(settings_file), named_runtime_dir(None, os.environ), [])
     finally:
         settings_file.unlink(missing_ok=True)
+
+
+def _placed(own: EmperorsOwn) -> list[Verdict]:
+    """Return the verdicts, and on a fifo or pidfile that the brain will not make the contrary."""
+    wrong = {name: why_not_made(path, _MADE[name]) for name, path in own.made.items()}
+    return [
+        verdict._replace(verdict=Support.UNSUPPORTED, text=problem)
+        if (problem := wrong.get(verdict.option.name))
+        else verdict
+        for verdict in own.verdicts
+    ]
 
 
 def _write(where: Path, text: str) -> Path:

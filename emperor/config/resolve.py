@@ -4,6 +4,7 @@ A symbolic link is followed only when root or the emperor's own user made it: ot
 tenant could have root read, make or remove what it could not reach itself.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterable
@@ -119,6 +120,18 @@ def problem_with_place(path: str, what: str) -> str:
     if weak is not None:
         return f"{weak} is not the emperor's alone: choose a folder of its own for the {what}"
     return ""
+
+
+def why_not_made(path: str, what: str) -> str:
+    """Return why this process will not make its `what` at `path`, as far as can be known before;
+    "" = it will."""
+    problem = problem_with_place(path, what)
+    folder = os.path.dirname(path)
+    if not problem and not os.access(folder, os.W_OK | os.X_OK):
+        problem = f"{folder}: {os.strerror(errno.EACCES)}"
+    if not problem and os.path.isdir(path):
+        problem = f"{path}: {os.strerror(errno.EISDIR)}"
+    return problem
 
 
 def _backwards(parts: Iterable[str]) -> list[str]:

@@ -58,13 +58,15 @@ UNSUPPORTED = {
 
 
 class EmperorsOwn(NamedTuple):
-    """What an emperor is asked to be. `text` is its emperor.toml; `log` a file, "" = none."""
+    """What an emperor is asked to be. `text` is its emperor.toml; `log` a file, "" = none;
+    `made` are the paths of its fifo and pidfile, by the option that names them."""
 
     text: str
     log: str
     is_emperor: bool
     verdicts: tuple[Verdict, ...]
     problems: tuple[Problem, ...]
+    made: Mapping[str, str] = {}
 
 
 def emperors_own(
@@ -82,12 +84,14 @@ def emperors_own(
         draft.templates["vassals_options"] = [f"{name}={value}" for name, value in for_vassals]
     for option in options:
         draft.take(option, known)
+    values = draft.values()
     return EmperorsOwn(
-        native_text(draft.values()),
+        native_text(values),
         draft.log,
         bool(draft.directories),
         tuple(draft.verdicts),
         tuple(draft.problems),
+        draft.made,
     )
 
 
@@ -104,6 +108,7 @@ class _Own:
         self.log = ""
         self.fifo = ""
         self.pidfiles: dict[str, Option] = {}
+        self.made: dict[str, str] = {}
         self.verdicts: list[Verdict] = []
         self.problems: list[Problem] = []
         self._rules: dict[str, Callable[[Option], str]] = {
@@ -236,6 +241,7 @@ class _Own:
 
     def _master_fifo(self, option: Option) -> str:
         self.fifo = self.fifo or absolute(option.value, self._cwd)
+        self.made["master-fifo"] = self.fifo
         return f"fifo = {quoted(self.fifo)}"
 
     def _pidfile(self, option: Option) -> str:
@@ -244,7 +250,7 @@ class _Own:
 
     def _one_pidfile(self) -> str:
         *others, name = sorted(self.pidfiles, key=PIDFILES.index)
-        path = absolute(self.pidfiles[name].value, self._cwd)
+        path = self.made[name] = absolute(self.pidfiles[name].value, self._cwd)
         for other in others:
             option = self.pidfiles[other]
             if absolute(option.value, self._cwd) != path:

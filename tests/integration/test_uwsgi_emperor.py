@@ -125,6 +125,27 @@ def test_variables_for_vassals_are_options_of_each_before_its_own(
         wait_until(lambda: says().startswith(b"own "), 10.0, "the file's own word")
 
 
+def test_places_that_the_emperor_may_not_use_are_told_at_its_start(
+    emperor: Emperor, port: int
+) -> None:
+    shared = emperor.base / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    words = ["--emperor", str(emperor.vassals), "--master-fifo"]
+    pidfile = ["--pidfile", f"{emperor.base}/none/a.pid"]
+    with running(emperor, *words, f"{shared}/emperor.fifo", *pidfile):
+        verdicts = emperor.log().partition("event=emperor_started")[0]
+        line = (
+            f"master-fifo = {shared}/emperor.fifo: unsupported: {shared} is not the emperor's alone"
+        )
+        assert line in verdicts
+        assert f"a.pid: unsupported: {emperor.base}/none: No such file or directory" in verdicts
+    emperor.log_file.write_text("")
+    with running(emperor, *words, f"{emperor.base}/emperor.fifo"):
+        assert (emperor.base / "emperor.fifo").is_fifo()
+        assert "unsupported" not in emperor.log()
+
+
 TELLS = """
 import json, os
 
