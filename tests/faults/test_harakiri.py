@@ -1,5 +1,6 @@
 """A request that runs too long is killed on time, whatever it does against it."""
 
+import http.client
 import os
 import signal
 import threading
@@ -12,6 +13,7 @@ import pytest
 from tests.support.emperor import UNCONFINED, Emperor, get
 from tests.support.fuse import HangingFilesystem
 from tests.support.need import need_root
+from tests.support.ports import free_port
 from tests.support.wait import wait_until
 from tests.support.wires import ask_fastcgi, ask_scgi, ask_uwsgi
 
@@ -23,6 +25,8 @@ def application(environ, start_response):
     name, _, argument = environ["PATH_INFO"].strip("/").partition("/")
     body = globals()["do_" + (name or "nothing")](environ, argument) or "done"
     start_response("200 OK", [("Content-Type", "text/plain")])
+    if name == "stream":
+        return body
     return [str(body).encode()]
 
 
@@ -32,6 +36,11 @@ def do_nothing(environ, argument):
 
 def do_sleep(environ, argument):
     time.sleep(float(argument))
+
+
+def do_stream(environ, argument):
+    yield b"some "
+    time.sleep(60)
 
 
 def do_spin(environ, argument):
@@ -342,7 +351,7 @@ def test_thread_that_finishes_does_not_clear_the_deadline_of_another(emperor: Em
     client = threading.Thread(target=lambda: hung.append(timed(lambda: get(port, "/sleep/60"))))
     client.start()
     served = 0
-    # The worker's death takes the requests of its other threads with it, so stop before.
+    # A worker's death ends the requests of its other threads, so stop before.
     deadline = time.monotonic() + 0.8
     while time.monotonic() < deadline:
         assert get(port)[0] == 200
@@ -372,8 +381,44 @@ def test_all_overdue_threads_of_a_worker_are_answered_before_the_kill(emperor: E
     for client in clients:
         client.join(10)
     wait_until(lambda: harakiris(emperor) == 1, what="it is counted, once")
+    answered = {(504, b"504 Gateway Timeout\n"), (503, b"503 Service Unavailable\n")}
+    assert set(answers) <= answered, answers
     assert answers.count((504, b"504 Gateway Timeout\n")) >= 2, answers  # of one look
     assert "event=worker_unkillable" not in emperor.vassal_log("blog")
+
+
+def test_other_requests_of_a_killed_worker_are_answered_503(emperor: Emperor) -> None:
+    sock = str(emperor.base / "blog.sock")
+    listen = [f"http://127.0.0.1:{(port := free_port())}", f"uwsgi+unix://{sock}"]
+    hangs(emperor, threads=4, harakiri=1, listen=listen)
+    answers: dict[str, object] = {}
+
+    def ask(name: str, how: Callable[[], object]) -> threading.Thread:
+        def run() -> None:
+            try:
+                answers[name] = how()
+            except (OSError, http.client.HTTPException) as error:
+                answers[name] = type(error)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        return thread
+
+    clients = [ask("late", lambda: get(port, "/sleep/60"))]
+    time.sleep(0.5)
+    clients.append(ask("http", lambda: get(port, "/sleep/61")))
+    clients.append(ask("uwsgi", lambda: ask_uwsgi(sock, "/sleep/62")))
+    clients.append(ask("begun", lambda: get(port, "/stream")))
+    for client in clients:
+        client.join(10)
+    unavailable = (503, b"503 Service Unavailable\n")
+    assert answers["late"] == (504, b"504 Gateway Timeout\n")
+    assert answers["http"] == answers["uwsgi"] == unavailable
+    assert answers["begun"] is http.client.IncompleteRead
+    log = emperor.vassal_log("blog").splitlines()
+    lost = sorted(line.partition("uri=")[2] for line in log if "event=request_lost" in line)
+    assert lost == ["'/sleep/61' answered=503", "'/sleep/62' answered=503", "'/stream' answered=no"]
+    assert get(port)[0] == 200
 
 
 def test_application_may_shorten_its_limit_but_not_lengthen_it(emperor: Emperor) -> None:

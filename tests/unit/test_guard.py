@@ -31,6 +31,7 @@ class Force:
         )
         self.memory = memoryview(bytearray(scoreboard.size_for(threads)))
         self.processes: dict[int, Any] = {}
+        self.held: list[list[int]] = []
         self.replace_worker()
 
     def replace_worker(self) -> None:
@@ -49,6 +50,9 @@ class Force:
         return [
             slot for slot in slots if scoreboard.read_state(self.memory, slot) == scoreboard.IN_APP
         ]
+
+    def hold_clients(self, number: int, but: set[int]) -> None:
+        self.held.append([slot for slot in self.busy_slots() if slot not in but])
 
     def worker_of(self, slot: int) -> int:
         return slot // self.generation.threads + 1
@@ -108,6 +112,7 @@ def test_worker_whose_threads_are_overdue_together_is_killed_once_for_all_of_the
     watch.run_until(10 * S + S // 2)
     assert [number for _, number in watch.sent].count(guards.SIGKILL) == 1
     assert watch.overdue == [["/0", "/1"]]
+    assert force.held == [[2]], "it has done nothing wrong"
 
 
 def test_first_request_of_a_new_worker_does_not_pay_for_its_predecessor(

@@ -142,6 +142,7 @@ class Guard:
             self._watched[slot] = replace(watched, stage=harakiri.Stage.KILLED, stage_at_ns=now_ns)
         for number, requests in overdue.items():
             process = self._workforce.processes[number]
+            self._workforce.hold_clients(number, {late.request.index for late in requests})
             send_signal(process.pidfd, SIGKILL)
             self._on_kill(number, requests, read_dump(process.dump_fd))
 

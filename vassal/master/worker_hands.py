@@ -236,6 +236,7 @@ class WorkerHands:
             self.on_exit(number, process, None, None)
             self._replace_mold(number)
             return
+        self._ledger.forces[number].hold_clients(worker)
         send_signal(process.pidfd, SIGKILL)
         self._ledger.set_worker(key, deadline=time.monotonic() + 1.0)
         if reason == "stopped":
@@ -265,6 +266,7 @@ class WorkerHands:
         crew = self._ledger.crews[number]
         reason = self._ledger.killed_for.pop(key, "")
         request = self._request_of(number, process.number)
+        self._answer_held(number, process, reason)
         self._ledger.close_account(number, process.number)
         probed = process.probe
         self._release(number, process)
@@ -288,6 +290,15 @@ class WorkerHands:
                 self._count_crash(number, failure)
             elif self._ledger.is_hopeless(number, self._ledger.crews[number].deaths):
                 self._give_up(number, failure)
+
+    def _answer_held(self, number: int, process: WorkerProcess, reason: str) -> None:
+        """Tell the clients that a kill took the worker from, now that it cannot answer itself."""
+        for reading, answered in self._ledger.forces[number].answer_held(process.number):
+            self._output.emit(
+                f"event=request_lost slot={process.number} pid={process.pid} reason={reason} "
+                f"method={reading.method} uri={reading.uri!r} "
+                f"answered={'503' if answered else 'no'}"
+            )
 
     def _is_lazy(self, number: int) -> bool:
         return self._ledger.forces[number].generation.lazy_apps

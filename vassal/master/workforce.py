@@ -8,7 +8,7 @@ import fcntl
 import mmap
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -17,6 +17,7 @@ from vassal.master import backlog
 from vassal.master.crew import Worker, WorkerState
 from vassal.master.molds import MoldProcess
 from vassal.master.probe import Probe
+from vassal.master.rescue import Held, answer_lost, hold
 from vassal.messages import Generation, Health, WorkerDescription
 from vassal.runtime import frames, scoreboard
 from vassal.runtime.app_counts import AppCounts, names_of
@@ -33,8 +34,8 @@ _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 class WorkerProcess:
     """A worker's channel and dump pipe, and its pid and pidfd once it said hello.
 
-    `probe` is the question that it has to answer before it serves. Owns all its
-    descriptors.
+    `probe` is the question that it has to answer before it serves; `held` are requests that
+    go with it when it is killed. Owns all its descriptors.
     """
 
     def __init__(
@@ -46,9 +47,13 @@ class WorkerProcess:
         self.probe = probe
         self.pid = 0
         self.pidfd = -1
+        self.held: list[Held] = []
 
     def close(self) -> None:
         self.channel.close()
+        for held in self.held:
+            if held.client is not None:
+                held.client.close()
         os.close(self.dump_fd)
         if self.probe is not None:
             self.probe.close()
@@ -142,6 +147,28 @@ class Workforce:
         self.processes.pop(number).close()
         for slot in self.slots_of(number):
             scoreboard.free_slot(self.memory, slot)
+
+    def hold_clients(self, number: int, but: Collection[int] = ()) -> None:
+        """Keep the clients of worker `number`, which is about to be killed, but for some slots'."""
+        process = self.processes[number]
+        if process.held or process.pidfd < 0:
+            return  # it is killed again: it may have begun to die
+        process.held = [
+            hold(process.pidfd, reading)
+            for reading in self.readings([number])
+            if reading.state in scoreboard.RUNNING and reading.index not in but
+        ]
+
+    def answer_held(self, number: int) -> list[tuple[scoreboard.SlotReading, bool]]:
+        """Answer the clients of worker `number`, which has ended; return whose requests were
+        lost, and whether they were told so."""
+        process = self.processes[number]
+        held, process.held = process.held, []
+        answers = [
+            (each.request, answer_lost(each, scoreboard.read_slot(self.memory, each.request.index)))
+            for each in held
+        ]
+        return [(request, answered) for request, answered in answers if answered is not None]
 
     def waiting(self) -> int:
         """Return how many connections wait to be accepted."""
