@@ -83,7 +83,7 @@ class Standalone:
 
     def open_log(self) -> str | None:
         """Open the log now, with the rights there are now; return why it is impossible."""
-        return self._output.configure(self._spec.generation.log)
+        return "; ".join(self._output.configure(self._spec.generation.log).values()) or None
 
     def write_pidfile(self) -> None:
         """Write the pid now; whoever serves then finds it written."""

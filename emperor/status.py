@@ -191,6 +191,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     settings: dict[str, object] = {}
     limits: tuple[AppliedLimit, ...] = ()
+    unsupported: tuple[Unsupported, ...] = ()  # keys that are no limits
     steps: tuple[str, ...] = ()  # what confines it, in the order in which it is done
     scaling: str = ""  # why it has so many workers; empty where their number is fixed
     last_failure: Failure | None = None

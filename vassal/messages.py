@@ -190,11 +190,13 @@ class ReloadRequested(Message, frozen=True, tag="reload-requested"):
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where a vassal's output goes. `target` is "inherit", "journal" or an absolute path.
 
+    `own` is the file to use where that one cannot be opened, "" = the emperor's own log.
     `requests` is the same for lines of the access log, "" = they are among the others. `date`
     is a format of strftime for the master's own lines, "" = the usual one.
     """
 
     target: str = "inherit"
+    own: str = ""
     requests: str = ""
     date: str = ""
     max_bytes: int = 10 * 1024 * 1024

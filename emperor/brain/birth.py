@@ -40,6 +40,7 @@ class Logs(NamedTuple):
 
     target: str
     requests: str = ""
+    own: str = ""
 
 
 def build(
@@ -150,6 +151,7 @@ def _generation(
         memory_max_bytes=max(0, settings.limits.memory_max or 0),
         log=LogSettings(
             target=logs.target,
+            own=logs.own,
             # Two that rotate one file would lose lines of one another.
             requests=logs.requests if logs.requests != logs.target else "",
             date=settings.log.date,

@@ -178,9 +178,13 @@ class SpecMaker:
         ]
 
     def _logs(self, settings: VassalSettings, identity: Identity) -> Logs:
-        """Return where the master writes; make the folder that belongs to it alone."""
+        """Return where the master writes; make the folder that belongs to it alone.
+
+        It has one also where it is to write elsewhere: there it writes if it cannot.
+        """
         log = settings.log
-        if "file" not in (log.target, log.requests):
+        own = log.target == "file" or log.target.startswith("/")
+        if not own and log.requests != "file":
             return Logs(log.target, log.requests or "")
         folder = f"{self._settings.log_dir}/{settings.name}"
         try:
@@ -192,11 +196,13 @@ class SpecMaker:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
         if os.geteuid() == 0 and (status.st_uid, status.st_gid) != (identity.uid, identity.gid):
             os.chown(folder, identity.uid, identity.gid, follow_symlinks=False)
+        file = f"{folder}/{settings.name}.log"
         return Logs(
-            f"{folder}/{settings.name}.log" if log.target == "file" else log.target,
+            file if log.target == "file" else log.target,
             f"{folder}/{settings.name}-requests.log"
             if log.requests == "file"
             else log.requests or "",
+            file if own else "",
         )
 
 

@@ -238,12 +238,16 @@ class BrainSteering:
         vassal, wish, found = await self._described(name)
         limits: tuple[AppliedLimit, ...] = ()
         steps: tuple[str, ...] = ()
+        others: tuple[Unsupported, ...] = ()
         if wish is not None and wish.spec is not None:
-            limits = applied(wish.spec, self._missing(name, wish, found), self._facts)
+            lacking = self._missing(name, wish, found)
+            limits = applied(wish.spec, lacking, self._facts)
+            shown = {limit.key for limit in limits}
+            others = tuple(one for one in lacking if one.key not in shown)
             plan = self._cgroups.plan(wish.spec.settings.limits)
             steps = steps_of(wish.spec, self._facts, plan)
         scaling = found.scaling[:200] if found is not None else ""
-        return explanation(vassal, wish, limits, steps, scaling, time.monotonic())
+        return explanation(vassal, wish, limits, others, steps, scaling, time.monotonic())
 
     def events(self) -> AsyncIterator[Event]:
         """Yield events from now on; a slow reader loses the oldest."""
@@ -259,7 +263,14 @@ class BrainSteering:
             raise NotPossible(f"its log is in the journal: journalctl -t vassal-{name}")
         if target == "inherit":
             raise NotPossible("its log is the emperor's own (log = inherit)")
-        return _open_safely(Path(target), wish.spec.identity.uid)
+        uid, own = wish.spec.identity.uid, wish.spec.generation.log.own
+        try:
+            return _open_safely(Path(target), uid)
+        except NotPossible:
+            # What its master cannot open either is not where its lines are.
+            if own in ("", target) or not os.path.exists(own):
+                raise
+            return _open_safely(Path(own), uid)
 
     # ── helpers ──────────────────────────────────────────────────────────────────────
 

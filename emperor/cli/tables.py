@@ -179,6 +179,7 @@ def explanation_view(explanation: Explanation, now: float) -> View:
     ]
     if explanation.scaling:
         view.append(_field("workers", explanation.scaling))
+    view += [_field("unsupported", f"{one.key}: {one.reason}") for one in explanation.unsupported]
     if explanation.limits:
         columns = (Column("LIMIT"), Column("VALUE"), Column("OUTCOME"), Column("REASON"))
         rows = tuple(

@@ -260,8 +260,43 @@ def test_log_path_that_is_no_plain_file_is_refused_and_serving_goes_on(
     port = prints(emperor, **{"log.target": str(path)})
     get(port, "/say/hello")
     assert target.read_text() == "precious\n"
-    wait_until(lambda: "vassal=blog hello\n" in emperor.log(), what="the emperor's own log")
+    wait_until(lambda: "hello\n" in emperor.vassal_log("blog"), what="the file in log_dir")
     assert "event=log_unavailable" in emperor.log()
+    assert "hello" not in emperor.log(), "a tenant chooses to write into the provider's log"
+    said = emperor.unsupported("blog")["log.target"]
+    assert said.startswith(f"{path}: ")
+    assert said.endswith(f"lines go to {emperor.runtime_dir}/log/blog/blog.log")
+    where = ("--runtime-dir", str(emperor.runtime_dir))
+    assert said in command_line("explain", "blog", *where).stdout
+    assert "hello" in command_line("logs", "blog", *where).stdout
+
+
+def test_tenant_whose_own_file_is_in_the_way_writes_nowhere(emperor: Emperor) -> None:
+    port = prints(emperor)
+    own = emperor.runtime_dir / "log" / "blog" / "blog.log"
+    wait_until(own.exists, what="the log")
+    own.unlink()
+    own.mkdir()
+    emperor.do("restart", "blog")
+    wait_until(lambda: "log.target" in emperor.unsupported("blog"), what="status says so")
+    emperor.wait_state("blog", "ready")
+    assert get(port, "/say/hello")[0] == 200
+    wait_until(lambda: emperor.vassal("blog")["totals"]["log_lines_dropped"], what="it is counted")
+    assert "hello" not in emperor.log()
+    said = emperor.unsupported("blog")["log.target"]
+    assert said == f"{own}: Is a directory; lines go nowhere"
+
+
+def test_file_that_can_be_opened_again_is_used_again(emperor: Emperor) -> None:
+    path = tenants_folder(emperor) / "app.log"
+    path.mkdir()
+    port = prints(emperor, **{"log.target": str(path)})
+    assert "log.target" in emperor.unsupported("blog")
+    path.rmdir()
+    emperor.do("reload", "blog")
+    wait_until(lambda: "log.target" not in emperor.unsupported("blog"), what="it is opened")
+    get(port, "/say/hello")
+    wait_until(lambda: "hello\n" in path.read_text(), what="a line")
 
 
 def test_log_fifo_with_a_reader_is_refused_too(emperor: Emperor) -> None:

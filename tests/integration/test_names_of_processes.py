@@ -86,3 +86,5 @@ def test_pidfile_that_cannot_be_written_stops_nothing(emperor: Emperor) -> None:
         lambda: "event=pidfile_not_written path='/nowhere/blog.pid'" in emperor.vassal_log("blog"),
         what="a line about it",
     )
+    said = emperor.unsupported("blog")["pidfile"]
+    assert said == "/nowhere/blog.pid: No such file or directory"

@@ -115,3 +115,4 @@ def test_place_that_cannot_be_opened_costs_no_line(emperor: Emperor) -> None:
     wait_until(lambda: "> GET /here" in emperor.vassal_log("blog"), 5, "among the others")
     day = time.strftime("day %j event=log_unavailable error=")
     assert day in emperor.vassal_log("blog")
+    assert "log.requests" in emperor.unsupported("blog")

@@ -369,6 +369,8 @@ def test_what_somebody_may_miss_is_not_replaced_by_a_fifo(emperor: Emperor) -> N
     with our_site(emperor) as site:
         wait_until(site.answers, 20.0, "it serves")
         wait_until(lambda: "event=fifo_not_made" in site.log(), 10.0, "the complaint")
+        said = emperor.unsupported("blog")["fifo"]
+        assert said.startswith(f"{site.fifo}: something else is there")
         assert site.fifo.is_symlink()
         assert precious.read_text() == "0123456789 precious"
 

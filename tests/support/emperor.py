@@ -173,6 +173,10 @@ class Emperor:
         status, found = self.ask("GET", f"/v1/vassals/{name}")
         return found if status == 200 else {}
 
+    def unsupported(self, name: str) -> dict[str, str]:
+        """Return what status says is not, or not fully, applied: reasons by key."""
+        return {one["key"]: one["reason"] for one in self.vassal(name)["unsupported"]}
+
     def state_of(self, name: str) -> str:
         """Return the vassal's state; "" while nobody answers."""
         try:

@@ -21,7 +21,8 @@ Identity = tuple[int, int]
 
 
 class Fifo:
-    """At most one pipe. `emit` is told when it cannot be made; `watch` and `unwatch` get its
+    """At most one pipe. `emit` is told when it cannot be made, and so is who asks for the
+    `problem`; `watch` and `unwatch` get its
     descriptor when there is something to wait for."""
 
     def __init__(
@@ -36,17 +37,20 @@ class Fifo:
         self._fd = -1
         self._path = ""
         self._made: Identity | None = None
+        self.problem = ""
 
     def keep(self, path: str) -> None:
         """Let the pipe be at `path` from now on, "" = none. One that is there still stays."""
         if path == self._path and self._is_in_place():
             return
         self.close()
+        self.problem = ""
         if not path:
             return
         try:
             self._make(path)
         except OSError as error:
+            self.problem = f"{path}: {error.strerror}"
             self._emit(f"event=fifo_not_made path={path!r} error={error.strerror!r}")
 
     def read(self) -> str:

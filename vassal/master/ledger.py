@@ -38,6 +38,7 @@ class Ledger:
         self.harakiris: dict[int, int] = {}
         self.births: Counter[int] = Counter()  # how often a worker's number was forked
         self.unsupported: tuple[str, ...] = ()
+        self._complaints: dict[str, str] = {}  # by key
         self.newest = 0
         self._born_at = time.monotonic()
         self._totals = Totals()
@@ -81,6 +82,12 @@ class Ledger:
     def is_hopeless(self, number: int, failures: int) -> bool:
         """Return whether nobody of a generation serves after so many failures in a row."""
         return is_hopeless(self.crews[number], self.workers.values(), failures)
+
+    def complain(self, key: str, problem: str) -> None:
+        """Remember that a key of the file could not be followed, "" = that it can."""
+        self._complaints.pop(key, None)
+        if problem:
+            self._complaints[key] = problem
 
     def note(self, failure: Failure) -> Failure:
         """Remember `failure` as the last one; return it with the time and the last output."""
@@ -141,7 +148,10 @@ class Ledger:
             workers=tuple(rows[:DESCRIBED_MAX]),
             totals=self.totals(),
             last_failure=self._last_failure,
-            unsupported=self.unsupported,
+            unsupported=(
+                *self.unsupported,
+                *(f"{key}: {problem}" for key, problem in self._complaints.items()),
+            ),
             output=self.output.tail(),
             scaling=PAUSED if is_paused else scaler.story() if scaler is not None else "",
             paused=is_paused,

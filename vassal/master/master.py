@@ -22,7 +22,7 @@ from vassal.master.ledger import Ledger
 from vassal.master.live import change_rlimits
 from vassal.master.mold_hands import Means, MoldHands, StepsFor
 from vassal.master.oom import OomWitness
-from vassal.master.output import Output
+from vassal.master.output import LOG_KEYS, Output, unavailable
 from vassal.master.pidfile import PidFile, in_output
 from vassal.master.scaler import Scaler
 from vassal.master.stats_server import StatsServer
@@ -109,9 +109,11 @@ class Master:
             if crew.role is Role.BUILDING:
                 self._drain(crew.number)
         before = self.ledger.serving()
-        problem = self._output.configure(generation.log)
-        if problem:
-            self._output.emit(f"event=log_unavailable error={problem!r}")
+        problems = self._output.configure(generation.log)
+        for problem in problems.values():
+            self._output.emit(unavailable(problem))
+        for key in LOG_KEYS:
+            self.ledger.complain(key, problems.get(key, ""))
         self._output.forget_tail()
         number = generation.number
         force = Workforce(generation, listeners)
@@ -216,6 +218,7 @@ class Master:
         generation = self.serving_generation()
         if generation is not None:
             self._pidfile.keep(generation.pidfile, generation.master_pid or os.getpid())
+            self.ledger.complain("pidfile", self._pidfile.problem)
 
     def serving_generation(self) -> Generation | None:
         """Return what serves now."""

@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 from vassal.loop import Loop
 from vassal.master.lines import escaped
+from vassal.master.sinks import InheritSink
 from vassal.master.stream import Stream
 from vassal.messages import LogSettings
 
 TAIL_LINES = 30
 TAIL_LINE_CHARS = 500
 STAMP_CHARS_MAX = 200
+LOG_KEYS = ("log.target", "log.requests")
 
 
 class Output(Stream):
@@ -37,21 +39,40 @@ class Output(Stream):
         """How many lines nobody will read."""
         return self.dropped + (0 if self._requests is None else self._requests.dropped)
 
-    def configure(self, settings: LogSettings) -> str | None:
-        """Send lines to other places from now on; return the problem when that is impossible."""
+    def configure(self, settings: LogSettings) -> dict[str, str]:
+        """Send lines to other places from now on; return by key what of that is impossible."""
         if settings == self._settings:
-            return None
+            return {}
         self._date = settings.date
+        problems = {}
         try:
             self.send_to(settings.target, settings)
         except OSError as error:
-            return f"log {settings.target}: {error.strerror}; using the emperor's own log"
+            instead = self._send_elsewhere(settings)
+            problem = f"{settings.target}: {error.strerror}; lines go {instead}"
+            problems["log.target"] = problem
+            # Who looks for them in the file that they should be in learns it here, or in status.
+            InheritSink(self._vassal).write(escaped(unavailable(problem)))
         try:
             self._send_requests(settings)
         except OSError as error:
-            return f"log {settings.requests}: {error.strerror}; requests are in the vassal's log"
-        self._settings = settings
-        return None
+            problem = f"{settings.requests}: {error.strerror}; requests are in the vassal's log"
+            problems["log.requests"] = problem
+        self._settings = settings if not problems else None
+        return problems
+
+    def _send_elsewhere(self, settings: LogSettings) -> str:
+        """Choose another place, and return it for people: a tenant's lines must not get into the
+        emperor's own log because it names a file that cannot be opened."""
+        for target in (settings.own, "") if settings.own else ("inherit",):
+            try:
+                self.send_to(target, settings)
+            except OSError:
+                continue
+            return {"": "nowhere", "inherit": "to the emperor's own log"}.get(
+                target, f"to {target}"
+            )
+        return "where they went"
 
     def _send_requests(self, settings: LogSettings) -> None:
         """Open the other stream when it is asked for first: workers that are left write to it
@@ -119,3 +140,8 @@ class Output(Stream):
     def _take(self, line: str) -> None:
         self._tail.append(line[:TAIL_LINE_CHARS])
         self.write(line)
+
+
+def unavailable(problem: str) -> str:
+    """Return the line that tells of a log which is not where it should be."""
+    return f"event=log_unavailable error={problem!r}"

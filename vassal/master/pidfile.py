@@ -13,15 +13,18 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class PidFile:
-    """At most one file; `complain` is told its path, and why it cannot be written."""
+    """At most one file; `complain` is told its path, and why it cannot be written; so is who
+    asks for the `problem`."""
 
     def __init__(self, complain: Callable[[str, str], None]) -> None:
         self._complain = complain
         self._path = ""
         self._content = b""
+        self.problem = ""
 
     def keep(self, path: str, pid: int) -> None:
         """Let `path` be the file from now on, "" = none; an earlier one goes."""
+        self.problem = ""
         if path != self._path:
             self.remove()
         if not path:
@@ -40,7 +43,9 @@ class PidFile:
                 os.close(fd)
             os.rename(new, path)
         except OSError as error:
-            self._complain(path, os.strerror(error.errno or 0))
+            why = os.strerror(error.errno or 0)
+            self.problem = f"{path}: {why}"
+            self._complain(path, why)
             with contextlib.suppress(OSError):
                 os.unlink(new)
 

@@ -106,7 +106,7 @@ class Remote:
         words = before.signals if before is not None else ""
         if generation.signals != words and not self._are_fixed:
             self._hear_signals(by_signal(generation.signals))
-        self._fifo.keep(generation.fifo[0] if generation.fifo else "")
+        self._keep_fifo(generation.fifo[0] if generation.fifo else "")
         if before is None:
             self._become_deaf(self._patience_s)
         elif self._deaf_until is not None:
@@ -171,9 +171,13 @@ class Remote:
 
     def _select(self, paths: tuple[str, ...], slot: int) -> None:
         path = paths[slot] if slot < len(paths) else paths[0]
-        self._fifo.keep(path)
+        self._keep_fifo(path)
         self._fifo.rest()
         self._answer(f"letter {slot}", f"the fifo is now {path}")
+
+    def _keep_fifo(self, path: str) -> None:
+        self._fifo.keep(path)
+        self._master.ledger.complain("fifo", self._fifo.problem)
 
     def _become_deaf(self, seconds: float) -> None:
         self._deaf_until = max(self._deaf_until or 0.0, time.monotonic() + seconds)

@@ -1,4 +1,4 @@
-"""Where a vassal's log lines go: a file with rotation, the journal, or our own stderr.
+"""Where a vassal's log lines go: a file with rotation, the journal, our own stderr, or nowhere.
 
 A sink never blocks for long and never raises: what it cannot write it drops, and says
 so by returning False. Serving goes on when a disk is full.
@@ -145,8 +145,26 @@ class InheritSink:
         """Nothing to do: the descriptor is not ours."""
 
 
+class NoSink:
+    """Writes nowhere: a tenant's lines are in its own log, or in none."""
+
+    def write(self, line: str) -> bool:
+        return False
+
+    def reopen(self) -> None:
+        """Nothing to do."""
+
+    def rotate(self) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
 def open_sink(target: str, vassal: str, max_bytes: int, keep: int) -> Sink:
-    """Return the sink for `target` ("inherit", "journal" or a path); raise OSError."""
+    """Return the sink for `target` ("inherit", "journal", "" or a path); raise OSError."""
+    if not target:
+        return NoSink()
     if target == "inherit":
         return InheritSink(vassal)
     if target == "journal":
