@@ -38,6 +38,7 @@ from vassal.messages import (
     GenerationReady,
     Idle,
     Message,
+    MoldDied,
     WorkerDied,
 )
 
@@ -196,6 +197,8 @@ class Standalone:
                 self._notifier.send(notify.ready("the reload failed: the old code serves"))
         elif isinstance(message, WorkerDied):
             self._log.warning("worker_died", vassal=name, message=message.failure.message)
+        elif isinstance(message, MoldDied):
+            self._log.warning("mold_died", vassal=name, message=message.failure.message)
 
     def _on_ready(self, number: int) -> None:
         if number != self._number:

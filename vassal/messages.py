@@ -524,6 +524,12 @@ class WorkerDied(Message, frozen=True, tag="worker-died"):
     failure: Failure
 
 
+class MoldDied(Message, frozen=True, tag="mold-died"):
+    """The mold of a generation that serves is gone: another follows, its workers serve on."""
+
+    failure: Failure
+
+
 class Born(Message, frozen=True, tag="born"):
     """First word of a master: it is confined. `unsupported` lists what could not be applied."""
 
@@ -585,6 +591,7 @@ FromMaster = (
     | Told
     | LimitsChanged
     | WorkerDied
+    | MoldDied
     | Born
     | BirthFailed
 )

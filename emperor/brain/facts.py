@@ -47,6 +47,7 @@ from vassal.messages import (
     MasterSpawned,
     MasterStopped,
     Message,
+    MoldDied,
     Stop,
     Told,
     WorkerDied,
@@ -228,6 +229,10 @@ class Facts:
                 self._roll.set(msgspec.structs.replace(vassal, last_failure=failure))
                 fields = {"slot": worker, "reason": failure.kind, "message": failure.message}
                 self._roll.publish("warning", "worker_died", vassal.name, fields)
+            case MoldDied(failure=failure):
+                self._roll.set(msgspec.structs.replace(vassal, last_failure=failure))
+                fields = {"reason": failure.kind, "message": failure.message}
+                self._roll.publish("warning", "mold_died", vassal.name, fields)
         self._look()
 
     def _on_successor_message(self, token: str, message: FromMaster) -> None:

@@ -173,6 +173,10 @@ def test_killed_mold_is_replaced_and_its_workers_serve_on(emperor: Emperor) -> N
         lambda: len([p for p in children(status["pid"]) if alive(p)]) == 2, what="a new mold"
     )
     assert emperor.vassal("blog")["workers"][0]["pid"] == worker
+    line = "reason=crash message='the mold died (signal 9)'"
+    assert f"event=mold_died generation=1 {line}" in emperor.vassal_log("blog")
+    wait_until(lambda: "event=mold_died" in emperor.log(), what="the emperor's log")
+    assert emperor.vassal("blog")["last_failure"]["message"] == "the mold died (signal 9)"
     os.kill(worker, signal.SIGKILL)
     assert get(port)[0] == 200
     wait_until(lambda: emperor.vassal("blog")["workers"][0]["pid"] != worker, what="new worker")

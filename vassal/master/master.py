@@ -77,6 +77,7 @@ class Master:
             self.ledger,
             means,
             steps_for,
+            tell,
             self._give_up,
             self._on_fork_failed,
             self._close,

@@ -23,7 +23,14 @@ from vassal.master.ledger import Ledger
 from vassal.master.molds import PARSER_FD, REQUESTS_FD, start_mold
 from vassal.master.workforce import load_frame
 from vassal.master.workload import ExecFailed, Surroundings
-from vassal.messages import MEMORY_CURRENT, WORKLOAD_PROCS, Failure, Generation
+from vassal.messages import (
+    MEMORY_CURRENT,
+    WORKLOAD_PROCS,
+    Failure,
+    Generation,
+    Message,
+    MoldDied,
+)
 from vassal.runtime import frames
 from vassal.runtime.signals import STACK_DUMP_SIGNAL
 
@@ -68,6 +75,7 @@ class MoldHands:
         ledger: Ledger,
         means: Means,
         steps_for: StepsFor,
+        tell: Callable[[Message], None],
         give_up: Callable[[int, Failure], None],
         fork_failed: Callable[[int, dict[str, str]], None],
         close: Callable[[int], None],
@@ -76,6 +84,7 @@ class MoldHands:
         self._ledger = ledger
         self._means = means
         self._steps_for = steps_for
+        self._tell = tell
         self._give_up = give_up
         self._fork_failed = fork_failed
         self._close = close
@@ -198,7 +207,7 @@ class MoldHands:
             kind="crash",
             message="the application ended its interpreter while it was loaded"
             if mold_was is MoldState.LOADING
-            else "the mold died",
+            else f"the mold died ({_how(exit_status, signum)})",
             exit_status=exit_status,
             signal=signum,
         )
@@ -214,7 +223,10 @@ class MoldHands:
             self._give_up(number, failure)
             return
         pause_s = crews.backoff_s(failures)
-        self._ledger.note(failure)
+        self._ledger.output.emit(
+            f"event=mold_died generation={number} reason={failure.kind} message={failure.message!r}"
+        )
+        self._tell(MoldDied(failure=self._ledger.note(failure)))
         self.release(number)
         self._ledger.set_crew(number, mold=MoldState.ABSENT, mold_at=time.monotonic() + pause_s)
 
@@ -281,6 +293,10 @@ class MoldHands:
         """The generation is closed: let its mold go too."""
         self.release(number)
         self._failures.pop(number, None)
+
+
+def _how(exit_status: int | None, signum: int | None) -> str:
+    return f"signal {signum}" if signum else f"exit status {exit_status}"
 
 
 def _seconds(text: str) -> int:
