@@ -434,7 +434,8 @@ class Description(Message, frozen=True, tag="description"):
     many workers, where their number follows the load or is none; `workers_granted` how many
     it may have, 0 = as many as its generation says. `code` is the digest of what it runs,
     "" = of a time when masters did not say. `settle_s`: how much longer another master stands by
-    until what serves has settled, None = it has; `standing_by`: `generation` serves again if
+    until what serves has settled, None = it has; `state_s`: how long it has been doing what it
+    does, None = of a time when masters did not say; `standing_by`: `generation` serves again if
     the other master's does not settle.
     """
 
@@ -454,6 +455,7 @@ class Description(Message, frozen=True, tag="description"):
     paused: bool = False
     code: str = ""
     settle_s: float | None = None
+    state_s: float | None = None
     standing_by: bool = False
 
 

@@ -172,6 +172,7 @@ def _found(held: HeldMaster, said: Description) -> Found:
         newest=said.newest,
         restart_serial=_number(_in_memo(held.memo, "restart")),
         settle_s=said.settle_s or 0.0,
+        state_s=said.age_s if said.state_s is None else min(said.state_s, said.age_s),
         outdated=said.code != DIGEST,
     )
 

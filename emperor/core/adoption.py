@@ -28,7 +28,8 @@ class Duty(Enum):
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """One master. `fingerprint` is of what it serves or builds, `newest` the highest number of
-    a generation that was asked of it, `settle_s` how long it has to settle yet."""
+    a generation that was asked of it, `settle_s` how long it has to settle yet, `state_s` how
+    long it has been doing what it does."""
 
     token: str
     pid: int
@@ -38,6 +39,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     newest: int = 0
     restart_serial: int = 0
     settle_s: float = 0.0
+    state_s: float = 0.0
     outdated: bool = False
 
 
@@ -113,7 +115,7 @@ def _record(name: str, current: Found, now: float, patience: Patience) -> Vassal
     return Vassal(
         name=name,
         state=state,
-        since=now,
+        since=now - max(0.0, current.state_s),
         token=current.token,
         pid=current.pid,
         serving=current.fingerprint if state is S.READY else None,

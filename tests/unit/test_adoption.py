@@ -21,6 +21,7 @@ def found(*duties: Duty) -> list[Found]:
             fingerprint=f"f{at}",
             newest=at,
             settle_s=3.0 if duty is Duty.SETTLING else 0.0,
+            state_s=10.0 * at,
         )
         for at, duty in enumerate(duties, 1)
     ]
@@ -35,6 +36,7 @@ def test_one_that_serves_is_ready() -> None:
     assert (record.state, record.token, record.serving) == (S.READY, "t1", "f1")
     assert (record.attempted, record.birth, record.attempted_birth) == ("f1", "b1", "b1")
     assert record.ready_at == 1000.0
+    assert record.since == 990.0, "it was ready before this emperor's time"
     assert record.deadline is None
 
 

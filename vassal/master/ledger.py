@@ -40,7 +40,7 @@ class Ledger:
         self.unsupported: tuple[str, ...] = ()
         self._complaints: dict[str, str] = {}  # by key
         self.newest = 0
-        self._born_at = time.monotonic()
+        self._born_at = self._changed_at = time.monotonic()
         self._totals = Totals()
         self._last_failure: Failure | None = None
 
@@ -82,6 +82,10 @@ class Ledger:
     def is_hopeless(self, number: int, failures: int) -> bool:
         """Return whether nobody of a generation serves after so many failures in a row."""
         return is_hopeless(self.crews[number], self.workers.values(), failures)
+
+    def changed(self) -> None:
+        """From now on the master does something else: builds, serves, ends."""
+        self._changed_at = time.monotonic()
 
     def complain(self, key: str, problem: str) -> None:
         """Remember that a key of the file could not be followed, "" = that it can."""
@@ -157,6 +161,7 @@ class Ledger:
             paused=is_paused,
             code=DIGEST,
             settle_s=self.settle_s(now),
+            state_s=now - self._changed_at,
             standing_by=shown is not None and shown.role is Role.STANDBY,
             workers_granted=(scaler.granted or 0) if scaler is not None else 0,
         )

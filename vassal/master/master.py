@@ -105,6 +105,7 @@ class Master:
             packets.close_all(listeners)
             return
         self.ledger.newest = generation.number
+        self.ledger.changed()
         self.state = MasterState.RUNNING
         for crew in list(self.ledger.crews.values()):
             if crew.role is Role.BUILDING:
@@ -138,6 +139,8 @@ class Master:
 
         Said again with less time, it hurries those that are stopping already.
         """
+        if self.state is not MasterState.STOPPING:
+            self.ledger.changed()
         self.state = MasterState.STOPPING
         self._stats.close()
         ledger = self.ledger
@@ -364,6 +367,7 @@ class Master:
         before, generation = ledger.serving(), ledger.forces[number].generation
         if before is not None:
             self._put_by(before)
+        ledger.changed()
         settles = before is not None or generation.beside
         settled_at = time.monotonic() + ledger.crews[number].settle_s if settles else None
         ledger.set_crew(number, role=Role.SERVING, settled_at=settled_at)
@@ -404,6 +408,7 @@ class Master:
 
     def _settle(self, number: int) -> None:
         self.ledger.set_crew(number, settled_at=None)
+        self.ledger.changed()
         self._drain_standby()
         fingerprint = self.ledger.forces[number].generation.fingerprint
         self._tell(GenerationReady(number=number, fingerprint=fingerprint))
@@ -417,6 +422,7 @@ class Master:
         """End a generation; the one that served before it serves on, or again."""
         self._output.drain()
         ledger = self.ledger
+        ledger.changed()
         failure = ledger.note(failure)
         standby, given_up = ledger.standby(), ledger.crews[number]
         if given_up.role is Role.SERVING and standby is not None:
