@@ -238,16 +238,23 @@ def test_interpreter_that_cannot_be_used_is_a_clear_error(
     assert problem in failure["message"]
 
 
-def test_program_that_is_no_interpreter_is_a_clear_error(emperor: Emperor) -> None:
+@pytest.mark.parametrize(("python", "status"), [("/bin/false", 1), ("/bin/true", 0)])
+def test_program_that_is_no_interpreter_is_a_clear_error(
+    emperor: Emperor, python: str, status: int
+) -> None:
     emperor.app("hello")
-    emperor.drop("blog", python="/bin/false")
-    emperor.drop("shop", python="/bin/true")
+    emperor.drop("blog", python=python)
     emperor.start()
-    wait_until(
-        lambda: all(
-            emperor.vassal(name)["state"] in ("backoff", "parked") for name in ("blog", "shop")
-        ),
-        what="both have failed",
-    )
-    assert emperor.vassal("blog")["last_failure"]["exit_status"] == 1
-    assert emperor.vassal("shop")["last_failure"]["exit_status"] == 0
+    failure = emperor.wait_state("blog", "parked")["last_failure"]
+    assert failure["kind"] == "exec"
+    assert failure["exit_status"] == status
+    assert failure["message"].startswith(f"{python} is no Python interpreter, or none that works: ")
+
+
+def test_application_that_ends_its_interpreter_is_not_taken_for_that(emperor: Emperor) -> None:
+    emperor.app("ends", "import os\nos._exit(3)\n")
+    emperor.drop("blog", app="ends:application")
+    emperor.start()
+    failure = emperor.wait_state("blog", "backoff")["last_failure"]
+    assert failure["message"] == "the application ended its interpreter while it was loaded"
+    assert failure["exit_status"] == 3

@@ -36,6 +36,14 @@ from vassal.runtime.signals import STACK_DUMP_SIGNAL
 
 StepsFor = Callable[[Generation], tuple[Sequence[Step], tuple[str, ...]]]
 
+LAST_FRAMES_MAX = 8
+"""A mold that goes has said less than that since it was last heard."""
+
+NO_INTERPRETER = (
+    "is no Python interpreter, or none that works: write python = a virtualenv's folder or an "
+    "interpreter, such as /usr/bin/python3"
+)
+
 KILL_PATIENCE_S = 1.0
 """A command that was killed and is still there is killed again."""
 
@@ -151,24 +159,29 @@ class MoldHands:
         with contextlib.suppress(OSError):
             # Refused: it ended at once. Its exit, which SIGCHLD tells, says more.
             packets.send(mold.channel, frame, [force.memory_fd, *force.listeners, *watched])
-        self._loop.watch(mold.channel.fileno(), partial(self._on_frame, number))
+        self._loop.watch(mold.channel.fileno(), partial(self._on_readable, number))
 
-    def _on_frame(self, number: int) -> None:
+    def _on_readable(self, number: int) -> None:
+        self._on_frame(number)
+
+    def _on_frame(self, number: int) -> bool:
+        """Take in one frame; return whether there may be more."""
         mold = self._ledger.forces[number].mold
         if mold is None:
-            return
+            return False
         try:
             packet = packets.receive(mold.channel)
             verb, fields = frames.decode(packet.data)
         except BlockingIOError:
-            return
+            return False
         except (packets.PeerGone, OSError, frames.FrameError):
             # Its exit, which SIGCHLD tells, says more.
             self._loop.unwatch(mold.channel.fileno())
-            return
+            return False
         packets.close_all(packet.fds)
+        mold.has_begun = True
         if self._ledger.crews[number].role is Role.DRAINING:
-            return
+            return False
         if verb == frames.LOADED:
             self._failures.pop(number, None)
             self._ledger.forces[number].load_s = _seconds(fields.get("load_s", ""))
@@ -180,6 +193,7 @@ class MoldHands:
             self._on_load_failed(number, fields)
         elif verb == frames.FORK_FAILED:
             self._fork_failed(number, fields)
+        return True
 
     def finish(self, number: int) -> None:
         """The application is loaded: run exec_start_post, and fork more workers after that."""
@@ -199,18 +213,26 @@ class MoldHands:
         self._lost(number, not_loaded(self._ledger.forces[number].generation, fields))
 
     def on_exit(self, number: int, exit_status: int | None, signum: int | None) -> None:
+        for _ in range(LAST_FRAMES_MAX):  # what it has said may be known after its exit
+            if not self._on_frame(number):
+                break
+        force = self._ledger.forces[number]
         mold_was = self._ledger.crews[number].mold
+        has_begun = force.mold is not None and force.mold.has_begun
         self.release(number)
-        if mold_was is MoldState.CLOSED or self._ledger.crews[number].role is Role.DRAINING:
+        if mold_was in {MoldState.CLOSED, MoldState.ABSENT}:
             return
-        failure = Failure(
-            kind="crash",
-            message="the application ended its interpreter while it was loaded"
-            if mold_was is MoldState.LOADING
-            else f"the mold died ({_how(exit_status, signum)})",
-            exit_status=exit_status,
-            signal=signum,
-        )
+        if self._ledger.crews[number].role is Role.DRAINING:
+            return
+        how = _how(exit_status, signum)
+        kind, message = "crash", f"the mold died ({how})"
+        if mold_was is MoldState.LOADING and not has_begun and not signum:
+            kind, message = "exec", f"{force.generation.python} {NO_INTERPRETER} ({how})"
+        elif mold_was is MoldState.LOADING and not has_begun:
+            message = f"the interpreter died ({how}) before it began to load the application"
+        elif mold_was is MoldState.LOADING:
+            message = "the application ended its interpreter while it was loaded"
+        failure = Failure(kind=kind, message=message, exit_status=exit_status, signal=signum)
         self._lost(number, failure)
 
     def _lost(self, number: int, failure: Failure) -> None:

@@ -19,11 +19,13 @@ _HINTS = {
 
 
 class MoldProcess:
-    """A running mold. Owns the channel and the pidfd."""
+    """A running mold; `has_begun` once it has shown that it is an interpreter. Owns the channel
+    and the pidfd."""
 
     def __init__(self, process: Process, channel: socket.socket) -> None:
         self.pid, self.pidfd = process
         self.channel = channel
+        self.has_begun = False
 
     def close(self) -> None:
         """Close the channel, which tells the mold to go, and the pidfd."""

@@ -20,6 +20,7 @@ LOAD = "load"  # load the application; the fields are the runtime settings below
 FORK = "fork"  # fork one worker; fields: worker, seat, slots; fds: channel, dump pipe, any probe
 
 # mold -> master
+BEGUN = "begun"  # an interpreter has read its orders, and loads the application now
 LOADED = "loaded"  # fields: python
 LOAD_FAILED = "load-failed"  # fields: error, traceback; also a worker's, with lazy_apps
 FORK_FAILED = "fork-failed"  # fields: worker, errno, error

@@ -75,6 +75,8 @@ def main(mode: str, name: str) -> None:
     if verb != frames.LOAD:
         raise frames.FrameError("expected %r first, not %r" % (frames.LOAD, verb))
     fields["mode"] = mode
+    if mode != "solo":  # there nobody listens
+        control.send(frames.encode(frames.BEGUN))
     if fields["procname"]:
         name_process(fields["procname"])
     try:
