@@ -34,6 +34,27 @@ def test_each_worker_has_loaded_the_application_itself(emperor: Emperor) -> None
         assert (loaded_by, threads) == (pid, b"2"), "threads of the import live on"
 
 
+def test_threads_that_no_worker_has_are_named_once_for_each_generation(emperor: Emperor) -> None:
+    emperor.app("who", WHO.replace("daemon=True", "daemon=True, name='re\\nporter'"), PAUSE="0")
+    port = emperor.drop("blog", "who.py", workers=2)
+    emperor.app("hello")
+    emperor.drop("without", lazy_apps=True)
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    emperor.wait_state("without", "ready")
+
+    def warnings(name: str = "blog") -> list[str]:
+        return [line for line in emperor.vassal_log(name).splitlines() if "threads_lost" in line]
+
+    (line,) = warnings()
+    assert "event=threads_lost generation=1 threads='re\\nporter'" in line
+    assert "lazy_apps = true" in line
+    assert get(port)[1].split()[2] == b"1"
+    emperor.do("reload", "blog")
+    wait_until(lambda: len(warnings()) == 2, what="another generation")
+    assert warnings("without") == []
+
+
 def test_failing_import_parks_and_a_failing_reload_leaves_the_old_code(emperor: Emperor) -> None:
     emperor.app("hello")
     emperor.app("fails", "raise RuntimeError('no database')\n")

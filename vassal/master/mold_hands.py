@@ -185,6 +185,7 @@ class MoldHands:
         if verb == frames.LOADED:
             self._failures.pop(number, None)
             self._ledger.forces[number].load_s = _seconds(fields.get("load_s", ""))
+            self._warn_of_threads(number, fields.get("threads", "")[:200])
             if self._ledger.forces[number].generation.lazy_apps:
                 self._ledger.set_crew(number, mold=MoldState.LOADED, mold_at=0.0)
             else:
@@ -194,6 +195,15 @@ class MoldHands:
         elif verb == frames.FORK_FAILED:
             self._fork_failed(number, fields)
         return True
+
+    def _warn_of_threads(self, number: int, threads: str) -> None:
+        """Say that no worker will have these threads, once for each generation."""
+        if threads and self._ledger.crews[number].role is Role.BUILDING:
+            self._ledger.output.emit(
+                f"event=threads_lost generation={number} threads={threads!r} message='they were "
+                "started while the application was loaded, and no worker has them, since those are "
+                "forked: start them with the first request, or write lazy_apps = true'"
+            )
 
     def finish(self, number: int) -> None:
         """The application is loaded: run exec_start_post, and fork more workers after that."""

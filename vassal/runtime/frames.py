@@ -21,7 +21,7 @@ FORK = "fork"  # fork one worker; fields: worker, seat, slots; fds: channel, dum
 
 # mold -> master
 BEGUN = "begun"  # an interpreter has read its orders, and loads the application now
-LOADED = "loaded"  # fields: python
+LOADED = "loaded"  # fields: python, load_s, threads
 LOAD_FAILED = "load-failed"  # fields: error, traceback; also a worker's, with lazy_apps
 FORK_FAILED = "fork-failed"  # fields: worker, errno, error
 

@@ -90,7 +90,11 @@ def main(mode: str, name: str) -> None:
         if loaded.uwsgi is not None:
             loaded.uwsgi.begin_worker(1, None)
         raise SystemExit(_work(loaded, None, "1", 0))
-    told = {"python": sys.version.split()[0], "load_s": fields.get("load_s", "0")}
+    told = {
+        "python": sys.version.split()[0],
+        "load_s": fields.get("load_s", "0"),
+        "threads": _threads(),
+    }
     control.send(frames.encode(frames.LOADED, told))
     _serve(control, loaded, name)
 
@@ -340,6 +344,17 @@ def _line_buffer_output() -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+
+def _threads() -> str:
+    """Return the names of the threads that the application has started: no worker has them."""
+    count = len(sys._current_frames()) - 1
+    if count < 1:
+        return ""
+    threading = sys.modules.get("threading")
+    names = [] if threading is None else [one.name for one in threading.enumerate()]
+    names = [name for name in names if name != "MainThread"]
+    return ", ".join(names)[:200] or "%d without a name" % count
 
 
 def _describe(error: BaseException) -> Dict[str, str]:
