@@ -233,12 +233,13 @@ def _variable_fault(name: str, content: object) -> tuple[str, str] | None:
         return "is not read, the interpreter starts isolated", f"write {ours} outside [env]"
     if not _ENV_NAME.fullmatch(name):
         return "is not a name for a variable", "write 1 to 128 characters, of which none is ="
+    key = name if name.isascii() and name.isidentifier() else quoted(name)
     if not isinstance(content, str):
         if isinstance(content, bool):
-            return f"{described(content)} is not text", f'write {name} = "1" or ""'
+            return f"{described(content)} is not text", f'write {key} = "1" or ""'
         if isinstance(content, (int, float)):
-            return f"{described(content)} is not text", f'write {name} = "{described(content)}"'
-        return f"{described(content)} is not text", f'write {name} = "value"'
+            return f"{described(content)} is not text", f'write {key} = "{described(content)}"'
+        return f"{described(content)} is not text", f'write {key} = "value"'
     if "\0" in content:
         return "contains a NUL character", "remove it"
     if len(content) > 32768:
