@@ -13,7 +13,12 @@ SYSTEM_PYTHON = "/usr/bin/python3"
 
 
 class NoInterpreter(Exception):
-    """No usable interpreter; str() says which was tried and what to write."""
+    """No usable interpreter: which was tried, and what to write."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"python: {problem}; {remedy}")
+        self.problem = problem
+        self.remedy = remedy
 
 
 def choose(python: str | None, identity: Identity) -> str:
@@ -26,14 +31,14 @@ def choose(python: str | None, identity: Identity) -> str:
         path = str(Path(python) / "bin" / "python") if Path(python).is_dir() else python
         if not Path(path).exists():
             raise NoInterpreter(
-                f"python = {python}: {path} does not exist; "
-                "write a virtualenv's folder or an interpreter"
+                f"{path} does not exist", "write a virtualenv's folder or an interpreter"
             )
         blocker = first_blocker(path, identity)
         if blocker:
+            at = "" if blocker == path else f"{path}: "
             raise NoInterpreter(
-                f"python = {python}: user {identity.user} may not pass {blocker}; choose an "
-                f"interpreter that it may execute, such as {SYSTEM_PYTHON}"
+                f"{at}user {identity.user} may not pass {blocker}",
+                f"choose an interpreter that it may execute, such as {SYSTEM_PYTHON}",
             )
         return path
     own = own_interpreter()
@@ -41,8 +46,8 @@ def choose(python: str | None, identity: Identity) -> str:
         if os.path.exists(path) and not first_blocker(path, identity):
             return path
     raise NoInterpreter(
-        f"user {identity.user} may execute neither {own} nor {SYSTEM_PYTHON}; write python = "
-        "an interpreter that it may execute"
+        f"user {identity.user} may execute neither {own} nor {SYSTEM_PYTHON}",
+        "write python = an interpreter that it may execute",
     )
 
 

@@ -8,9 +8,10 @@ from emperor.brain.history import Version
 from emperor.brain.specs import SpecMaker
 from emperor.config.file_names import speaks_uwsgi
 from emperor.config.identity import owner_of
-from emperor.config.problems import ConfigError
+from emperor.config.problems import ConfigError, Problem
 from emperor.config.settings import EmperorSettings, Owner, VassalSettings
 from emperor.config.vassal_file import load_vassal
+from emperor.parsing.located import lines_of, lines_of_uwsgi, located
 from emperor.parsing.process import ParserProcess
 from emperor.uwsgi.real_host import seen_by
 
@@ -43,9 +44,36 @@ class VersionReader:
         try:
             return self._specs.make(settings, version.owner_uid, version.gid, path)
         except ConfigError as error:
-            return Refusal(tuple(map(str, error.problems)), may_pass=True)
-        except (interpreter.NoInterpreter, OSError) as error:
+            problems = error.problems
+        except interpreter.NoInterpreter as error:
+            problems = (
+                Problem(
+                    file=path, line=1, key="python", problem=error.problem, remedy=error.remedy
+                ),
+            )
+        except OSError as error:
             return Refusal((f"{path}: {error}",), may_pass=True)
+        found = await self._located(problems, name, path, version)
+        return Refusal(tuple(map(str, found)), may_pass=True)
+
+    async def _located(
+        self, problems: tuple[Problem, ...], name: str, path: str, version: Version
+    ) -> tuple[Problem, ...]:
+        """Return what was found when the file had been read already, with the lines of it."""
+        keys = tuple(dict.fromkeys(problem.key for problem in problems if problem.file == path))
+        owner = owner_of(version.owner_uid)
+        if not speaks_uwsgi(path):
+            if owner.tenant:
+                lines = await self._parser.locate(keys, name, version.text, path, owner)
+            else:
+                lines = lines_of(version.text, path, keys)
+            return located(problems, path, lines)
+        host, facts = seen_by(version.owner_uid, path.rpartition("/")[0])
+        if owner.tenant:
+            lines = await self._parser.locate(keys, name, version.text, path, owner, host, facts)
+        else:
+            lines = lines_of_uwsgi(name, version.text, path, host, facts, self._settings, keys)
+        return located(problems, path, lines)
 
     def forget(self, name: str) -> None:
         """The vassal's file is gone."""

@@ -17,10 +17,12 @@ from emperor.config.policy import seen_by
 from emperor.config.problems import ConfigError, Problem, printable
 from emperor.config.settings import EmperorSettings, Owner, VassalSettings
 from emperor.parsing.asking import Asking, NoReplyError
+from emperor.parsing.located import Lines
 from emperor.parsing.protocol import (
     ANSWER_BYTES_MAX,
     REQUEST_BYTES_MAX,
     STARTED,
+    Located,
     NoAnswer,
     Request,
     Result,
@@ -81,9 +83,7 @@ class ParserProcess:
     ) -> VassalSettings | ConfigError:
         """Return what load_vassal would. Never raises for a file, and always returns."""
         result = await self._result(self._request(name, text, file, folder, owner))
-        if isinstance(result, Question):
-            return _refused(file, "the parser asks a question", "tell the admin")
-        return result
+        return _settings(result, file)
 
     async def parse_uwsgi(
         self, name: str, text: str, file: str, owner: Owner, host: Host, facts: Facts
@@ -92,9 +92,35 @@ class ParserProcess:
 
         `host` answers in a thread of its own; it must answer as the file's owner would be.
         """
-        folder = file.rpartition("/")[0]
-        request = self._request(name, text, file, folder, owner)
+        request = self._request(name, text, file, file.rpartition("/")[0], owner)
         request = msgspec.structs.replace(request, facts=facts)
+        return _settings(await self._until_settled(request, host), file)
+
+    async def locate(
+        self,
+        keys: tuple[str, ...],
+        name: str,
+        text: str,
+        file: str,
+        owner: Owner,
+        host: Host | None = None,
+        facts: Facts | None = None,
+    ) -> Lines:
+        """Return where in a file that was read before these keys are, as far as that is known.
+
+        `host` and `facts` are there for one in uWSGI's dialect.
+        """
+        request = self._request(name, text, file, file.rpartition("/")[0], owner)
+        request = msgspec.structs.replace(request, facts=facts, keys=keys)
+        if host is None:
+            result = await self._result(request)
+        else:
+            result = await self._until_settled(request, host)
+        return result.lines if isinstance(result, Located) else {}
+
+    async def _until_settled(self, request: Request, host: Host) -> Result:
+        """Return what a file of uWSGI's comes to, with all that it wants to know answered."""
+        file = request.file
         give_up_at = time.monotonic() + self._questions_s
         for _ in range(QUESTIONS_MAX):
             result = await self._result(request)
@@ -104,7 +130,7 @@ class ParserProcess:
             if left_s <= 0:
                 break
             try:
-                found = await self._asking.ask(owner.name, host, result, left_s)
+                found = await self._asking.ask(request.owner.name, host, result, left_s)
             except NoReplyError as error:
                 where = printable(str(error)[:PATH_SHOWN_MAX])
                 return _refused(file, f"{where} does not answer", "name files that can be read")
@@ -228,6 +254,12 @@ async def _converse(stream: socket.socket, data: bytes) -> bytes:
     except (BrokenPipeError, ConnectionResetError):
         pass  # the child is gone; what it said is what there is
     return answer
+
+
+def _settings(result: Result, file: str) -> VassalSettings | ConfigError:
+    if isinstance(result, VassalSettings | ConfigError):
+        return result
+    return _refused(file, "the parser answers what it was not asked", "tell the admin")
 
 
 def _refused(file: str, problem: str, remedy: str) -> ConfigError:

@@ -27,6 +27,8 @@ from emperor.uwsgi.questions import Answer, Question
 REQUEST_BYTES_MAX = 1024 * 1024
 ANSWER_BYTES_MAX = 1024 * 1024
 
+LINES_MAX = REQUEST_BYTES_MAX
+
 _WORDS_MAX = 500
 """Longest part of a problem that is shown."""
 
@@ -37,7 +39,8 @@ STARTED = b"+"
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One file to parse; the fields are load_vassal's arguments.
 
-    `facts` are there for a file in uWSGI's dialect, with all `answers` that it has got yet.
+    `facts` are there for a file in uWSGI's dialect, with all `answers` that it has got yet. With
+    `keys` it is only asked where in the file these are: dotted ones, of which something is wrong.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     owner: Owner = PROVIDER
     facts: Facts | None = None
     answers: tuple[Answer, ...] = ()
+    keys: tuple[str, ...] = ()
 
 
 class Parsed(msgspec.Struct, frozen=True, kw_only=True, tag="parsed"):
@@ -64,7 +68,13 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, tag="asked"):
     question: Question
 
 
-Result = VassalSettings | ConfigError | Question
+class Located(msgspec.Struct, frozen=True, kw_only=True, tag="located"):
+    """Lines from 1, of those keys that were asked for and are in the file."""
+
+    lines: dict[str, int]
+
+
+Result = VassalSettings | ConfigError | Question | Located
 
 
 class NoAnswer(ValueError):
@@ -72,8 +82,8 @@ class NoAnswer(ValueError):
 
 
 _request_decoder = msgspec.json.Decoder(Request)
-_answer_decoder: "msgspec.json.Decoder[Parsed | Refused | Asked]" = msgspec.json.Decoder(
-    Union[Parsed, Refused, Asked]  # noqa: UP007 - msgspec's types want the old form
+_answer_decoder: "msgspec.json.Decoder[Parsed | Refused | Asked | Located]" = msgspec.json.Decoder(
+    Union[Parsed, Refused, Asked, Located]  # noqa: UP007 - msgspec's types want the old form
 )
 
 
@@ -89,6 +99,8 @@ def decode_request(data: bytes) -> Request:
 
 def encode_answer(result: Result) -> bytes:
     """Return the bytes of an answer."""
+    if isinstance(result, Located):
+        return msgspec.json.encode(result)
     if isinstance(result, Question):
         return msgspec.json.encode(Asked(question=result))
     if isinstance(result, ConfigError):
@@ -110,6 +122,10 @@ def decode_answer(data: bytes, request: Request) -> Result:
         return answer.question
     if isinstance(answer, Refused):
         return _checked_problems(answer.problems, request)
+    if isinstance(answer, Located):
+        return _checked_lines(answer, request)
+    if request.keys:
+        raise NoAnswer("settings, which were not asked for")
     return _checked_settings(answer.settings, request)
 
 
@@ -130,6 +146,15 @@ def _checked_problems(problems: tuple[Problem, ...], request: Request) -> Config
         )
         for problem in problems
     )
+
+
+def _checked_lines(found: Located, request: Request) -> Located:
+    """Return what can be lines of the keys that were asked for."""
+    if not found.lines.keys() <= set(request.keys):
+        raise NoAnswer("lines of other keys")
+    if any(not 1 <= line <= LINES_MAX for line in found.lines.values()):
+        raise NoAnswer("lines that no file has")
+    return found
 
 
 def _checked_settings(settings: VassalSettings, request: Request) -> VassalSettings:

@@ -19,9 +19,11 @@ import sys
 import prctl
 
 from emperor.config.vassal_file import load_vassal
+from emperor.parsing.located import lines_of, lines_of_uwsgi
 from emperor.parsing.protocol import (
     REQUEST_BYTES_MAX,
     STARTED,
+    Located,
     Request,
     Result,
     decode_request,
@@ -117,6 +119,8 @@ def _answer(fd: int, seconds: float) -> None:
 
 def _result_of(request: Request) -> Result:
     """Return what the file comes to, or what has to be known first. Never raises."""
+    if request.facts is None and request.keys:
+        return Located(lines=lines_of(request.text, request.file, request.keys))
     if request.facts is None:
         return load_vassal(
             request.name,
@@ -128,6 +132,18 @@ def _result_of(request: Request) -> Result:
         )
     host = AnsweredHost({answer.question: answer for answer in request.answers})
     try:
+        if request.keys:
+            return Located(
+                lines=lines_of_uwsgi(
+                    request.name,
+                    request.text,
+                    request.file,
+                    host,
+                    request.facts,
+                    request.emperor,
+                    request.keys,
+                )
+            )
         return load_uwsgi(
             request.name,
             request.text,

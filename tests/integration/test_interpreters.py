@@ -236,6 +236,7 @@ def test_interpreter_that_cannot_be_used_is_a_clear_error(
     failure = emperor.wait_state("blog", "parked")["last_failure"]
     assert python in failure["message"]
     assert problem in failure["message"]
+    assert "/blog.toml:4: python: " in failure["message"]
 
 
 @pytest.mark.parametrize(("python", "status"), [("/bin/false", 1), ("/bin/true", 0)])

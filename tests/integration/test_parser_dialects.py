@@ -267,3 +267,16 @@ def test_good_vassal_serves_beside_all_of_them(emperor: Emperor) -> None:
         assert failure["kind"] == "config"
         assert says in failure["message"], name
     assert get(port) == (200, b"served")
+
+
+def test_keys_of_a_file_in_uwsgis_dialect_are_located_by_its_options(folder: Path) -> None:
+    text = "[uwsgi]\nmodule = a\nsocket = :8000\n\nuid = nobody-knows\n"
+    file = folder / "blog.ini"
+    host, facts = seen_by(pwd.getpwnam("nobody").pw_uid, str(folder))
+
+    async def scenario(parser):
+        return await parser.locate(
+            ("user", "listen", "python"), "blog", text, str(file), TENANT, host, facts
+        )
+
+    assert parsing(scenario) == {"user": 5, "listen": 3}

@@ -73,6 +73,13 @@ def test_wrong_file_gives_its_problems():
     ]
 
 
+def test_keys_are_located_as_they_are_in_the_file():
+    async def scenario(parser):
+        return await parser.locate(("listen", "user"), "blog", GOOD, "/v/blog.toml", TENANT)
+
+    assert parsing(scenario) == {"listen": 2}
+
+
 def test_parser_has_no_privileges():
     need_root()
 

@@ -85,7 +85,7 @@ def test_tenant_that_asks_for_another_user_is_refused_and_the_old_version_runs(
     drop_as(emperor, "games", "blog", app="ids:application", port=port, user="root")
     failure = wait_until(lambda: emperor.vassal("blog")["last_failure"], what="the refusal")
     assert failure["kind"] == "config"
-    assert ": user: " in failure["message"]
+    assert "/blog.toml:4: user: " in failure["message"]
     assert ids(port)[0] == account("games").pw_uid
 
 
@@ -122,6 +122,7 @@ def test_tenant_may_not_bind_what_only_root_could(
     drop_as(emperor, "games", "blog", listen=[listen])
     failure = emperor.wait_state("blog", "parked")["last_failure"]
     assert words in failure["message"]
+    assert "/blog.toml:3: listen: " in failure["message"]
     assert not Path("/run/stolen.sock").exists()
 
 

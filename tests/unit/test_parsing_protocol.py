@@ -14,6 +14,7 @@ from emperor.config.settings import (
 )
 from emperor.config.vassal_file import load_vassal
 from emperor.parsing.protocol import (
+    Located,
     NoAnswer,
     Parsed,
     Refused,
@@ -40,6 +41,29 @@ def test_problems_come_back_as_they_were():
     answer = decode_answer(encode_answer(found), REQUEST)
     assert isinstance(answer, ConfigError)
     assert answer.problems == found.problems
+
+
+ASKED = msgspec.structs.replace(REQUEST, keys=("user", "listen"))
+
+
+def test_lines_come_back_as_they_were():
+    found = Located(lines={"listen": 2})
+    assert decode_answer(encode_answer(found), ASKED) == found
+
+
+@pytest.mark.parametrize(
+    ("answer", "request_"),
+    [
+        (Located(lines={"listen": 0}), ASKED),
+        (Located(lines={"listen": 2**40}), ASKED),
+        (Located(lines={"\x1b[31m": 2}), ASKED),
+        (Located(lines={"listen": 2}), REQUEST),
+        (SETTINGS, ASKED),
+    ],
+)
+def test_lines_that_were_not_asked_for_are_not_believed(answer, request_):
+    with pytest.raises(NoAnswer):
+        decode_answer(encode_answer(answer), request_)
 
 
 FORGED = ListenAddress(url="http+unix:///run/a", protocol="http", path="/etc/shadow")
