@@ -14,6 +14,7 @@ from emperor.brain.listeners import Listeners
 from emperor.brain.masters import Masters
 from emperor.brain.petitions import Petitions
 from emperor.brain.roll import Roll
+from emperor.brain.wishes import serial_of
 from emperor.core.registry import (
     RUNNING,
     Fact,
@@ -304,6 +305,7 @@ class Facts:
             ready_at=now if vassal.ready_at is None else vassal.ready_at,
         )
         self._roll.set(record)
+        self._note_serial(vassal.name, serial_of(fingerprint))
         self._note_served(record)
         wish = self._roll.wishes.get(vassal.name)
         self._listeners.settled(vassal.name, attempt_of(record.token or "", number))
@@ -319,6 +321,13 @@ class Facts:
             else None,
         }
         self._roll.publish("info", "vassal_ready", vassal.name, fields)
+
+    def _note_serial(self, name: str, serial: int) -> None:
+        """A reload that an earlier emperor was asked for has come to its end: the next one that
+        somebody asks for must look like another."""
+        wish = self._roll.wishes.get(name)
+        if wish is not None and wish.reload_serial < serial:
+            self._roll.wish(name, msgspec.structs.replace(wish, reload_serial=serial))
 
     def _note_served(self, vassal: Vassal) -> None:
         """Tell whether a vassal serves just what is wanted now."""

@@ -390,3 +390,19 @@ def test_sighup_with_broken_settings_changes_nothing_and_says_so(emperor: Empero
     emperor.kill_brain()
     emperor.wait_new_brain(old)
     assert emperor.wait_state("blog", "ready")
+
+
+def test_reload_after_one_in_which_the_brain_was_killed(emperor: Emperor) -> None:
+    emperor.app("slow", "import time\ntime.sleep(1)\nfrom hello import application\n")
+    emperor.app("hello")
+    port = emperor.drop("blog", app="slow:application", text="[health]\nsettle = 0.1\n")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    assert emperor.do("reload", "blog")[0] == 202
+    wait_until(lambda: emperor.log().count("event=generation_started") == 2, what="a reload")
+    emperor.wait_new_brain(emperor.kill_brain())
+    wait_until(lambda: emperor.vassal("blog")["generation"] == 2, what="its end")
+    wait_until(lambda: emperor.log().count("event=vassal_ready") == 2, what="its end is heard of")
+    emperor.app("hello", one="two")
+    assert emperor.do("reload", "blog")[0] == 202
+    wait_until(lambda: get(port)[1].startswith(b"two"), what="the newer code")
