@@ -159,3 +159,22 @@ def test_address_stays_its_vassals_over_a_restart_of_everything(emperor: Emperor
     emperor.start()
     emperor.wait_state("afirst", "ready")
     emperor.wait_state("blog", "backoff")
+
+
+def test_directory_that_is_replaced_or_away_for_a_moment(emperor: Emperor) -> None:
+    port = _ready(emperor)
+    away = emperor.base / "away"
+    with asked_all_the_time(port) as answers:
+        for _ in range(3):
+            emperor.vassals.rename(away)
+            time.sleep(0.3)
+            away.rename(emperor.vassals)
+            time.sleep(1.2)
+    assert {status for status, _ in answers} == {200}
+    assert "event=vassal_stopping" not in emperor.log()
+    # It is watched where it is now.
+    emperor.drop("shop")
+    emperor.wait_state("shop", "ready")
+    emperor.vassals.rename(away)
+    wait_until(lambda: emperor.status()["emperor"]["errors"], 10.0, "the complaint")
+    assert any("vassals" in line for line in emperor.status()["emperor"]["errors"])
