@@ -160,6 +160,18 @@ class MasterExited(Message, frozen=True, tag="master-exited"):
     signal: int | None = None
 
 
+class MasterLost(Message, frozen=True, tag="master-lost"):
+    """Part of the inventory: a master died, and no earlier emperor is known to have noticed.
+
+    Exactly one of `exit_status` and `signal` is set; no order of an emperor's had killed it.
+    """
+
+    vassal: str
+    pid: int
+    exit_status: int | None = None
+    signal: int | None = None
+
+
 class MasterStopped(Message, frozen=True, tag="master-stopped"):
     """A signal stopped this master: as long as nobody continues it, it does nothing."""
 
@@ -562,6 +574,7 @@ FromSpawner = (
     | MasterSpawned
     | MasterNotSpawned
     | MasterExited
+    | MasterLost
     | MasterStopped
     | Ping
     | ShutdownRequested

@@ -44,6 +44,7 @@ from vassal.messages import (
     KillMaster,
     LimitsChanged,
     MasterExited,
+    MasterLost,
     MasterNotSpawned,
     MasterSpawned,
     MasterStopped,
@@ -97,6 +98,8 @@ class Facts:
                 self._on_not_spawned(token, Failure(kind="crash", message=message.message))
             case MasterExited():
                 self._on_master_exited(message)
+            case MasterLost():
+                self._on_master_lost(message)
             case MasterStopped(token=token):
                 self._doubt(token)
             case _:
@@ -194,6 +197,25 @@ class Facts:
         self._roll.set(record)
         if record.state is VassalState.STOPPED:
             self._roll.publish("info", "vassal_stopped", vassal.name, {})
+
+    def _on_master_lost(self, message: MasterLost) -> None:
+        """A master died with an earlier emperor; others of its vassal may be there still."""
+        fields = {
+            "pid": message.pid,
+            "exit_status": message.exit_status,
+            "signal": message.signal,
+        }
+        self._roll.publish("error", "master_died", message.vassal, fields)
+        record = self._roll.get(message.vassal)
+        is_wanted = message.vassal in self._roll.wishes
+        if is_wanted and record.state is VassalState.STOPPED and record.token is None:
+            failure = Failure(
+                kind="crash",
+                message="the master died",
+                exit_status=message.exit_status,
+                signal=message.signal,
+            )
+            self._roll.lose(record, failure, token=None)
 
     # ── facts from masters ───────────────────────────────────────────────────────────
 

@@ -19,6 +19,7 @@ from emperor.logfmt import Log
 from emperor.notify import STOPPING, WATCHDOG, Notifier, watchdog_interval_s
 from emperor.spawner import handover
 from emperor.spawner.channel import EmperorChannel
+from emperor.spawner.deaths import Deaths
 from emperor.spawner.fdstore import FdStore, inherited
 from emperor.spawner.processes import (
     HANDLED,
@@ -52,6 +53,7 @@ from vassal.messages import (
     MessageError,
     NotifySystemd,
     Ping,
+    Pong,
     ReloadRequested,
     RestartEmperor,
     ShutdownRequested,
@@ -96,6 +98,7 @@ class Spawner:
         self._restart_wanted_of = 0  # the pid of an emperor that goes on purpose
         self._channel = EmperorChannel()
         self._pulse = Pulse(0.0)
+        self._deaths = Deaths()
         self._starts = before.starts if before is not None else 0
         self._pauses = 0
         self._started_at = 0.0
@@ -156,7 +159,10 @@ class Spawner:
             self._loop.watch(self._channel.end.fileno(), self._on_order)
         for message, fd in self._store.inventory():
             self._tell(message, [fd])
+        for lost in self._deaths.begin():
+            self._tell(lost)
         self._tell(InventoryComplete(starts=self._starts, version=__version__))
+        self._tell(Ping())
         if self._state is SpawnerState.STOPPING:
             self._tell(ShutdownRequested())
 
@@ -263,6 +269,8 @@ class Spawner:
                 dismiss_children(master.pid)
         elif isinstance(order, NotifySystemd):
             self._notifier.send(order.state)
+        elif isinstance(order, Pong):
+            self._deaths.answered()
         elif isinstance(order, RestartEmperor):
             self._restart_wanted_of = self._emperor_pid
         elif isinstance(order, Exit):
@@ -351,15 +359,17 @@ class Spawner:
                 continue
             master.close()
             self._kill_strays()
-            self._tell(
-                MasterExited(
-                    token=master.token,
-                    vassal=master.vassal,
-                    pid=exited.pid,
-                    exit_status=exited.exit_status,
-                    signal=exited.signal,
-                )
+            death = MasterExited(
+                token=master.token,
+                vassal=master.vassal,
+                pid=exited.pid,
+                exit_status=exited.exit_status,
+                signal=exited.signal,
             )
+            self._tell(death)
+            if exited.exit_status != 0 and not master.was_killed:
+                self._deaths.note(death)
+                self._tell(Ping())
 
     def _kill_strays(self) -> None:
         """Kill every child that we did not fork: what a dead master or emperor left behind.
@@ -394,6 +404,7 @@ class Spawner:
             return
         step = self._pulse.step(now)
         if step is Step.ASK:
+            self._deaths.pinged()
             self._tell(Ping())
         elif step is Step.GIVE_UP:
             self._log.error("emperor_hung", pid=self._emperor_pid)

@@ -25,9 +25,11 @@ class MasterChild:
         self.pid = pid
         self.pidfd = os.pidfd_open(pid)
         self.channel = channel
+        self.was_killed = False  # because an emperor said so
 
     def kill(self) -> None:
         """SIGKILL; in a PID namespace the kernel kills everything below it too."""
+        self.was_killed = True
         send_signal(self.pidfd, SIGKILL)
 
     def close(self) -> None:

@@ -162,6 +162,26 @@ def test_killed_master_is_replaced_on_the_same_socket_and_the_queue_is_served(
     assert not any(alive(pid) for pid in tree)
 
 
+def test_master_that_dies_with_the_brain_is_told_of_by_the_next(emperor: Emperor) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    master = emperor.wait_state("blog", "ready")["pid"]
+    brain = emperor.status()["emperor"]["pid"]
+    os.kill(emperor.pid, signal.SIGSTOP)
+    os.kill(master, signal.SIGKILL)
+    os.kill(brain, signal.SIGKILL)
+    os.kill(emperor.pid, signal.SIGCONT)
+    emperor.wait_new_brain(brain)
+    status = emperor.wait_state("blog", "ready")
+    assert get(port)[0] == 200
+    assert (status["restarts"], status["last_failure"]["signal"]) == (1, 9)
+    wait_until(lambda: f"event=master_died level=error pid={master}" in emperor.log(), what="log")
+    emperor.wait_new_brain(emperor.kill_brain())
+    emperor.wait_state("blog", "ready")
+    assert emperor.log().count("event=master_died") == 1, "it is told once"
+
+
 def test_killed_mold_is_replaced_and_its_workers_serve_on(emperor: Emperor) -> None:
     emperor.app("hello")
     port = emperor.drop("blog")

@@ -1,0 +1,52 @@
+"""Remembers masters that died until an emperor is known to have heard of it. Pure.
+
+Every such death is told with a Ping behind it: what answers that has read the death before. An
+emperor that dies meanwhile leaves it to the next one, as part of the inventory.
+"""
+
+from collections import deque
+
+from vassal.messages import MasterExited, MasterLost
+
+DEATHS_MAX = 1000
+"""Of more that die with their emperor the first are not told of."""
+
+
+class Deaths:
+    """Counts the pings of one emperor, and keeps what lies before those it has not answered."""
+
+    def __init__(self) -> None:
+        self._unheard: deque[tuple[int, MasterExited]] = deque(maxlen=DEATHS_MAX)
+        self._pings = 0
+        self._pongs = 0
+
+    def begin(self) -> tuple[MasterLost, ...]:
+        """Another emperor starts: return what it has to be told, with a ping behind it."""
+        self._pings, self._pongs = 1, 0
+        unheard = [death for _, death in self._unheard]
+        self._unheard.clear()
+        self._unheard.extend((1, death) for death in unheard)
+        return tuple(
+            MasterLost(
+                vassal=death.vassal,
+                pid=death.pid,
+                exit_status=death.exit_status,
+                signal=death.signal,
+            )
+            for death in unheard
+        )
+
+    def pinged(self) -> None:
+        """The emperor was asked for a sign of life."""
+        self._pings += 1
+
+    def note(self, death: MasterExited) -> None:
+        """A master died, and the emperor is told, with a ping behind it."""
+        self.pinged()
+        self._unheard.append((self._pings, death))
+
+    def answered(self) -> None:
+        """The emperor gave a sign of life."""
+        self._pongs += 1
+        while self._unheard and self._unheard[0][0] <= self._pongs:
+            self._unheard.popleft()
