@@ -303,7 +303,7 @@ def _failure_lines(failure: Failure | None, now: float) -> View:
 
 
 def _setting_line(key: str, value: object) -> Line:
-    if key == "env" and isinstance(value, dict):
+    if key == "env" and isinstance(value, dict) and value:
         # Secrets live here, and this is what people paste into tickets. --json has all.
         return line(f"  {key} = ", cell(f"{len(value)} variables: {', '.join(map(str, value))}"))
     text = _as_toml(value)

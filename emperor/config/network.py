@@ -38,16 +38,14 @@ def listen_addresses(value: object) -> tuple[ListenAddress, ...]:
 
 def distinct(addresses: Sequence[ListenAddress], value: object) -> tuple[ListenAddress, ...]:
     """Return the addresses of `value`; raise Invalid when two of them exclude each other."""
-    faults = [
-        Fault(
-            f"{quoted(address.url)} and {quoted(earlier.url)} exclude each other",
-            "remove one of them",
-            () if isinstance(value, str) else (index,),
-        )
-        for index, address in enumerate(addresses)
-        for earlier in addresses[:index]
-        if overlaps(address, earlier)
-    ]
+    faults = []
+    for index, address in enumerate(addresses):
+        earlier = next((one for one in addresses[:index] if overlaps(address, one)), None)
+        if earlier is not None:
+            pair = f"{quoted(address.url)} and {quoted(earlier.url)} exclude each other"
+            problem = pair if earlier != address else f"{quoted(address.url)} is in the list twice"
+            place = () if isinstance(value, str) else (index,)
+            faults.append(Fault(problem, "remove one of them", place))
     if faults:
         raise InvalidParts(faults)
     return tuple(addresses)
@@ -225,6 +223,8 @@ def host_name(value: object) -> str:
         raise Invalid(f"{quoted(written)} is not a host name", "write the name alone")
     if "*" in name:
         raise Invalid(f"{quoted(written)}: wildcards are not served", "write every name in full")
+    if name.startswith("[") or name.count(":") > 1:
+        raise Invalid(f"{quoted(written)} is an address", "write a name, or leave hosts out")
     if ":" in name:
         raise Invalid(
             f"{quoted(written)} contains a port", f'write "{name.partition(":")[0]}" alone'

@@ -232,6 +232,10 @@ def test_killed_worker_costs_only_its_own_request(emperor: Emperor) -> None:
         lambda: all(w["pid"] != pids[0] for w in emperor.vassal("blog")["workers"]),
         what="a successor",
     )
+    workers = wait_until(
+        lambda: len(found := emperor.vassal("blog")["workers"]) == 2 and found, what="both"
+    )
+    assert [worker["slot"] for worker in workers] == [1, 2]
     assert emperor.vassal("blog")["pid"] == status["pid"]
     assert emperor.vassal("blog")["totals"]["worker_deaths"] == 1
 

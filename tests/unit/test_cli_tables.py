@@ -160,6 +160,8 @@ def test_explanation_says_what_is_wanted_and_why_but_no_secrets():
     assert "  workers = 2\n" in text
     assert "  env = 1 variables: SECRET_KEY\n" in text
     assert "hunter2" not in text
+    bare = msgspec.structs.replace(explanation, settings={"env": {}})
+    assert "  env = {}\n" in plain(tables.explanation_view(bare, NOW))
     assert "last failure: load" in text
 
 

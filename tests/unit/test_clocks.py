@@ -32,7 +32,7 @@ FOR_PEOPLE = {
     "emperor/cli/client_commands.py": "how long ago something was",
     "emperor/logfmt.py": "the time of a log line",
     "vassal/master/ledger.py": "when something failed",
-    "vassal/master/output.py": "the time of a log line",
+    "vassal/master/stream.py": "the time of a log line",
     "vassal/master/service.py": "when the birth failed",
     "vassal/master/stats_view.py": "since when a worker and its request run",
     "vassal/master/worker_hands.py": "how many were killed today",

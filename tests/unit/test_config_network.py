@@ -168,6 +168,16 @@ def test_same_address_twice_is_refused_whatever_the_protocol():
     ]
 
 
+def test_address_that_is_there_three_times_is_told_once_for_each_that_is_too_many():
+    problem = '"http://:80" is in the list twice; remove one of them'
+    assert faults_of(listen_addresses, ["http://:80"] * 3) == [problem] * 2
+
+
+def test_address_is_no_host_name():
+    problem = '"[::1]" is an address; write a name, or leave hosts out'
+    assert faults_of(host_names, ["[::1]"]) == [problem]
+
+
 def test_host_names_are_normalised_as_nginx_does():
     assert host_names("Blog.Example.") == ("blog.example",)
     assert host_names(["a.b", "10.0.0.1", "xn--bcher-kva.example"]) == (

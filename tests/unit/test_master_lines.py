@@ -44,6 +44,12 @@ def test_escape_sequences_and_newlines_cannot_reach_a_terminal() -> None:
     assert sanitize(b"\x1b[31mred\x07\tok\xff \xc2\x9b") == "\\x1b[31mred\\x07\tok\\xff \\x9b"
 
 
+def test_characters_that_turn_text_around_or_are_not_seen_are_escaped() -> None:
+    text = "a\u202egpj.exe\u2066 \u200f\ufeff\u2028 \u0645\u06cc\u200c\u062e"
+    shown = "a\\u202egpj.exe\\u2066 \\u200f\\ufeff\\u2028 \u0645\u06cc\u200c\u062e"
+    assert sanitize(text.encode()) == shown
+
+
 @given(st.binary(max_size=200))
 def test_sanitized_text_has_no_control_characters(raw: bytes) -> None:
     text = sanitize(raw)

@@ -140,7 +140,7 @@ class Ledger:
         rows = [
             row
             for number, force in sorted(self.forces.items())
-            for row in describe(force, self.workers_of(number), self.harakiris, now)
+            for row in describe(force, _in_order(self.workers_of(number)), self.harakiris, now)
         ]
         return Description(
             state=state,
@@ -165,3 +165,8 @@ class Ledger:
             standing_by=shown is not None and shown.role is Role.STANDBY,
             workers_granted=(scaler.granted or 0) if scaler is not None else 0,
         )
+
+
+def _in_order(workers: list[Worker]) -> list[Worker]:
+    """Return them by their slots: one that replaces another comes last into the books."""
+    return sorted(workers, key=lambda worker: worker.number)

@@ -14,7 +14,10 @@ TRACEBACK_HEAD = "Traceback (most recent call last):"
 """Says nothing, and where it stands in an emperor's log a fault of ours is looked for."""
 
 _ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), *range(0x7F, 0xA0)) if code != 9}
-_ESCAPES |= {0x2028: "\\u2028", 0x2029: "\\u2029"}
+# Those that end a line, are not seen, or turn the order of what is shown around. Not the joiners:
+# Persian is written with them.
+_FORMAT = (0x061C, 0x180E, 0x200B, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2060, 0x2070))
+_ESCAPES |= {code: f"\\u{code:04x}" for code in (*_FORMAT, 0xFEFF, *range(0xFFF9, 0xFFFC))}
 
 
 def sanitize(raw: bytes) -> str:
@@ -23,7 +26,7 @@ def sanitize(raw: bytes) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return `text` as one line without control characters; tabs stay."""
+    """Return `text` as one line without characters that steer a terminal; tabs stay."""
     return text.translate(_ESCAPES)
 
 

@@ -93,11 +93,12 @@ class Output(Stream):
         """Write a line of the master's own. What it quotes may be a tenant's word."""
         line = escaped(line)
         self._tail.append(line[:TAIL_LINE_CHARS])
-        self.write(f"{self._stamp()} {line}")
+        self.write(f"{self.stamp()} {line}")
 
-    def _stamp(self) -> str:
+    def stamp(self) -> str:
+        """Return the time of a line of our own, as the vassal's file wants it."""
         if not self._date:
-            return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            return super().stamp()
         return escaped(time.strftime(self._date)[:STAMP_CHARS_MAX])
 
     def tail(self) -> str:

@@ -43,12 +43,16 @@ class Stream:
         """Write a line that is safe, and before it how many were dropped."""
         self._unreported += self._rate.take_dropped()
         if self._unreported:
-            notice = f"event=log_lines_dropped lines={self._unreported}"
+            notice = f"{self.stamp()} event=log_lines_dropped lines={self._unreported}"
             if self._sink.write(notice):
                 self._unreported = 0
         if not self._sink.write(line):
             self._unreported += 1
             self.dropped += 1
+
+    def stamp(self) -> str:
+        """Return the time of a line of our own."""
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
     def drain(self) -> None:
         """Read what is in the pipe now, without waiting."""
