@@ -427,7 +427,7 @@ class Deeds:
         record = msgspec.structs.replace(vassal, deadline=now + EXIT_PATIENCE_S)
         if vassal.state in RUNNING:
             failure = Failure(kind="spawn-timeout", message="the master did not answer in time")
-            record = fail(record, failure, now, self._roll.policy, random.random())
+            record = fail(record, dated(failure), now, self._roll.policy, random.random())
             record = msgspec.structs.replace(record, deadline=now + EXIT_PATIENCE_S)
         self._roll.set(record)
 

@@ -132,6 +132,7 @@ class Roll:
 
     def reload_failed(self, vassal: Vassal, failure: Failure) -> None:
         """A new generation was given up; the old one serves on."""
+        failure = dated(failure)
         self.set(advance(vassal, Fact.RELOAD_FAILED, time.monotonic(), last_failure=failure))
         self.publish_failed_reload(vassal, failure)
 

@@ -10,7 +10,8 @@ import pytest
 
 from tests.support.control import REPOSITORY, emperor_command
 from tests.support.control import emperor as command
-from tests.support.emperor import HELLO, Emperor, get
+from tests.support.emperor import HELLO, UNCONFINED, Emperor, get
+from tests.support.processes import children, cmdline
 from tests.support.wait import wait_until
 
 
@@ -178,3 +179,42 @@ def test_emperor_that_ends_meanwhile_is_no_success(emperor: Emperor) -> None:
         told = deploy.communicate(timeout=60)[0]
     assert deploy.returncode != 0, told
     assert "no emperor" in told
+
+
+def test_refused_address_is_a_verdict_at_once(emperor: Emperor, where: dict[str, str]) -> None:
+    emperor.app("hello")
+    taken = emperor.drop("shop")
+    own = emperor.drop("blog")
+    emperor.start()
+    emperor.wait_state("shop", "ready")
+    emperor.wait_state("blog", "ready")
+    both = [f"http://127.0.0.1:{own}", f"http://127.0.0.1:{taken}"]
+    emperor.drop("blog", listen=both)
+    done = command("reload", "blog", "--wait", "--timeout", "10", environ=where)
+    assert done.returncode == 1, done
+    assert "listens there already; the old version serves on" in done.stdout
+
+
+def test_successor_that_dies_is_a_verdict_at_once(emperor: Emperor, where: dict[str, str]) -> None:
+    emperor.app("hello")
+    emperor.app("slow", "import time\ntime.sleep(30)\n")
+    port = emperor.drop("blog")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    emperor.drop("blog", "slow:application", port=port, text=UNCONFINED)
+    wait_until(lambda: "event=successor_starting" in emperor.log(), what="a second master")
+    asked = emperor_command("reload", "blog", "--wait", "--timeout", "15")
+    with subprocess.Popen(
+        asked, env={**os.environ, **where}, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
+    ) as waiting:
+        wait_until(lambda: emperor.log().count("event=successor_starting") == 2, what="another")
+        wait_until(lambda: len(_masters(emperor)) > 1, what="it is there")
+        os.kill(max(_masters(emperor)), signal.SIGKILL)
+        assert waiting.wait(20) == 1
+        assert waiting.stdout is not None
+        assert "the new master died" in waiting.stdout.read()
+    assert get(port)[0] == 200
+
+
+def _masters(emperor: Emperor) -> list[int]:
+    return [pid for pid in children(emperor.pid) if "master of" in cmdline(pid)]
