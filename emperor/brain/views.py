@@ -87,6 +87,7 @@ def vassal_status(
         backlog=backlog,
         rolled_back_to=rolled_back_to,
         paused=found.paused if found else False,
+        held=wish.why_not if wish is not None and not wish.run else "",
     )
 
 

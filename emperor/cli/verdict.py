@@ -32,6 +32,8 @@ def verdict(
         trace = f"\n{failure.traceback.rstrip()}" if failure.traceback else ""
         return Verdict(False, f"{now.name}: {action} failed: {failure.message}; {what}{trace}")
     if not _is_done(action, before, now):
+        if now.held and not before.held and action != "stop":
+            return Verdict(False, f"{now.name}: {action} was cut short: {now.held}")
         return None
     if action == "stop":
         return Verdict(True, f"{now.name} is stopped")

@@ -57,3 +57,13 @@ def test_stop_waits_until_it_is_stopped() -> None:
         True,
         "blog is stopped",
     )
+
+
+def test_who_is_stopped_meanwhile_is_not_waited_for() -> None:
+    stopped = replace(READY, state=S.STOPPED, pid=0, held="somebody said stop")
+    for action in ("reload", "restart", "rollback"):
+        found = verdict(action, READY, stopped, BEGAN)
+        assert found == (False, f"blog: {action} was cut short: somebody said stop")
+    # Between the two halves of a restart nobody holds it.
+    assert verdict("restart", READY, replace(stopped, held=""), BEGAN) is None
+    assert verdict("start", stopped, stopped, BEGAN) is None
