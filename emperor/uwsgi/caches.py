@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from emperor.config.problems import Invalid, quoted
 from emperor.uwsgi.draft import Draft, Taken
 from emperor.uwsgi.rows import Support
-from emperor.uwsgi.values import pairs, whole
+from emperor.uwsgi.values import atoi, pairs
 
 _THERE = "the application has it, by import uwsgi"
 _NAMES = {"max_items": "items", "maxitems": "items", "key_size": "keysize", "lru": "purge_lru"}
@@ -38,7 +38,7 @@ _MISSING: Mapping[str, str] = {
 def put_caches(draft: Draft) -> None:
     """Check the caches, and say what of them is not done."""
     for taken in draft.all("cache"):
-        items = draft.read(taken, whole)
+        items = draft.number(taken)
         if items is not None:
             said = (Support.SATISFIED, _THERE) if items else (Support.IGNORED, "0 is no cache")
             draft.remark(taken, *said)
@@ -55,7 +55,7 @@ def _judge(draft: Draft, taken: Taken) -> None:
         if not wanted.get(key):
             raise Invalid(f"{key} is missing", "write name=default,items=100")
     for key, most in _SIZES.items():
-        if key in wanted and not 0 < whole(wanted[key]) <= most:
+        if key in wanted and not 0 < atoi(wanted[key]) <= most:
             problem = f"{key}={quoted(wanted[key])} is out of range"
             raise Invalid(problem, f"write a number from 1 to {most}")
     missing = [f"{key}: {_MISSING[key]}" for key in wanted if key in _MISSING]

@@ -10,7 +10,7 @@ from emperor.uwsgi.native import toml_key, toml_value
 from emperor.uwsgi.option import Option
 from emperor.uwsgi.rows import Support
 from emperor.uwsgi.table import KNOWN
-from emperor.uwsgi.values import truth
+from emperor.uwsgi.values import NUMBER_MAX, atoi, truth, whole, why_taken
 
 _T = TypeVar("_T")
 SHOWN_MAX = 160
@@ -57,6 +57,7 @@ class Draft:
         self._values: dict[str, object] = {}
         self._lines: dict[Path, int] = {}
         self._remarks: dict[int, tuple[Support, str]] = {}
+        self._doubts: dict[int, str] = {}
         for place, option in enumerate(options):
             taken = Taken(place, option)
             if _is_unicode(option.value):
@@ -101,6 +102,20 @@ class Draft:
             self.wrong(taken, error.faults[0].problem, error.faults[0].remedy)
             return None
 
+    def number(self, taken: Taken | None, least: int = 0, most: int = NUMBER_MAX) -> int | None:
+        """Return what atoi() makes of the value, and say so if it is none, or beyond the bounds.
+
+        None as for `read`: below 0 is wrong, where `least` is not.
+        """
+        found = self.read(taken, whole if least >= 0 else atoi)
+        if taken is None or found is None:
+            return None
+        number = min(max(found, least), most)
+        why = why_taken(taken.value, number)
+        if why:
+            self.doubt(taken, why)
+        return number
+
     def wrong(self, taken: Taken, problem: str, remedy: str) -> None:
         """Add a problem of one option."""
         self.remark(taken, Support.UNSUPPORTED, f"{problem}; {remedy}")
@@ -125,9 +140,16 @@ class Draft:
         """Say what became of an option, in place of what the table says."""
         self._remarks[taken.place] = (support, text)
 
+    def doubt(self, taken: Taken, text: str) -> None:
+        """Say that something else was taken than is written, whatever becomes of it."""
+        self._doubts[taken.place] = text
+
     def verdict_of(self, place: int) -> tuple[Support, str] | None:
         """Return what was said of an option."""
-        return self._remarks.get(place)
+        said, doubt = self._remarks.get(place), self._doubts.get(place)
+        if doubt is None:
+            return said
+        return Support.UNSUPPORTED, f"{said[1]}; {doubt}" if said else doubt
 
     def put(self, key: str, value: object, *sources: Taken) -> None:
         """Set `key`, by its dotted name, because of `sources`; check it as our own loader does.

@@ -6,6 +6,7 @@ from emperor.config.problems import quoted
 from emperor.uwsgi.values import pairs
 
 _USER = "it is the vassal's user's"
+_LEGIONS = "there are no legions"
 _WATCHED = "the service that runs it looks after it"
 _DAEMON2: Mapping[str, str] = {
     "freq": _WATCHED,
@@ -15,7 +16,7 @@ _DAEMON2: Mapping[str, str] = {
     "stdin": "its standard input is empty",
     "ns_pid": "write PrivatePIDs= in the unit",
     "max_throttle": "write RestartSec= and RestartMaxDelaySec= in the unit",
-    "legion": "there are no legions",
+    "legion": _LEGIONS,
     "notifypid": "a service tells its own pid",
 }
 """Keys of attach-daemon2 that become nothing, and why or what to write instead."""
@@ -27,9 +28,12 @@ _KEPT: Mapping[str, frozenset[str]] = {
             *("stopsignal", "stop_signal", "reloadsignal", "reload_signal"),
         )
     ),
-    "cron2": frozenset(("minute", "hour", "day", "month", "week", "unique", "harakiri", "legion")),
+    "cron2": frozenset(("minute", "hour", "day", "month", "week", "unique", "harakiri")),
 }
-_OTHERS: Mapping[str, Mapping[str, str]] = {"attach-daemon2": _DAEMON2, "cron2": {}}
+_OTHERS: Mapping[str, Mapping[str, str]] = {
+    "attach-daemon2": _DAEMON2,
+    "cron2": {"legion": _LEGIONS},
+}
 
 
 def dropped(option: str, value: str) -> str:

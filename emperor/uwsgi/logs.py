@@ -1,14 +1,14 @@
 """Where a uWSGI file has its log, and which requests are in it. Pure."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from emperor.config.problems import quoted
 from emperor.config.values import resolved
 from emperor.uwsgi.draft import Draft, Taken
 from emperor.uwsgi.rows import Support
-from emperor.uwsgi.values import truth, whole
+from emperor.uwsgi.values import truth
 from vassal.runtime import log_format
 
 _FILES = ("logto2", "daemonize2", "daemonize", "logto")
@@ -44,7 +44,7 @@ def put_log(draft: Draft, folder: str) -> None:
             chosen = taken
             draft.put("log.target", _path(taken.value, folder), taken)
     size = draft.last("log-maxsize")
-    most = draft.read(size, whole)
+    most = draft.number(size)
     if size is not None and most:
         draft.put("log.max_size", max(most, _SMALLEST), size)
     elif size is not None and most == 0:
@@ -67,9 +67,7 @@ def _put_first(
         chosen = taken
         draft.put(key, logger.target, taken)
         if logger.size is not None and draft.last("log-maxsize") is None:
-            most = draft.read(
-                taken._replace(option=taken.option._replace(value=logger.size)), whole
-            )
+            most = draft.number(taken._replace(option=taken.option._replace(value=logger.size)))
             if most:
                 draft.put("log.max_size", max(most, _SMALLEST), taken)
     return chosen
@@ -146,8 +144,8 @@ def put_access_log(draft: Draft) -> None:
         if not off:
             draft.remark(taken, Support.SATISFIED, "every request is in the log")
         elif taken.name in _CONDITIONS:
-            key, parse = _CONDITIONS[taken.name]
-            value = draft.read(taken, parse)
+            key = _CONDITIONS[taken.name]
+            value = _slow(draft, taken) if key == "log_slow" else truth(taken.value)
             if value:
                 parts[key] = value
                 sources.append(taken)
@@ -182,15 +180,12 @@ def _variable(name: str) -> str:
     return f"%({log_format.REMEMBERED}{name})" if name else "-"
 
 
-def _slow(text: str) -> float:
-    return whole(text) / 1000
+def _slow(draft: Draft, taken: Taken) -> float | None:
+    milliseconds = draft.number(taken)
+    return None if milliseconds is None else milliseconds / 1000
 
 
-_CONDITIONS: dict[str, tuple[str, Callable[[str], object]]] = {
-    "log-4xx": ("log_4xx", truth),
-    "log-5xx": ("log_5xx", truth),
-    "log-slow": ("log_slow", _slow),
-}
+_CONDITIONS = {"log-4xx": "log_4xx", "log-5xx": "log_5xx", "log-slow": "log_slow"}
 
 
 def put_static(draft: Draft, base: str) -> None:

@@ -2,42 +2,44 @@
 
 from collections.abc import Callable
 
-from emperor.config.values import resolved
+from emperor.config.values import DURATION_MAX, resolved
+from emperor.config.worker_keys import CPUS_MAX, THREADS_MAX, WORKERS_MAX
 from emperor.uwsgi.draft import Draft, Taken
 from emperor.uwsgi.rows import Support
-from emperor.uwsgi.values import megabytes, truth, umask, whole
+from emperor.uwsgi.values import NUMBER_MAX, megabytes, truth, umask
 from vassal.master.commands import SIGNALS_DIE_ON_TERM, SIGNALS_UWSGI
 
 _NO_LIMIT = "0 is no limit"
 
 
-def _signed(text: str) -> int:
-    return whole(text, minimum=-20)
-
-
+_LONGEST = int(DURATION_MAX)
 _AUTORELOAD = ("py-auto-reload", "py-autoreload", "python-auto-reload", "python-autoreload")
 
 _SINGLE: tuple[tuple[str, Callable[[str], object], tuple[str, ...]], ...] = (
     ("user", str.strip, ("uid", "immediate-uid")),
     ("group", str.strip, ("gid", "immediate-gid")),
-    ("max_requests", whole, ("max-requests",)),
-    ("max_worker_lifetime", whole, ("max-worker-lifetime",)),
-    ("stop_timeout", whole, ("worker-reload-mercy",)),
-    ("autoreload", whole, _AUTORELOAD),
     ("lazy_apps", truth, ("lazy", "lazy-apps")),
-    ("worker_cpus", whole, ("cpu-affinity",)),
-    ("limits.nice", _signed, ("prio",)),
     ("limits.umask", umask, ("umask",)),
 )
 """Options whose value is that of a key, by a rule for the value alone."""
 
+_NUMBERS: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
+    ("max_requests", 0, NUMBER_MAX, ("max-requests",)),
+    ("max_worker_lifetime", 0, _LONGEST, ("max-worker-lifetime",)),
+    ("stop_timeout", 0, _LONGEST, ("worker-reload-mercy",)),
+    ("autoreload", 0, _LONGEST, _AUTORELOAD),
+    ("worker_cpus", 0, CPUS_MAX, ("cpu-affinity",)),
+    ("limits.nice", -20, 19, ("prio",)),
+)
+"""Options whose number is that of a key, and its bounds."""
+
 _SIZES = {"reload_on_rss": "reload-on-rss", "reload_on_as": "reload-on-as"}
 _SCALING = {"cheaper-initial": "initial", "cheaper-step": "step"}
 
-_LIMITS: tuple[tuple[str, Callable[[str], object], str], ...] = (
+_LIMITS: tuple[tuple[str, Callable[[int], object], str], ...] = (
     ("limits.limit_as", megabytes, "limit-as"),
-    ("limits.limit_nproc", whole, "limit-nproc"),
-    ("limits.limit_nofile", whole, "max-fd"),
+    ("limits.limit_nproc", int, "limit-nproc"),
+    ("limits.limit_nofile", int, "max-fd"),
 )
 
 _TOUCHED = {
@@ -60,20 +62,26 @@ def put_single(draft: Draft) -> None:
         value = draft.read(taken, parse)
         if taken is not None and value is not None:
             draft.put(key, value, taken)
-    for key, parse, name in _LIMITS:
+    for key, least, most, names in _NUMBERS:
+        taken = draft.last(*names)
+        number = draft.number(taken, least, most)
+        if taken is not None and number is not None:
+            draft.put(key, number, taken)
+    for key, write, name in _LIMITS:
         taken = draft.last(name)
-        value = draft.read(taken, parse)
-        if taken is not None and value == 0:
+        number = draft.number(taken)
+        if taken is not None and number == 0:
             draft.remark(taken, Support.IGNORED, _NO_LIMIT)
-        elif taken is not None and value is not None:
-            draft.put(key, value, taken)
+        elif taken is not None and number is not None:
+            draft.put(key, write(number), taken)
 
 
 def put_workers(draft: Draft) -> None:
     """Set workers and threads, and what depends on their number."""
     processes, cheaper = draft.last("processes", "workers"), draft.last("cheaper")
-    most = 1 if processes is None else draft.read(processes, whole)
-    least = draft.read(cheaper, whole)
+    # Without workers uWSGI binds its sockets and answers nobody.
+    most = 1 if processes is None else draft.number(processes, 1, WORKERS_MAX)
+    least = draft.number(cheaper)
     if most is not None:
         if cheaper is not None and least:
             if least >= most:
@@ -91,7 +99,7 @@ def put_workers(draft: Draft) -> None:
         for taken in draft.all(*_SCALING):
             draft.remark(taken, Support.IGNORED, "it does nothing without cheaper")
     threads = draft.last("threads")
-    count = draft.read(threads, whole)
+    count = draft.number(threads, 0, THREADS_MAX)
     if threads is not None and count is not None:
         draft.put("threads", max(count, 1), threads)
     _put_jitter(draft, most or 1)
@@ -102,7 +110,7 @@ def _scaling(draft: Draft, least: int, most: int) -> tuple[dict[str, int], list[
     bounds, sources = {"min": least, "max": most}, list[Taken]()
     for name, key in _SCALING.items():
         taken = draft.last(name)
-        value = draft.read(taken, whole)
+        value = draft.number(taken)
         if taken is not None and value is not None:
             # uWSGI warns, and takes the nearest that makes sense.
             bounds[key] = min(max(value, least if key == "initial" else 1), most)
@@ -113,10 +121,10 @@ def _scaling(draft: Draft, least: int, most: int) -> tuple[dict[str, int], list[
 def _put_jitter(draft: Draft, workers: int) -> None:
     """Set by how much the last worker outlives the first."""
     delta, requests = draft.last("max-requests-delta"), draft.all("max-requests")
-    step = draft.read(delta, whole)
+    step = draft.number(delta)
     if delta is None or step is None:
         return
-    most = draft.read(requests[-1], whole) if requests else 0
+    most = draft.number(requests[-1]) if requests else 0
     if most:
         draft.put("max_requests_jitter", min(step * (workers - 1), most), delta)
     else:
@@ -126,15 +134,15 @@ def _put_jitter(draft: Draft, workers: int) -> None:
 def put_harakiri(draft: Draft) -> None:
     """Set the deadline of requests, and the exception that comes before the kill."""
     limit, graceful = draft.last("harakiri"), draft.last("harakiri-graceful-timeout")
-    seconds = draft.read(limit, whole)
-    longer = draft.read(graceful, whole)
+    seconds = draft.number(limit, 0, _LONGEST)
+    longer = draft.number(graceful, 0, _LONGEST)
     if limit is None or seconds is None:
         if graceful is not None:
             draft.remark(graceful, Support.IGNORED, "it does nothing without harakiri")
         return
     if seconds and longer and graceful is not None:
-        draft.put("harakiri_soft", seconds, limit)
-        draft.put("harakiri", seconds + longer, limit, graceful)
+        draft.put("harakiri_soft", min(seconds, _LONGEST - 1), limit)
+        draft.put("harakiri", min(seconds + longer, _LONGEST), limit, graceful)
     else:
         draft.put("harakiri", seconds, limit)
 
@@ -147,9 +155,9 @@ def put_memory(draft: Draft) -> None:
         if usual is not None and evil is not None:
             draft.remark(evil, Support.IGNORED, f"{name} counts; a hard limit is memory_max")
         taken = usual or evil
-        most = draft.read(taken, megabytes)
+        most = draft.number(taken)
         if taken is not None and most is not None:
-            draft.put(key, most, taken)
+            draft.put(key, megabytes(most), taken)
 
 
 def put_sleep(draft: Draft) -> None:
@@ -160,7 +168,7 @@ def put_sleep(draft: Draft) -> None:
         sources.append(cheap)
     elif cheap is not None:
         draft.remark(cheap, Support.IGNORED, "off")
-    seconds = draft.read(idle, whole)
+    seconds = draft.number(idle, 0, _LONGEST)
     if idle is not None and seconds:
         sources.append(idle)
         draft.put("idle_stop", seconds, idle)

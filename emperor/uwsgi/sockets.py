@@ -4,10 +4,10 @@ import posixpath
 import re
 
 from emperor.config.problems import Invalid, quoted
-from emperor.config.values import resolved
+from emperor.config.values import DURATION_MAX, resolved
 from emperor.uwsgi.draft import Draft, Taken
 from emperor.uwsgi.rows import Support
-from emperor.uwsgi.values import is_bare, socket_mode, truth, whole
+from emperor.uwsgi.values import is_bare, is_number, socket_mode, truth
 
 _PROTOCOLS = {
     "uwsgi-socket": "uwsgi",
@@ -20,6 +20,7 @@ _PROTOCOLS = {
 }
 _NAMES = {"uwsgi": "uwsgi", "http": "http", "http11": "http", "fastcgi": "fastcgi", "scgi": "scgi"}
 _REFERENCE = re.compile(r"=(\d{1,3})")
+_QUEUE_MAX = 65535
 _ELSEWHERE = "write a path like /run/emperor/blog.sock, or 127.0.0.1:8000"
 
 
@@ -119,13 +120,20 @@ def put_socket_rights(draft: Draft) -> None:
         if group:
             draft.put("socket.group", group, owner)
     queue = draft.last("listen")
-    length = draft.read(queue, whole)
-    if queue is not None and length is not None:
+    length = draft.number(queue, 0, _QUEUE_MAX)
+    if queue is not None and length == 0:
+        shown = "0" if is_number(queue.value) else f"{quoted(queue.value)} is no number, and 0"
+        # uWSGI's would refuse who comes while another waits: nobody means that.
+        draft.doubt(
+            queue, f"{shown} is no queue: it has the usual length; write a number, like 100"
+        )
+    elif queue is not None and length is not None:
         draft.put("backlog", length, queue)
-    _largest(draft, "socket_timeout", "socket-timeout", "http-timeout")
+    longest = int(DURATION_MAX)
+    _largest(draft, "socket_timeout", "socket-timeout", "http-timeout", bounds=(1, longest))
     _largest(draft, "max_head", "buffer-size", "http-buffer-size", bounds=(1024, 65535))
     body = draft.last("limit-post")
-    most = draft.read(body, whole)
+    most = draft.number(body)
     if body is not None and most is not None:
         draft.put("max_body", most, body)
     _put_keepalive(draft)
@@ -136,7 +144,7 @@ def _largest(draft: Draft, key: str, *names: str, bounds: tuple[int, int] | None
     found: list[tuple[int, Taken]] = []
     for name in names:
         taken = draft.last(name)
-        amount = draft.read(taken, whole)
+        amount = draft.number(taken)
         if taken is not None and amount:
             found.append((amount, taken))
         elif taken is not None and amount == 0:
@@ -153,7 +161,7 @@ def _put_keepalive(draft: Draft) -> None:
     if keepalive is None:
         return
     is_word = is_bare(keepalive.value) or not truth(keepalive.value)
-    seconds = None if is_word else draft.read(keepalive, whole)
+    seconds = None if is_word else draft.number(keepalive, 0, int(DURATION_MAX))
     if seconds is not None and seconds > 1:
         draft.put("keepalive_timeout", seconds, keepalive)
     else:

@@ -3,17 +3,22 @@
 import re
 from collections.abc import Callable
 
+from emperor.config.keys import VASSAL_KEYS
 from emperor.config.problems import Invalid, quoted
 from emperor.config.task_keys import NOT_YET
 from emperor.uwsgi.draft import Draft, Taken
 from emperor.uwsgi.dropped_keys import dropped
 from emperor.uwsgi.rows import Support
-from emperor.uwsgi.values import pairs, whole
+from emperor.uwsgi.values import atoi, is_number, pairs
 
 _CRON = re.compile(r"\s*" + r"([+-]?\d{1,9})\s+" * 5 + r"(\S.*)", re.DOTALL)
 _FIELDS = ("minute", "hour", "day", "month", "week")
 _COUNTED_FROM_1 = ("day", "month")
 _MOST = {"day": 31, "month": 12}
+_NUMBERS = {
+    "cron2": (*_FIELDS, "unique", "harakiri"),
+    "attach-daemon2": ("stopsignal", "stop_signal", "reloadsignal", "reload_signal"),
+}
 _NAMES = {
     **dict.fromkeys(("cmd", "exec"), "command"),
     "daemon": "daemonize",
@@ -43,16 +48,39 @@ def _put(draft: Draft, key: str, rules: dict[str, Callable[[str], Table]]) -> No
     sources: list[Taken] = []
     for taken in draft.all(*rules):
         table = draft.read(taken, rules[taken.name])
-        if table is not None:
+        refusal = _refusal(key, table) if table is not None else ""
+        if refusal:
+            draft.remark(taken, Support.UNSUPPORTED, refusal)
+        elif table is not None:
             tables.append(table)
             sources.append(taken)
     wrong = len(draft.problems)
     if tables:
         draft.put(key, tables, *sources)
     for taken in sources if len(draft.problems) == wrong else ():
-        without = dropped(taken.name, taken.value)
-        text = f"{NOT_YET[key]}; left out: {without}" if without else NOT_YET[key]
+        left_out = "; ".join(filter(None, (dropped(taken.name, taken.value), _no_numbers(taken))))
+        text = f"{NOT_YET[key]}; left out: {left_out}" if left_out else NOT_YET[key]
         draft.remark(taken, Support.UNSUPPORTED, text)
+
+
+def _refusal(key: str, table: Table) -> str:
+    """Return why nothing is kept of an option; uWSGI takes it, and never does what it says."""
+    try:
+        VASSAL_KEYS[key].parse([table])
+    except Invalid as error:
+        fault = error.faults[0]
+        return f"{fault.problem}, so it is left out; {fault.remedy}"
+    return ""
+
+
+def _no_numbers(taken: Taken) -> str:
+    """Return which keys of an option should be numbers and are none: uWSGI takes 0."""
+    given = pairs(taken.value.partition(" ")[0] if taken.name == "cron2" else taken.value)
+    return "; ".join(
+        f"{key}={quoted(given[key])} is no number: taken as 0, as uWSGI does"
+        for key in _NUMBERS.get(taken.name, ())
+        if key in given and not is_number(given[key])
+    )
 
 
 def _field(name: str, number: int) -> str:
@@ -87,17 +115,15 @@ def _cron2(text: str) -> Table:
     elif not space or not command.strip():
         raise Invalid(f"{quoted(text)} has no command", "write minute=0,hour=3 COMMAND")
     given = pairs(head)
-    numbers = {name: whole(given.get(name, "-1"), minimum=-59) for name in _FIELDS}
-    if "legion" in given:
-        raise Invalid("there are no legions", "remove legion=")
+    numbers = {name: atoi(given.get(name, "-1")) for name in _FIELDS}
     table: Table = {
         "schedule": " ".join(_field(name, number) for name, number in numbers.items()),
         "command": command.strip(),
     }
-    if whole(given.get("unique", "0")):
+    if atoi(given.get("unique", "0")):
         table["unique"] = True
-    if whole(given.get("harakiri", "0")):
-        table["timeout"] = whole(given["harakiri"])
+    if atoi(given.get("harakiri", "0")) > 0:
+        table["timeout"] = atoi(given["harakiri"])
     return table
 
 
@@ -111,11 +137,9 @@ def _smart_daemon(text: str) -> Table:
 
 def _plain_daemon(text: str) -> Table:
     place, space, command = text.partition(" ")
-    pidfile, _, every = place.partition(",")
+    pidfile = place.partition(",")[0]
     if not space or not pidfile or not command.strip():
         raise Invalid(f"{quoted(text)} is no pidfile and command", "write /srv/a.pid ./daemon")
-    if every:
-        whole(every)
     return {"pidfile": pidfile, "command": command.strip()}
 
 
@@ -131,8 +155,8 @@ def _daemon2(text: str) -> Table:
     if given.get("pidfile") and "daemonize" not in given:
         table["daemonizes"] = True
     for key, ours in (("stopsignal", "kill_signal"), ("reloadsignal", "reload_signal")):
-        if key in given and whole(given[key]):
-            table[ours] = whole(given[key])
+        if atoi(given.get(key, "")):
+            table[ours] = atoi(given[key])
     if given.get("touch"):
         table["touch_reload"] = [path for path in given["touch"].split(";") if path]
     return table

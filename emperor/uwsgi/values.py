@@ -1,7 +1,6 @@
 """The values of uWSGI's options, by uWSGI's rules. Pure.
 
-Each takes the text and returns the value, or raises Invalid. uWSGI itself takes 0 for
-what begins with no digit; here that is wrong, because nobody means it.
+Each takes the text and returns the value, or raises Invalid.
 """
 
 import re
@@ -12,6 +11,9 @@ _NUMBER = re.compile(r"\s*([+-]?\d{1,18})", re.ASCII)
 _OFF = ("false", "off", "no")
 _BARE = ("true", "1", "")
 """What a key without a value comes to: in INI, and in XML or JSON."""
+
+NUMBER_MAX = 2**31 - 1
+"""The largest int of uWSGI's."""
 
 
 def truth(text: str) -> bool:
@@ -24,17 +26,36 @@ def is_bare(text: str) -> bool:
     return text in _BARE
 
 
-def whole(text: str, minimum: int = 0) -> int:
-    """Return the number that `text` begins with, as atoi() does; "60 ; note" is 60."""
+def atoi(text: str) -> int:
+    """Return the number that `text` begins with, as C's atoi(): "60 ; note" is 60, "soon" is 0."""
     match = _NUMBER.match(text)
-    if match is None and is_bare(text):
-        raise Invalid("has no value", "write a number, like 30")
-    if match is None:
-        raise Invalid(f"{quoted(text)} does not begin with a number", "write a number, like 30")
-    number = int(match.group(1))
-    if number < minimum:
-        raise Invalid(f"{number} is less than {minimum}", f"write {minimum} or more")
+    return int(match.group(1)) if match else 0
+
+
+def is_number(text: str) -> bool:
+    """Return whether atoi() finds a number in it."""
+    return _NUMBER.match(text) is not None
+
+
+def whole(text: str) -> int:
+    """Return the same; one below 0 is wrong, as in uWSGI."""
+    number = atoi(text)
+    if number < 0:
+        raise Invalid(f"{number} is less than 0", "write 0 or more")
     return number
+
+
+def why_taken(text: str, taken: int) -> str:
+    """Return, for people, why a number that is not as the text has it was taken; "" = it is."""
+    number = atoi(text)
+    if not is_number(text):
+        what = f"{quoted(text)} is no number" if text else "has no value"
+        whose = "as uWSGI does" if taken == number else f"where uWSGI takes {number}"
+        return f"{what}: taken as {taken}, {whose}; write a number"
+    if number != taken:
+        side, rest = ("less", "more") if number < taken else ("more", "less")
+        return f"{number} is {side} than {taken}: taken as {taken}; write {taken} or {rest}"
+    return ""
 
 
 def pairs(text: str) -> dict[str, str]:
@@ -51,9 +72,8 @@ def pairs(text: str) -> dict[str, str]:
     return found
 
 
-def megabytes(text: str) -> int | str:
-    """Return a size that is given in megabytes, whatever unit stands behind, as we write it."""
-    amount = whole(text)
+def megabytes(amount: int) -> int | str:
+    """Return a size that is given in megabytes as we write it."""
     return f"{amount}M" if amount else 0
 
 

@@ -17,8 +17,7 @@ TOGETHER = 8
 GROUPS = [CASES[at : at + TOGETHER] for at in range(0, len(CASES), TOGETHER)]
 
 ONLY_THEIRS = {
-    "ph-immediate": "listen = %(n) is never expanded, and uWSGI takes 0 for it",
-    "env-env-immediate": "the same",
+    "ph-immediate": "umask = %(n) is never expanded, and uWSGI takes its characters for digits",
 }
 """Files that uWSGI serves in a way that nobody means, and that we refuse."""
 

@@ -110,6 +110,10 @@ def _more_sites() -> list[Case]:
         "post-buffering-bufsize = 8192\nignore-sigpipe = true\nignore-write-errors = true\n"
         "disable-write-exception = true\nmaster = true\n",
         "lower-words": "[uwsgi]\nmodule=wsgi\nmaster=yes\nvacuum=on\nenable-threads=off\nthreads=2\n",
+        "words": f"[uwsgi]\n{shop}threads = true\nharakiri = off\nidle = true\nlisten = max\n"
+        "max-requests = none\nprocesses = 2\ncheaper = true\npy-autoreload = true\n"
+        "log-maxsize = true\ncron = 70 -1 -1 -1 -1 true\n"
+        "limit-as = off\ncache = no\nlog-slow =\nworker-reload-mercy = long\n",
         "priority": f"[uwsgi]\n{shop}cpu-affinity = 1\nprio = 5\numask = 027\nmaster = true\n",
     }
     return [_ini(f"whole-{name}", text) for name, text in texts.items()]

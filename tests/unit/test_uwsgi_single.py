@@ -87,6 +87,6 @@ def test_it_never_sleeps_and_ends_when_idle_only_if_it_shall() -> None:
 
 
 def test_what_is_missing_or_wrong_is_said_together() -> None:
-    problems = found("--processes many --threads -1")
+    problems = found("--processes -2 --threads -1")
     assert isinstance(problems, ConfigError)
     assert {each.key for each in problems.problems} == {"module", "socket", "processes", "threads"}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emperor.config.problems import ConfigError
+from emperor.config.problems import ConfigError, quoted
 from emperor.config.settings import EmperorSettings, Layer, Owner, Policy, VassalSettings, Workers
 from emperor.uwsgi.option import Option
 from emperor.uwsgi.report import NEEDS_A_PERSON
@@ -257,12 +257,127 @@ def test_numbers_are_what_the_text_begins_with() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["harakiri = soon", 'processes = "4"', "threads", "listen = -1", "limit-as = x"]
+    ("line", "key", "value"),
+    [
+        ("harakiri = soon", "harakiri", 0),
+        ('harakiri = "30"', "harakiri", 0),
+        ("harakiri =", "harakiri", 0),
+        ("max-requests = none", "max_requests", 0),
+        ("py-autoreload = true", "autoreload", 0),
+        ("py-autoreload", "autoreload", 0),
+        ("threads = true", "threads", 1),
+        ("threads", "threads", 1),
+        ("limit-as = x", "limits", None),
+        ("log-maxsize = true", "log", None),
+        ("idle = true", "on_demand", None),
+        ("prio = low", "limits", {"nice": 0}),
+    ],
 )
-def test_a_number_that_is_none_is_an_error(line: str) -> None:
+def test_a_number_that_is_none_is_uwsgis_0_and_told(line: str, key: str, value: object) -> None:
+    name, _, text = (part.strip() for part in line.partition("="))
+
+    assert values_of(line).get(key) == value
+    support, said = verdict_of(name, line)
+    assert support is Support.UNSUPPORTED
+    assert (quoted(text) + " is no number" if text else "has no value") in said
+    assert said.endswith(": taken as 0, as uWSGI does; write a number")
+
+
+def test_slow_that_is_no_number_is_off() -> None:
+    lines = ("disable-logging", "log-slow = true")
+    assert values_of(*lines)["access_log"] == "off"
+    assert verdict_of("log-slow", *lines)[1].startswith('off; "true" is no number')
+
+
+def test_words_for_workers_are_one_since_without_any_nobody_is_served() -> None:
+    for line in ("processes = auto", "workers = true", "processes"):
+        name = line.partition(" ")[0]
+        assert values_of(line)["workers"] == 1
+        support, said = verdict_of(name, line)
+        assert support is Support.UNSUPPORTED
+        assert said.startswith("workers = 1; ")
+        assert said.endswith("taken as 1, where uWSGI takes 0; write a number")
+    fixed = values_of("processes = 3", "cheaper = true")
+    assert fixed["workers"] == 3
+
+
+@pytest.mark.parametrize("line", ["listen = max", "listen = 0", "listen"])
+def test_no_queue_is_the_usual_one(line: str) -> None:
+    assert "backlog" not in values_of(line)
+    support, said = verdict_of("listen", line)
+    assert support is Support.UNSUPPORTED
+    assert "0 is no queue: it has the usual length" in said
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "value", "said"),
+    [
+        ("processes = 5000", "workers", 1024, "5000 is more than 1024: taken as 1024"),
+        ("processes = 0", "workers", 1, "0 is less than 1: taken as 1"),
+        ("threads = 2000", "threads", 1024, "write 1024 or less"),
+        ("harakiri = 99999999", "harakiri", 31622400, "write 31622400 or less"),
+        ("listen = 100000", "backlog", 65535, "write 65535 or less"),
+        ("prio = 30", "limits", {"nice": 19}, "30 is more than 19"),
+        ("prio = -30", "limits", {"nice": -20}, "-30 is less than -20"),
+    ],
+)
+def test_number_that_is_beyond_what_can_be_is_the_nearest_and_told(
+    line: str, key: str, value: object, said: str
+) -> None:
+    assert values_of(line)[key] == value
+    support, text = verdict_of(line.partition(" ")[0], line)
+    assert support is Support.UNSUPPORTED
+    assert said in text
+
+
+@pytest.mark.parametrize("line", ["threads = -3", "listen = -1", "processes = -2", "max-fd = -1"])
+def test_negative_number_is_an_error_as_in_uwsgi(line: str) -> None:
     (problem,) = problems_of(*APP, line)
 
-    assert problem.startswith(f"{FILE}:4: {line.partition(' ')[0]}: ")
+    assert problem.startswith(f"{FILE}:4: {line.partition(' ')[0]}: -")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("cron = 61 2 -1 -1 -1 a", '"61" is no minute, so it is left out; write numbers from 0'),
+        ("cron2 = minute=99 a", '"99" is no minute, so it is left out'),
+        ("attach-daemon2 = cmd=a,stopsignal=99", "99 is out of range, so it is left out"),
+    ],
+)
+def test_task_that_never_runs_is_left_out_of_a_site_that_is_served(line: str, said: str) -> None:
+    name = line.partition(" ")[0]
+    found = values_of(line)
+    assert "cron" not in found
+    assert "daemon" not in found
+    support, text = verdict_of(name, line)
+    assert support is Support.UNSUPPORTED
+    assert said in text
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "table", "said"),
+    [
+        (
+            "cron2 = minute=5,unique=true,legion=x a",
+            "cron",
+            {"schedule": "5 * * * *", "command": "a"},
+            'legion: there are no legions; unique="true" is no number: taken as 0',
+        ),
+        ("cron2 = minute=x a", "cron", {"schedule": "0 * * * *", "command": "a"}, 'minute="x" is'),
+        (
+            "attach-daemon2 = cmd=a,stopsignal=SIGINT",
+            "daemon",
+            {"command": "a"},
+            'stopsignal="SIGINT" is no number',
+        ),
+    ],
+)
+def test_words_for_numbers_of_a_task_are_told(
+    line: str, key: str, table: dict[str, object], said: str
+) -> None:
+    assert values_of(line)[key] == [table]
+    assert said in verdict_of(line.partition(" ")[0], line)[1]
 
 
 def test_the_last_of_several_scalars_counts_and_the_others_say_so() -> None:
@@ -532,7 +647,7 @@ def test_lines_are_those_of_the_vassals_own_file_only() -> None:
 
 
 def test_a_problem_names_the_file_in_which_the_option_stands() -> None:
-    other = options("harakiri = soon", file="/etc/base.ini")
+    other = options("harakiri = -1", file="/etc/base.ini")
     found = translate("blog", [*other, *options(*APP)], FOLDER, FILE)
 
     assert str(found.problems[0]).startswith("/etc/base.ini:2: harakiri: ")
@@ -863,13 +978,19 @@ def test_what_of_a_cache_is_not_done_is_said(text: str, reason: str) -> None:
         ("cache2 = name=a", "items is missing"),
         ("cache2 = name=a,items=0", "out of range"),
         ("cache2 = name=a,items=3,keysize=65536", "out of range"),
-        ("cache2 = name=a,items=x", "does not begin with a number"),
-        ("cache = x", "does not begin with a number"),
+        ("cache2 = name=a,items=x", 'items="x" is out of range'),
     ],
 )
 def test_what_is_no_cache_is_a_problem(line: str, problem: str) -> None:
     (found,) = problems_of(*APP, line)
     assert problem in found
+
+
+def test_cache_of_no_number_is_none() -> None:
+    assert verdict_of("cache", "cache = true") == (
+        Support.UNSUPPORTED,
+        '0 is no cache; "true" is no number: taken as 0, as uWSGI does; write a number',
+    )
 
 
 def test_mount_that_uwsgi_would_not_choose_by_the_path_says_that_it_is_here() -> None:
