@@ -16,7 +16,7 @@ from emperor.brain.neighbours import Neighbours
 from emperor.brain.places import emperors_own, find_places
 from emperor.brain.release_links import unseen_link
 from emperor.brain.tenancy import refusals
-from emperor.config.identity import Identity, decide, look_up, owner_of, why_not_group
+from emperor.config.identity import Identity, decide, find, owner_of, why_not_group
 from emperor.config.policy import Holder, choose, shared_uid, too_many
 from emperor.config.problems import ConfigError, Problem
 from emperor.config.settings import EmperorSettings, Remark, VassalSettings
@@ -59,12 +59,12 @@ class SpecMaker:
         decided = decide(owner_uid, file_gid, os.geteuid(), settings, policy, path)
         if isinstance(decided, Problem):
             raise ConfigError([decided])
-        identity = look_up(decided)
+        identity, decided, remarks = find(decided)
         if isinstance(identity, Problem):
             raise ConfigError([identity])
-        if decided.file_gid not in (None, 0, identity.gid):
-            remark = Remark(key="group", reason=why_not_group(identity, file_gid))
-            settings = msgspec.structs.replace(settings, remarks=(*settings.remarks, remark))
+        if decided.group is None and decided.file_gid not in (None, 0, identity.gid):
+            remarks += (Remark(key="group", reason=why_not_group(identity, file_gid)),)
+        settings = msgspec.structs.replace(settings, remarks=settings.remarks + remarks)
         problems = self._policy_problems(settings, identity, owner_uid, path)
         if owner_uid not in (0, os.geteuid()):
             sockets_dir = f"{self._settings.runtime_dir}/sockets"

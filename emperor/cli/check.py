@@ -12,7 +12,7 @@ from emperor.cli.uwsgi_files import read_content
 from emperor.config.document import Document, read_document
 from emperor.config.emperor_file import default_places, load_emperor
 from emperor.config.file_names import NAME_REMEDY, speaks_uwsgi, vassal_name
-from emperor.config.identity import RunAs, decide, look_up, owner_of
+from emperor.config.identity import Identity, RunAs, decide, find, owner_of
 from emperor.config.machine import probe_machine
 from emperor.config.network import overlaps
 from emperor.config.problems import ConfigError, Problem, dotted, quoted
@@ -59,7 +59,7 @@ def check_files(
     """Return everything that is wrong with the files, in their order.
 
     `on_translated` is given each of uWSGI's that could be read, with what it means; `on_remark`
-    what is not done of those that are ours.
+    what else is not done of a file.
 
     A file named emperor.toml is checked as the emperor's own. `owner` is the account whose
     files these are taken for. Else, with settings of an emperor's, their real owners count.
@@ -71,10 +71,13 @@ def check_files(
     for path in dict.fromkeys(paths):
         checked = _check(path, emperor, judge, on_translated)
         if isinstance(checked, _Checked):
+            remarks = checked.settings.remarks
             if emperor_settings is not None:
-                problems += _identity_problems(checked, path, emperor, owner)
+                refusal, said = _judged_identity(checked, path, emperor, owner)
+                problems += refusal
+                remarks += said
             good.append(checked)
-            for remark in () if speaks_uwsgi(path) else checked.settings.remarks:
+            for remark in remarks:
                 on_remark(path, remark)
         else:
             problems += checked
@@ -90,26 +93,31 @@ def _judge(emperor: EmperorSettings | None, owner: str | None) -> Callable[[int]
     return owner_of if emperor is not None else lambda uid: PROVIDER
 
 
-def _identity_problems(
+def _judged_identity(
     checked: _Checked, path: str, emperor: EmperorSettings, owner: str | None
-) -> list[Problem]:
-    """Return why the policy or this host refuses whom the vassal shall run as.
+) -> tuple[list[Problem], tuple[Remark, ...]]:
+    """Return why the policy or this host refuses whom the vassal shall run as, and remarks.
 
     For root only: which account an emperor of somebody else's has is not known.
     """
     if os.geteuid() != 0:
-        return []
+        return [], ()
     try:
         owner_uid = os.stat(path).st_uid if owner is None else pwd.getpwnam(owner).pw_uid
     except (OSError, KeyError):
-        return []
+        return [], ()
     file = checked.document.file
-    # The group never is a reason to refuse.
+    # The file's group never is a reason to refuse.
     decided = decide(owner_uid, 0, 0, checked.settings, emperor.policy, file)
-    found = look_up(decided) if isinstance(decided, RunAs) else decided
+    remarks: tuple[Remark, ...] = ()
+    found: Identity | Problem
+    if isinstance(decided, RunAs):
+        found, _, remarks = find(decided)
+    else:
+        found = decided
     if not isinstance(found, Problem):
-        return []
-    return [checked.problem((found.key,), found.problem, found.remedy)]
+        return [], remarks
+    return [checked.problem((found.key,), found.problem, found.remedy)], remarks
 
 
 def read_emperor(path: str) -> EmperorSettings | list[Problem]:

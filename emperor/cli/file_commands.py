@@ -26,7 +26,7 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 def print_remark(path: str, remark: Remark) -> None:
-    """Print what a file of ours asks for and does not get."""
+    """Print what a file asks for and does not get."""
     print(f"{path}: {remark.key}: {remark.reason}")
 
 

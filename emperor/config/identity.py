@@ -3,6 +3,9 @@
 The owner of the file counts: root's files may name any account, a tenant's file runs as
 its owner. Without root there is one account for all.
 
+uWSGI runs a tenant's file as its owner whatever uid and gid it has: so does a file in its dialect
+here, and that is remarked upon. In our own a name that cannot be had is refused.
+
 In tyrant mode the group of a file counts as well, but proves nothing by itself: a folder with the
 setgid bit gives its group to whatever anybody puts there.
 """
@@ -14,8 +17,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from emperor.config.file_names import speaks_uwsgi
 from emperor.config.problems import Problem, quoted
-from emperor.config.settings import PROVIDER, Owner, Policy, VassalSettings
+from emperor.config.settings import PROVIDER, Owner, Policy, Remark, VassalSettings
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +48,15 @@ class RunAs(msgspec.Struct, frozen=True, kw_only=True):
     trusted_groups: tuple[str, ...] = ()  # count as a file's group whoever the owner is
     as_root: bool = True  # the emperor is root and can become another user
     by_policy: bool = False  # `user` is the policy's default_user
+    yields: bool = False  # user and group count only if the file may have them
+
+
+class Found(NamedTuple):
+    """An identity, or why there is none, with what is said of names that did not count."""
+
+    identity: Identity | Problem
+    run_as: RunAs
+    remarks: tuple[Remark, ...] = ()
 
 
 class Account(NamedTuple):
@@ -80,6 +93,7 @@ def decide(
             group=settings.group,
             only_uid=emperor_uid,
             as_root=False,
+            yields=speaks_uwsgi(file),
         )
     if policy.tyrant and owner_uid == 0:
         return _problem(
@@ -94,8 +108,9 @@ def decide(
             user=settings.user,
             group=settings.group,
             only_uid=owner_uid,
-            file_gid=file_gid if policy.tyrant and settings.group is None else None,
+            file_gid=file_gid if policy.tyrant else None,
             trusted_groups=tuple(filter(None, (policy.default_group, *policy.tyrant_groups))),
+            yields=speaks_uwsgi(file),
         )
     return RunAs(
         file=file,
@@ -234,6 +249,35 @@ def _no_group(run_as: RunAs) -> Problem:
 
 def _problem(file: str, key: str, problem: str, remedy: str) -> Problem:
     return Problem(file=file, line=1, key=key, problem=problem, remedy=remedy)
+
+
+_OPTIONS = {"user": "uid", "group": "gid"}
+
+
+def yielded(run_as: RunAs, problem: Problem) -> tuple[RunAs, Remark] | None:
+    """Return `run_as` without the name that `problem` is about, and what is said of that;
+    None = the file is refused."""
+    if not run_as.yields or getattr(run_as, problem.key) is None:
+        return None
+    whose = "file's owner" if run_as.as_root else "emperor"
+    remark = Remark(
+        key=_OPTIONS[problem.key],
+        reason=f"{problem.problem}: it runs as the {whose} does; remove {_OPTIONS[problem.key]}",
+    )
+    rest = {"user": None} if problem.key == "user" else {"group": None}
+    return msgspec.structs.replace(run_as, **rest), remark
+
+
+def find(run_as: RunAs) -> Found:
+    """Return the same as `look_up`, without names that a file in uWSGI's dialect cannot have."""
+    remarks: list[Remark] = []
+    while True:
+        identity = look_up(run_as)
+        without = yielded(run_as, identity) if isinstance(identity, Problem) else None
+        if without is None:
+            return Found(identity, run_as, tuple(remarks))
+        run_as, remark = without
+        remarks.append(remark)
 
 
 def look_up(run_as: RunAs) -> Identity | Problem:

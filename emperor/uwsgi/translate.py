@@ -104,10 +104,16 @@ def settle_translation(
     emperor: EmperorSettings,
     owner: Owner = PROVIDER,
 ) -> VassalSettings | ConfigError:
-    """Return the settings of a translated file, or all that is wrong with it."""
+    """Return the settings of a translated file, or all that is wrong with it.
+
+    What is said by its verdicts is not among the remarks.
+    """
     if translation.problems:
         return ConfigError(translation.problems)
-    return settle(name, translation.document, folder, with_defaults(emperor), owner)
+    settings = settle(name, translation.document, folder, with_defaults(emperor), owner)
+    if isinstance(settings, ConfigError):
+        return settings
+    return msgspec.structs.replace(settings, remarks=())
 
 
 def with_defaults(emperor: EmperorSettings) -> EmperorSettings:

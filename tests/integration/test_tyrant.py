@@ -236,6 +236,20 @@ def test_owners_plan_holds_for_a_file_in_uwsgis_dialect(emperor: Emperor, ran: P
     assert len(emperor.vassal("blog")["workers"]) == 2
 
 
+def test_accounts_of_a_tenants_file_do_not_count_and_are_told(emperor: Emperor, ran: Path) -> None:
+    port = free_port()
+    new = emperor.base / "new"
+    new.write_text(text_of(emperor, port, "games") + "uid = www-data\ngid = www-data\n")
+    os.chown(new, uid_of("games"), -1)
+    new.rename(emperor.vassals / "blog.ini")
+    with running(emperor, *tyrant(emperor)):
+        vassal = emperor.wait_state("blog", "ready")
+        assert get(port)[1] == f"{uid_of('games')} games".encode()
+        said = {one["key"]: one["reason"] for one in vassal["unsupported"]}
+        assert 'may not run as "www-data": it runs as the file\'s owner does' in said["uid"]
+        assert 'is not a member of "www-data"' in said["gid"]
+
+
 @pytest.mark.parametrize("trusted", [False, True])
 def test_group_of_a_file_counts_if_the_provider_says_so(
     emperor: Emperor, ran: Path, trusted: bool

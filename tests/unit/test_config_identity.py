@@ -5,7 +5,7 @@ import os
 import msgspec
 import pytest
 
-from emperor.config.identity import Account, Identity, RunAs, decide, judge, look_up
+from emperor.config.identity import Account, Identity, RunAs, decide, find, judge, look_up, yielded
 from emperor.config.problems import Problem
 from emperor.config.settings import Policy, VassalSettings
 
@@ -19,14 +19,25 @@ GROUPS = {"blog": 1000, "www-data": 33, "shadow": 42, "root": 0}
 TYRANT = Policy(tyrant=True, tyrant_groups=("www-data",))
 
 
-def decided(owner, user=None, group=None, policy=Policy(), emperor=0, gid=0):  # noqa: B008
+ANY = Policy()
+
+
+def decided(owner, user=None, group=None, policy=ANY, emperor=0, gid=0, file="blog.toml"):
     """Return decide and judge together, with a user database of our own."""
     settings = VassalSettings(
         name="blog", app="a:b", directory="/", listen=(), user=user, group=group
     )
-    run_as = decide(owner, gid, emperor, settings, policy, "blog.toml")
+    run_as = decide(owner, gid, emperor, settings, policy, file)
     if isinstance(run_as, Problem):
         return run_as
+    result = judged(run_as)
+    while isinstance(result, Problem) and yielded(run_as, result) is not None:
+        run_as, _ = yielded(run_as, result)
+        result = judged(run_as)
+    return result
+
+
+def judged(run_as):
     by_uid = {account.uid: account for account in ACCOUNTS.values()}
     account = ACCOUNTS.get(run_as.user) if run_as.user else by_uid.get(run_as.only_uid)
     trusted = frozenset(GROUPS[group] for group in run_as.trusted_groups)
@@ -164,14 +175,48 @@ def test_what_a_file_may_not_ask_for_is_refused_with_the_key(asked, message):
     assert str(decided(**asked)) == f"blog.toml:1: {message}"
 
 
+@pytest.mark.parametrize(
+    ("asked", "result"),
+    [
+        ({"owner": 1000, "user": "root"}, identity(BLOG)),
+        ({"owner": 1000, "user": "nobody", "group": "shadow"}, identity(BLOG)),
+        ({"owner": 1000, "user": "gone", "group": "gone"}, identity(BLOG)),
+        ({"owner": 1000, "user": "nobody", "group": "www-data"}, identity(BLOG, 33)),
+        ({"owner": 1000, "emperor": 1000, "user": "root", "group": "root"}, identity(BLOG)),
+        ({"owner": 65534, "gid": 33, "group": "shadow", "policy": TYRANT}, identity(NOBODY, 33)),
+    ],
+)
+def test_tenants_file_of_uwsgis_runs_as_its_owner_whatever_it_names(asked, result):
+    assert decided(**asked, file="blog.ini") == result
+    assert isinstance(decided(**asked, file="blog.toml"), Problem)
+
+
+def test_roots_file_of_uwsgis_is_refused_a_name_that_it_cannot_have():
+    for asked in ({"user": "gone"}, {"user": "root"}, {"user": "blog", "group": "root"}):
+        assert isinstance(decided(0, **asked, file="blog.ini"), Problem)
+    assert isinstance(decided(4711, user="blog", file="blog.ini"), Problem)
+
+
+def test_names_that_do_not_count_are_told_by_the_options():
+    own = RunAs(file="f", user="no-such", group="no-such", only_uid=0, yields=True)
+    found = find(own)
+    assert isinstance(found.identity, Identity)
+    assert [remark.key for remark in found.remarks] == ["uid", "gid"]
+    assert found.remarks[0].reason == (
+        'there is no user "no-such": it runs as the file\'s owner does; remove uid'
+    )
+    assert (found.run_as.user, found.run_as.group) == (None, None)
+
+
 def test_no_file_of_a_tenant_ever_runs_as_another_account():
     for user in (None, *ACCOUNTS):
         for group in (None, *GROUPS):
             for policy in (Policy(), ALLOW, Policy(default_user="root", allow_root=True)):
-                result = decided(1000, user, group, policy)
-                if isinstance(result, Identity):
-                    assert result.uid == 1000
-                    assert result.gid in (1000, 33)
+                for file in ("blog.toml", "blog.ini"):
+                    result = decided(1000, user, group, policy, file=file)
+                    if isinstance(result, Identity):
+                        assert result.uid == 1000
+                        assert result.gid in (1000, 33)
 
 
 def test_root_is_never_reached_without_the_policys_word():
