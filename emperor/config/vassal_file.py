@@ -1,7 +1,7 @@
 """Turns the text of a vassal file into settings, or into everything that is wrong. Pure."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -26,7 +26,7 @@ from emperor.config.policy import (
     excesses,
     name_excesses,
 )
-from emperor.config.problems import ConfigError, Problem, quoted
+from emperor.config.problems import ConfigError, Path, Problem, quoted
 from emperor.config.serving_keys import SERVING_KEYS
 from emperor.config.settings import (
     PROVIDER,
@@ -100,17 +100,7 @@ def settle(
     """Return the settings of a document that was read, or all that is wrong with it."""
     own = document.values
     choice = choose(own.get("plan"), own.get("user"), emperor, owner)
-    layers = Layers(with_short_forms(document), with_short_forms(base(emperor, choice)))
-    reading = read_table(layers, VASSAL_KEYS)
-    for key in REQUIRED:
-        if key not in reading.values and key not in reading.failed:
-            reading.report((key,), "is missing", _EXAMPLES[key])
-    if not any(reading.values.get(key) or key in reading.failed for key in ONE_OF):
-        reading.report((ONE_OF[0],), "is missing", _EXAMPLES[ONE_OF[0]])
-    if choice.fault is not None and "plan" not in reading.failed:
-        reading.report(("plan",), choice.fault.problem, choice.fault.remedy)
-    resolve_shares(reading, emperor.machine)
-    check_together(reading, emperor.machine)
+    reading = _read_together(document, emperor, choice)
     written_keys = _written_keys(reading)
     _resolve_paths(reading, folder)
     settings = None if reading.problems else _settings(name, reading, choice.plan, written_keys)
@@ -122,6 +112,68 @@ def settle(
             sorted(reading.problems, key=lambda each: (each.file != document.file, each.line))
         )
     return msgspec.structs.replace(settings, remarks=task_remarks(settings))
+
+
+class Bounded(NamedTuple):
+    """Settings that have what is granted where more was asked for, and what that was."""
+
+    settings: VassalSettings | ConfigError
+    more: tuple[Excess, ...] = ()
+
+
+def settle_bounded(
+    name: str,
+    document: Document,
+    folder: str,
+    emperor: EmperorSettings,
+    owner: Owner = PROVIDER,
+) -> Bounded:
+    """Return the same as `settle`, where what is beyond the owner's grant does not count.
+
+    Addresses and host names that the owner may not claim are wrong all the same.
+    """
+    settings = settle(name, document, folder, emperor, owner)
+    if not owner.tenant or not isinstance(settings, ConfigError):
+        return Bounded(settings)
+    choice = choose(document.values.get("plan"), None, emperor, owner)
+    reading = _read_together(document, emperor, choice)
+    if reading.problems:
+        return Bounded(settings)
+    asked = _settings(name, reading, choice.plan, frozenset())
+    more = tuple(excesses(asked, grant_of(emperor, choice), bounded_keys(emperor, choice)))
+    paths = {excess.path for excess in more}
+    if ("harakiri",) in paths:
+        paths.add(("harakiri_soft",))  # it may be no shorter than what is granted
+    return Bounded(settle(name, _without(document, paths), folder, emperor, owner), more)
+
+
+def _without(document: Document, paths: Iterable[Path]) -> Document:
+    """Return a document that says nothing of these keys, which are at most two names long."""
+    values: dict[str, Any] = {
+        key: dict(value) if isinstance(value, dict) else value
+        for key, value in document.values.items()
+    }
+    for path in paths:
+        *above, last = map(str, path)
+        table = values.get(above[0], {}) if above else values
+        table.pop(last, None)
+    return document._replace(values=values)
+
+
+def _read_together(document: Document, emperor: EmperorSettings, choice: Choice) -> Reading:
+    """Return a document over the plan and the defaults, with what is wrong with that."""
+    layers = Layers(with_short_forms(document), with_short_forms(base(emperor, choice)))
+    reading = read_table(layers, VASSAL_KEYS)
+    for key in REQUIRED:
+        if key not in reading.values and key not in reading.failed:
+            reading.report((key,), "is missing", _EXAMPLES[key])
+    if not any(reading.values.get(key) or key in reading.failed for key in ONE_OF):
+        reading.report((ONE_OF[0],), "is missing", _EXAMPLES[ONE_OF[0]])
+    if choice.fault is not None and "plan" not in reading.failed:
+        reading.report(("plan",), choice.fault.problem, choice.fault.remedy)
+    resolve_shares(reading, emperor.machine)
+    check_together(reading, emperor.machine)
+    return reading
 
 
 def grant_of(emperor: EmperorSettings, choice: Choice) -> VassalSettings:

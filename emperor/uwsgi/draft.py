@@ -43,7 +43,8 @@ class Draft:
     """Collects settings, problems and remarks.
 
     `file` is the vassal's own: an option that another file says has no line in the document.
-    `asked` are the names of all options that some rule has looked for. In a strict file a name
+    `asked` are the names of all options that some rule has looked for; `sources` tells which option
+    gave a key, the first of several. In a strict file a name
     that uWSGI does not have is a problem.
     """
 
@@ -56,6 +57,7 @@ class Draft:
         self._by_name: dict[str, list[Taken]] = {}
         self._values: dict[str, object] = {}
         self._lines: dict[Path, int] = {}
+        self.sources: dict[Path, Option] = {}
         self._remarks: dict[int, tuple[Support, str]] = {}
         self._doubts: dict[int, str] = {}
         for place, option in enumerate(options):
@@ -193,6 +195,7 @@ class Draft:
             self._note(f"{key}{shown} {toml_value(value[part])}", taken)
 
     def _locate(self, path: Path, taken: Taken) -> None:
+        self.sources.setdefault(path, taken.option)
         if taken.option.file == self.file:
             self._lines[path] = taken.option.line
 

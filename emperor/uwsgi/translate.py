@@ -7,10 +7,26 @@ from typing import NamedTuple
 import msgspec
 
 from emperor.config.document import Document
-from emperor.config.problems import PROBLEMS_MAX, ConfigError, Problem, quoted
-from emperor.config.settings import PROVIDER, EmperorSettings, Owner, VassalSettings
+from emperor.config.policy import Excess
+from emperor.config.problems import (
+    PROBLEMS_MAX,
+    ConfigError,
+    Path,
+    Problem,
+    dotted,
+    printable,
+    quoted,
+)
+from emperor.config.settings import (
+    PROVIDER,
+    REMARKS_MAX,
+    EmperorSettings,
+    Owner,
+    Remark,
+    VassalSettings,
+)
 from emperor.config.table import merged
-from emperor.config.vassal_file import settle
+from emperor.config.vassal_file import settle_bounded
 from emperor.uwsgi import applications, caches, hooks, logs, processes, sockets, stats, tasks
 from emperor.uwsgi.draft import Draft, Taken, Verdict
 from emperor.uwsgi.option import Option
@@ -19,6 +35,9 @@ from emperor.uwsgi.suggestions import meant_by
 from emperor.uwsgi.table import KNOWN
 from emperor.uwsgi.values import truth
 from vassal.master.commands import SIGNALS_UWSGI
+
+WORDS_MAX = 300
+"""Of a remark."""
 
 DEFAULTS: Mapping[str, object] = {
     "harakiri": 0,
@@ -39,11 +58,15 @@ _LANGUAGES = re.compile(
 
 
 class Translation(NamedTuple):
-    """A file in our terms: its settings, what became of each option, and what is wrong."""
+    """A file in our terms: its settings, what became of each option, and what is wrong.
+
+    `sources` are the options by the key that they gave.
+    """
 
     document: Document
     verdicts: tuple[Verdict, ...]
     problems: tuple[Problem, ...]
+    sources: Mapping[Path, Option] = {}
 
 
 def translate(
@@ -61,7 +84,8 @@ def translate(
     draft = Draft(options, own)
     _apply_rules(draft, folder)
     verdicts = _verdicts(draft, options)
-    return Translation(draft.document(), verdicts, _in_order(draft.problems, own))
+    problems = _in_order(draft.problems, own)
+    return Translation(draft.document(), verdicts, problems, draft.sources)
 
 
 def rule_names() -> set[str]:
@@ -106,14 +130,27 @@ def settle_translation(
 ) -> VassalSettings | ConfigError:
     """Return the settings of a translated file, or all that is wrong with it.
 
-    What is said by its verdicts is not among the remarks.
+    A tenant has no more than its grant; where the file asks for more there is a remark. What is
+    said by verdicts is not among the remarks.
     """
     if translation.problems:
         return ConfigError(translation.problems)
-    settings = settle(name, translation.document, folder, with_defaults(emperor), owner)
-    if isinstance(settings, ConfigError):
-        return settings
-    return msgspec.structs.replace(settings, remarks=())
+    bounded = settle_bounded(name, translation.document, folder, with_defaults(emperor), owner)
+    if isinstance(bounded.settings, ConfigError):
+        return bounded.settings
+    remarks = tuple(_more_than_granted(excess, translation) for excess in bounded.more)
+    return msgspec.structs.replace(bounded.settings, remarks=remarks[:REMARKS_MAX])
+
+
+def _more_than_granted(excess: Excess, translation: Translation) -> Remark:
+    """Return what is said of an option that asks for more than its author may have."""
+    option = translation.sources.get(excess.path)
+    line = f"line {option.line}: " if option is not None else ""
+    reason = f"{line}{excess.problem}: it has what is granted; ask the provider for more"
+    return Remark(
+        key=option.name if option is not None else dotted(excess.path),
+        reason=printable(reason[:WORDS_MAX]),
+    )
 
 
 def with_defaults(emperor: EmperorSettings) -> EmperorSettings:

@@ -20,10 +20,9 @@ from emperor.uwsgi.option import Option
 from emperor.uwsgi.read import load
 from emperor.uwsgi.report import NEEDS_A_PERSON
 from emperor.uwsgi.table import KNOWN
-from emperor.uwsgi.translate import Translation, settle_translation, translate
+from emperor.uwsgi.translate import WORDS_MAX, Translation, settle_translation, translate
 
 NO_TEMPLATES = Templates()
-WORDS_MAX = 300
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +113,7 @@ def load_uwsgi(
         return settings
     return msgspec.structs.replace(
         settings,
-        remarks=remarks_on(reading.translation),
+        remarks=(settings.remarks + remarks_on(reading.translation))[:REMARKS_MAX],
         uwsgi_options=options_of(reading.everything),
     )
 

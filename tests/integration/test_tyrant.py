@@ -228,12 +228,30 @@ def test_owners_plan_holds_for_a_file_in_uwsgis_dialect(emperor: Emperor, ran: P
     assert rows["limits.limit_nofile"] == '"200:300"'
     more = emperor.vassals / "blog.ini"
     put(emperor, port, "games")
-    more.write_text(text_of(emperor, port, "games") + "processes = 3\n")
+    lines = "processes = 3\nmax-fd = 2000000\nprio = -5\n"
+    more.write_text(text_of(emperor, port, "games") + lines)
     wait_until(
-        lambda: 'plan "small" grants' in str(emperor.vassal("blog")["last_failure"]),
-        what="more than the plan is refused",
+        lambda: 'plan "small" grants' in str(emperor.vassal("blog")["unsupported"]),
+        what="more than the plan is told",
     )
-    assert len(emperor.vassal("blog")["workers"]) == 2
+    emperor.wait_state("blog", "ready")
+    workers = emperor.vassal("blog")["workers"]
+    assert len(workers) == 2
+    assert nofile(workers[0]["pid"]) == ["200", "300"]
+
+
+def test_limits_that_the_kernel_refuses_do_not_count(emperor: Emperor, ran: Path) -> None:
+    port = free_port()
+    new = emperor.base / "new"
+    lines = "max-fd = 2000000\nlimit-nproc = 5000000\nprio = -5\n"
+    new.write_text(text_of(emperor, port, "games") + lines)
+    os.chown(new, uid_of("games"), -1)
+    new.rename(emperor.vassals / "blog.ini")
+    with running(emperor, *tyrant(emperor)):
+        vassal = emperor.wait_state("blog", "ready")
+        assert get(port)[1] == f"{uid_of('games')} games".encode()
+        said = {one["key"] for one in vassal["unsupported"]}
+        assert said >= {"max-fd", "prio"}, vassal["unsupported"]
 
 
 def test_accounts_of_a_tenants_file_do_not_count_and_are_told(emperor: Emperor, ran: Path) -> None:

@@ -1,11 +1,21 @@
 """Options of uWSGI become settings of ours: values, paths, and what is said of each option."""
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emperor.config.problems import ConfigError, quoted
-from emperor.config.settings import EmperorSettings, Layer, Owner, Policy, VassalSettings, Workers
+from emperor.config.settings import (
+    EmperorSettings,
+    Layer,
+    Owner,
+    OwnerPolicy,
+    Policy,
+    Remark,
+    VassalSettings,
+    Workers,
+)
 from emperor.uwsgi.option import Option
 from emperor.uwsgi.report import NEEDS_A_PERSON
 from emperor.uwsgi.rows import Support
@@ -681,12 +691,70 @@ def test_a_plan_that_bounds_harakiri_does_not_refuse_a_file_that_says_nothing() 
     tenant = Owner(name="blog", tenant=True)
 
     silent = settle_translation(translated(*APP), "blog", FOLDER, emperor, tenant)
-    greedy = settle_translation(translated(*APP, "harakiri = 60"), "blog", FOLDER, emperor, tenant)
 
     assert isinstance(silent, VassalSettings)
     assert silent.harakiri == 20
-    assert isinstance(greedy, ConfigError)
-    assert str(greedy).startswith(f"{FILE}:4: harakiri: 60 is more than plan")
+
+
+PLANNED = EmperorSettings(
+    policy=Policy(default_plan="small"),
+    plans={
+        "small": Layer(
+            values={
+                "harakiri": 20,
+                "workers": 2,
+                "threads": 4,
+                "limits": {"limit_nofile": "200:300"},
+            }
+        )
+    },
+)
+
+
+def tenants(*lines: str) -> VassalSettings:
+    tenant = Owner(name="blog", tenant=True)
+    found = settle_translation(translated(*APP, *lines), "blog", FOLDER, PLANNED, tenant)
+    assert isinstance(found, VassalSettings), found
+    return found
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("harakiri = 60", '60 is more than plan "small" grants, 20'),
+        ("processes = 9", '9 is more than plan "small" grants, 2'),
+        ("threads = 9", '9 is more than plan "small" grants, 4'),
+        ("max-fd = 65536", '"65536:65536" is more than plan "small" grants, "200:300"'),
+        ("prio = -5", '-5 is more than plan "small" grants, nothing'),
+    ],
+)
+def test_tenant_has_what_is_granted_where_its_file_asks_for_more_and_is_told(
+    line: str, said: str
+) -> None:
+    found = tenants(line, "env = A=1")
+    plain = tenants("env = A=1")
+
+    name = line.partition(" ")[0]
+    assert found.remarks == (
+        Remark(
+            key=name, reason=f"line 4: {said}: it has what is granted; ask the provider for more"
+        ),
+    )
+    assert msgspec.structs.replace(found, remarks=()) == plain
+
+
+def test_soft_deadline_goes_with_one_that_is_not_granted() -> None:
+    found = tenants("harakiri = 30", "harakiri-graceful-timeout = 5")
+    assert (found.harakiri, found.harakiri_soft) == (20, 0)
+
+
+def test_addresses_that_are_not_granted_are_refused_in_every_dialect() -> None:
+    emperor = EmperorSettings(owners={"blog": OwnerPolicy(listen_tcp=False)})
+    lines = ("module = blog", "http-socket = 127.0.0.1:8000", "processes = 3")
+    tenant = Owner(name="blog", tenant=True)
+    found = settle_translation(translated(*lines), "blog", FOLDER, emperor, tenant)
+    assert isinstance(found, ConfigError)
+    assert "only unix sockets are granted" in str(found)
 
 
 def test_a_default_for_the_soft_limit_does_not_contradict_a_file_without_harakiri() -> None:
