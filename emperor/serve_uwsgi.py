@@ -107,7 +107,9 @@ def _identity(settings: VassalSettings) -> Identity | Problem:
     uid = os.geteuid()
     if uid == 0:
         user = settings.user or "root"
-        return look_up(RunAs(file=COMMAND_LINE, user=user, group=settings.group, allow_root=True))
+        return look_up(
+            RunAs(file=COMMAND_LINE, user=user, group=settings.group, allow_root=True, numbers=True)
+        )
     return look_up(
         RunAs(
             file=COMMAND_LINE,

@@ -13,6 +13,7 @@ setgid bit gives its group to whatever anybody puts there.
 import grp
 import os
 import pwd
+import re
 from typing import NamedTuple
 
 import msgspec
@@ -20,6 +21,11 @@ import msgspec
 from emperor.config.file_names import speaks_uwsgi
 from emperor.config.problems import Problem, quoted
 from emperor.config.settings import PROVIDER, Owner, Policy, Remark, VassalSettings
+
+NOGROUP = 65534
+"""The group of a number without an account, if the file names none."""
+
+_ID_MAX = 2**32 - 2  # (uid_t) -1 means "leave as is" to the kernel
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +55,7 @@ class RunAs(msgspec.Struct, frozen=True, kw_only=True):
     as_root: bool = True  # the emperor is root and can become another user
     by_policy: bool = False  # `user` is the policy's default_user
     yields: bool = False  # user and group count only if the file may have them
+    numbers: bool = False  # a number stands for itself where it has no entry
 
 
 class Found(NamedTuple):
@@ -114,6 +121,7 @@ def decide(
         )
     return RunAs(
         file=file,
+        numbers=speaks_uwsgi(file),
         user=settings.user or policy.default_user,
         group=settings.group or (policy.default_group if settings.user is None else None),
         allow_root=policy.allow_root,
@@ -161,7 +169,7 @@ def judge(
     return Identity(
         uid=account.uid,
         gid=gid,
-        groups=account.groups,
+        groups=account.groups or (gid,),
         user=account.user,
         home=account.home,
         shell=account.shell,
@@ -252,6 +260,10 @@ def _problem(file: str, key: str, problem: str, remedy: str) -> Problem:
 
 
 _OPTIONS = {"user": "uid", "group": "gid"}
+_NO_GROUP = (
+    f"uid {{}} has no account, and the file no gid: the group is {NOGROUP}, where uWSGI keeps"
+    " root's; write gid"
+)
 
 
 def yielded(run_as: RunAs, problem: Problem) -> tuple[RunAs, Remark] | None:
@@ -275,6 +287,8 @@ def find(run_as: RunAs) -> Found:
         identity = look_up(run_as)
         without = yielded(run_as, identity) if isinstance(identity, Problem) else None
         if without is None:
+            if isinstance(identity, Identity) and run_as.group is None and not _is_known(run_as):
+                remarks.append(Remark(key="uid", reason=_NO_GROUP.format(identity.user)))
             return Found(identity, run_as, tuple(remarks))
         run_as, remark = without
         remarks.append(remark)
@@ -287,7 +301,27 @@ def look_up(run_as: RunAs) -> Identity | Problem:
     """
     account = _own_account() if _is_own(run_as) else _account(run_as.user, run_as.only_uid)
     trusted = frozenset(gid for gid in map(_gid, run_as.trusted_groups) if gid is not None)
-    return judge(run_as, account, _gid(run_as.group) if run_as.group else None, trusted)
+    gid = _gid(run_as.group) if run_as.group else None
+    if run_as.numbers and account is None:
+        account = _without_entry(_number(run_as.user))
+    if run_as.numbers and gid is None:
+        gid = _number(run_as.group)
+    return judge(run_as, account, gid, trusted)
+
+
+def _number(name: str | None) -> int | None:
+    """Return the number of an account or group that is written as one."""
+    if name is None or re.fullmatch(r"[0-9]{1,10}", name) is None:
+        return None
+    return int(name) if int(name) <= _ID_MAX else None
+
+
+def _without_entry(uid: int | None) -> Account | None:
+    return None if uid is None else Account(uid, NOGROUP, (), str(uid), "/", "/bin/sh")
+
+
+def _is_known(run_as: RunAs) -> bool:
+    return _is_own(run_as) or _account(run_as.user, run_as.only_uid) is not None
 
 
 def why_not_group(identity: Identity, file_gid: int) -> str:

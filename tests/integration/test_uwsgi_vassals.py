@@ -104,6 +104,27 @@ def test_included_file_counts_at_the_next_touch(emperor: Emperor, port: int) -> 
     wait_until(lambda: get(port)[1] == b"changed", what="what is included")
 
 
+@pytest.mark.parametrize("gid", [None, 471148])
+def test_number_without_an_account_is_run_as(emperor: Emperor, port: int, gid: int | None) -> None:
+    need_root()
+    path = emperor.base / "sockets" / "blog.sock"
+    path.parent.mkdir()
+    more = f"uid = 471147\nsocket = {path}\n" + (f"gid = {gid}\n" if gid else "")
+    drop(emperor, site(emperor, "one", port, more))
+    emperor.start()
+    vassal = emperor.wait_state("blog", "ready")
+    assert get(port)[1] == b"one"
+    assert (vassal["user"], vassal["gid"]) == ("471147", gid or 65534)
+    assert (path.stat().st_uid, path.stat().st_gid) == (471147, gid or 65534)
+    for pid in (vassal["pid"], vassal["workers"][0]["pid"]):
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        words = {line.split()[0]: line.split()[1:] for line in lines if line}
+        assert set(words["Uid:"]) == {"471147"}
+        assert set(words["Gid:"]) == set(words["Groups:"]) == {str(gid or 65534)}
+    said = {one["key"] for one in vassal["unsupported"]}
+    assert ("uid" in said) is (gid is None)
+
+
 def test_what_is_wrong_is_said_in_uwsgis_terms(emperor: Emperor, port: int) -> None:
     drop(emperor, "[uwsgi]\nmaster = true\nif-not-env = A\nif-not-env = B\n")
     emperor.start()

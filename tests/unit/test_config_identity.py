@@ -240,6 +240,29 @@ def test_names_and_numbers_are_looked_up_on_the_host():
         assert "there is no group" in str(refused)
 
 
+def test_number_without_an_account_is_itself_in_roots_file_of_uwsgis():
+    """The real one keeps root's group where the file names none: that nobody gets here."""
+    found = find(RunAs(file="f", user="471147", numbers=True))
+    assert found.identity == Identity(
+        uid=471147, gid=65534, groups=(65534,), user="471147", home="/", shell="/bin/sh"
+    )
+    assert [remark.key for remark in found.remarks] == ["uid"]
+    assert found.remarks[0].reason.endswith(
+        "the group is 65534, where uWSGI keeps root's; write gid"
+    )
+    both = find(RunAs(file="f", user="471147", group="471148", numbers=True))
+    assert isinstance(both.identity, Identity)
+    assert (both.identity.gid, both.identity.groups, both.remarks) == (471148, (471148,), ())
+    for user, group in (("no-such", None), ("4294967295", None), ("471147", "4294967295")):
+        refused = find(RunAs(file="f", user=user, group=group, numbers=True)).identity
+        assert "there is no" in str(refused)
+    settings = VassalSettings(name="blog", app="a:b", directory="/", listen=(), user="471147")
+    for file, counts in (("blog.ini", True), ("blog.toml", False)):
+        run_as = decide(0, 0, 0, settings, Policy(), file)
+        assert isinstance(find(run_as).identity, Identity) is counts
+    assert isinstance(find(decide(1, 0, 0, settings, Policy(), "blog.ini")).identity, Identity)
+
+
 def test_emperor_without_root_runs_everything_as_itself():
     own = look_up(RunAs(file="f", only_uid=os.geteuid(), as_root=False))
     assert isinstance(own, Identity)
