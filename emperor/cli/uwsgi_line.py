@@ -60,7 +60,8 @@ def _single(words: Sequence[str], cwd: str) -> Single | ConfigError:
     found = _read(words, cwd)
     if isinstance(found, ConfigError):
         return found
-    return single_app(found, cwd, os.environ, EmperorSettings(machine=probe_machine()))
+    emperor = EmperorSettings(machine=probe_machine())
+    return single_app(found, cwd, os.environ, emperor, RealHost().glob)
 
 
 def _run_emperor(

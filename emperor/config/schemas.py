@@ -39,7 +39,7 @@ RLIMIT: Schema = {
 }
 ENVIRONMENT: Schema = {
     "type": "object",
-    "patternProperties": {"^[A-Za-z_][A-Za-z0-9_]*$": {"type": "string"}},
+    "patternProperties": {"^[^=]+$": {"type": "string"}},
     "additionalProperties": False,
 }
 TABLE: Schema = {"type": "object"}

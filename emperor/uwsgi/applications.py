@@ -5,7 +5,7 @@ chdir2 when everything is loaded: what is relative is relative to chdir.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from emperor.config.problems import quoted
 from emperor.config.values import resolved
@@ -18,6 +18,10 @@ _NOT_ONLY_BY_NAME = "chosen by the path too, where uWSGI would need manage-scrip
 _CALLABLE = "application"
 _FILE_ENDS = (".py", ".wsgi")
 _GLOB = re.compile(r"[*?\[]")
+_PATHS_MAX = 64
+
+Glob = Callable[[str], Sequence[str]]
+"""Returns what matches an absolute pattern, as Host.glob does."""
 
 
 def working_folder(draft: Draft, folder: str) -> str:
@@ -114,7 +118,7 @@ def _mounts(draft: Draft, base: str, name: str) -> dict[str, tuple[str, Taken]]:
     return found
 
 
-def put_surroundings(draft: Draft, base: str, folder: str) -> None:
+def put_surroundings(draft: Draft, base: str, folder: str, glob: Glob) -> None:
     """Set the interpreter, the import path and the environment."""
     home = draft.last("home", "virtualenv", "venv", "pyhome")
     if home is not None:
@@ -122,11 +126,15 @@ def put_surroundings(draft: Draft, base: str, folder: str) -> None:
     # Each goes before all that is there: the last one counts first.
     first: list[tuple[str, Taken]] = []
     for taken in draft.all("pythonpath", "python-path", "pp"):
-        if _GLOB.search(taken.value):
-            problem = f"{quoted(taken.value)} is a pattern"
-            draft.wrong(taken, problem, "write each folder on a line of its own")
-            continue
-        first.insert(0, (_absolute(taken.value, base), taken))
+        path = resolved(taken.value, base)
+        found = glob(path) if _GLOB.search(taken.value) else [path]
+        if len(first) + len(found) > _PATHS_MAX:
+            text = f"more than {_PATHS_MAX} folders: write fewer, which count in their order"
+            draft.doubt(taken, text)
+        elif taken.value.startswith("~"):
+            draft.doubt(taken, "~ is a folder of that name, as in uWSGI: write the whole path")
+        room = _PATHS_MAX - len(first)
+        first[:0] = [(resolved(match, base), taken) for match in reversed(found[:room])]
     last: list[tuple[str, Taken]] = []
     variables = _environment(draft)
     for name, (text, taken) in list(variables.items()):
@@ -154,6 +162,9 @@ def _environment(draft: Draft) -> dict[str, tuple[str, Taken]]:
     found: dict[str, tuple[str, Taken]] = {}
     for taken in draft.all("env", "unenv"):
         name, separator, text = taken.value.partition("=")
+        if not name:
+            draft.remark(taken, Support.UNSUPPORTED, "no variable has this name; write NAME=VALUE")
+            continue
         earlier = found.pop(name, None)
         if earlier is not None:
             draft.overruled(earlier[1], taken)

@@ -13,6 +13,7 @@ from emperor.config.file_names import NATIVE_SUFFIX, vassal_name
 from emperor.config.problems import ConfigError
 from emperor.config.settings import EmperorSettings, LogConfig, VassalSettings
 from emperor.config.values import resolved
+from emperor.uwsgi.applications import Glob
 from emperor.uwsgi.draft import Verdict
 from emperor.uwsgi.environment import ENVIRONMENT
 from emperor.uwsgi.immediate import LOADERS
@@ -53,13 +54,17 @@ class Single(NamedTuple):
 
 
 def single_app(
-    loaded: Loaded, cwd: str, environ: Mapping[str, str], emperor: EmperorSettings
+    loaded: Loaded,
+    cwd: str,
+    environ: Mapping[str, str],
+    emperor: EmperorSettings,
+    glob: Glob,
 ) -> Single | ConfigError:
     """Return what a command line means that was read without problems, started in `cwd` and in
-    this environment."""
+    this environment. `glob` is a Host's."""
     options = loaded.options
     name = _name(options)
-    translation = translate(name, options, cwd, COMMAND_LINE)
+    translation = translate(name, options, cwd, COMMAND_LINE, glob)
     settings = settle_translation(translation, name, cwd, emperor)
     if isinstance(settings, ConfigError):
         return settings

@@ -69,20 +69,26 @@ class Translation(NamedTuple):
     sources: Mapping[Path, Option] = {}
 
 
+def _no_matches(pattern: str) -> Sequence[str]:
+    return [pattern]
+
+
 def translate(
     name: str,
     options: Sequence[Option],
     folder: str,
     file: str | None = None,
+    glob: applications.Glob = _no_matches,
 ) -> Translation:
     """Return what `options` mean, in the order in which uWSGI would apply them.
 
     `folder` is the absolute path of the file's folder, where uWSGI is when it begins;
-    `file` is the file's name in the options, by default the first one's. Never raises.
+    `file` is the file's name in the options, by default the first one's. Raises what `glob`
+    raises, nothing else.
     """
     own = file if file is not None else options[0].file if options else name
     draft = Draft(options, own)
-    _apply_rules(draft, folder)
+    _apply_rules(draft, folder, glob)
     verdicts = _verdicts(draft, options)
     problems = _in_order(draft.problems, own)
     return Translation(draft.document(), verdicts, problems, draft.sources)
@@ -91,14 +97,14 @@ def translate(
 def rule_names() -> set[str]:
     """Return the names of all options that some rule looks for."""
     draft = Draft((), "")
-    _apply_rules(draft, "/")
+    _apply_rules(draft, "/", _no_matches)
     return draft.asked
 
 
-def _apply_rules(draft: Draft, folder: str) -> None:
+def _apply_rules(draft: Draft, folder: str, glob: applications.Glob) -> None:
     base = applications.working_folder(draft, folder)
     applications.put_application(draft, base)
-    applications.put_surroundings(draft, base, folder)
+    applications.put_surroundings(draft, base, folder, glob)
     sockets.put_listeners(draft, base)
     sockets.put_socket_rights(draft)
     processes.put_single(draft)

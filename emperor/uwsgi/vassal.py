@@ -74,7 +74,7 @@ def read_uwsgi(
     options = [
         option._replace(file=shown) if option.file == path else option for option in loaded.options
     ]
-    translation = translate(name, options, path.rpartition("/")[0], shown)
+    translation = translate(name, options, path.rpartition("/")[0], shown, host.glob)
     return Reading(translation=translation, files=loaded.files, everything=loaded.everything)
 
 

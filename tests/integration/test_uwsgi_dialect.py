@@ -44,7 +44,7 @@ def ours(file: str, cwd: Path, environ: dict[str, str]) -> Loaded:
 def test_same_options_in_the_same_order(case: Case, tmp_path: Path) -> None:
     for name, text in case.files.items():
         path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode())
     file = next(iter(case.files))
     environ = {"PATH": os.environ["PATH"], "HOME": "/root", **case.environ}

@@ -185,6 +185,24 @@ def test_tenants_file_includes_what_the_tenant_can_read_and_nothing_else(
     wait_until(lambda: get(port)[1] == b"[$(NOTIFY_SOCKET)$(SECRET)]", what="no environment")
 
 
+@pytest.mark.parametrize("owner", ["root", "nobody"])
+def test_folders_of_a_pattern_are_on_the_import_path(
+    emperor: Emperor, port: int, owner: str
+) -> None:
+    need_root()
+    for name in ("one", "two"):
+        (emperor.apps / "lib" / name).mkdir(parents=True)
+        (emperor.apps / "lib" / name / f"{name}.py").write_text(f"SAYS = {name!r}\n")
+    emperor.app("says", "import one, two, os\nos.environ['SAYS'] = one.SAYS + two.SAYS\n" + APP)
+    text = site(emperor, "", port, "pythonpath = lib/*\nthreads = true\n")
+    drop(emperor, text, uid=pwd.getpwnam(owner).pw_uid)
+    emperor.start()
+    vassal = emperor.wait_state("blog", "ready")
+    assert get(port)[1] == b"onetwo"
+    (said,) = (one["reason"] for one in vassal["unsupported"] if one["key"] == "threads")
+    assert '"true" is no number' in said
+
+
 def test_files_of_the_emperors_environment_are_for_the_provider(
     emperor: Emperor, port: int
 ) -> None:

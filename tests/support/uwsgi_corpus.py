@@ -119,6 +119,21 @@ def _more_sites() -> list[Case]:
     return [_ini(f"whole-{name}", text) for name, text in texts.items()]
 
 
+def _oddities() -> list[Case]:
+    """What nobody's handbook has, and is served."""
+    app = "module = wsgi\n"
+    texts = {
+        "path-glob": f"{app}pythonpath = lib/*\npythonpath = more\n",
+        "path-glob-whole": f"{app}pp = %dlib/[ab]\n",
+        "path-glob-none": f"{app}pythonpath = nothing/*\n",
+        "path-tilde": f"{app}pythonpath = ~/x\n",
+        "path-empty": f"{app}pythonpath =\n",
+        "env-names": f"{app}env = A-B=1\nenv = 1X=3\nenv = a.b=5\n",
+    }
+    folders = {"lib__a__x_py": "", "lib__b__x_py": "", "lib__readme_txt": ""}
+    return [_ini(f"odd-{name}", f"[uwsgi]\n{text}", **folders) for name, text in texts.items()]
+
+
 def _magic() -> list[Case]:
     letters = "vVhkuUgGopsnedcxijOPSDENCXIJ0123456789[%(zq"
     cases = [_ini(f"magic-{letter}", f"[uwsgi]\nx = <%{letter}>\n") for letter in letters]
@@ -318,6 +333,7 @@ def _other_dialects() -> list[Case]:
 CASES = [
     *_sites(),
     *_more_sites(),
+    *_oddities(),
     *_magic(),
     *_placeholders(),
     *_others(),

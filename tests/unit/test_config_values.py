@@ -159,14 +159,21 @@ def test_what_is_no_rlimit_is_explained(written, unit, message):
     assert faults_of(values.rlimit, written, unit) == [message]
 
 
+def test_variables_have_names_that_a_shell_cannot_have():
+    named = {"A-B": "1", "1X": "2", "A B": "3", "Ä": "4", "a.b": "5"}
+    assert values.environment(named) == named
+    for name in ("", "A=B", "A\n", "A\0", "A" * 129):
+        assert len(faults_of(values.environment, {name: "x"})) == 1
+
+
 def test_every_wrong_variable_is_reported():
     assert faults_of(
         values.environment,
-        {"A": "x", "B": 1, "PYTHONPATH": "x", "A-B": "x", "C": [], "D": True, "E": "a\0b"},
+        {"A": "x", "B": 1, "PYTHONPATH": "x", "A=B": "x", "C": [], "D": True, "E": "a\0b"},
     ) == [
         '1 is not text; write B = "1"',
         "is not read, the interpreter starts isolated; write pythonpath = [...] outside [env]",
-        "is not a name for a variable; use letters, digits and _ only",
+        "is not a name for a variable; write 1 to 128 characters, of which none is =",
         'an array is not text; write C = "value"',
         'true is not text; write D = "1" or ""',
         "contains a NUL character; remove it",

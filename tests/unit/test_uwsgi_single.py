@@ -23,7 +23,7 @@ def found(words: str) -> Single | ConfigError:
     assert taken.problems == ()
     options = [Option(name, value, COMMAND_LINE, 1) for name, value in taken.options]
     loaded = Loaded(tuple(options), (), (), tuple(options))
-    return single_app(loaded, "/srv", SHELL, EmperorSettings())
+    return single_app(loaded, "/srv", SHELL, EmperorSettings(), lambda pattern: [pattern])
 
 
 def single(words: str) -> Single:

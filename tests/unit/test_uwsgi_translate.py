@@ -139,6 +139,42 @@ def test_paths_of_python_are_relative_to_chdir() -> None:
     assert found["pythonpath"] == ["/srv/more", "/srv/blog/lib"]
 
 
+def test_folders_that_a_pattern_matches_are_each_before_the_one_before_it() -> None:
+    lines = ("chdir = /srv/blog", "pythonpath = lib/*", "pythonpath = /srv/more")
+    asked: list[str] = []
+
+    def glob(pattern: str) -> list[str]:
+        asked.append(pattern)
+        return ["/srv/blog/lib/a/", "/srv/blog/lib/b/"]
+
+    found = translate("blog", options(*APP, *lines), FOLDER, FILE, glob)
+    assert asked == ["/srv/blog/lib/*"]
+    paths = ["/srv/more", "/srv/blog/lib/b", "/srv/blog/lib/a"]
+    assert found.document.values["pythonpath"] == paths
+    assert values_of(*lines)["pythonpath"] == ["/srv/more", "/srv/blog/lib/*"]
+
+
+def test_more_folders_than_a_path_has_room_for_are_told() -> None:
+    many = [f"/srv/{number:03}/" for number in range(100)]
+    found = translate("blog", options(*APP, "pp = /srv/*"), FOLDER, FILE, lambda _: many)
+    assert found.problems == ()
+    assert found.document.values["pythonpath"] == [path[:-1] for path in reversed(many[:64])]
+    assert found.verdicts[-1].verdict is Support.UNSUPPORTED
+
+
+def test_home_is_no_tilde_and_nothing_is_the_folder_itself() -> None:
+    assert values_of("pythonpath = ~/x")["pythonpath"] == ["/etc/vassals/~/x"]
+    support, text = verdict_of("pythonpath", "pythonpath = ~/x")
+    assert support is Support.UNSUPPORTED
+    assert "write the whole path" in text
+    assert values_of("pythonpath =")["pythonpath"] == ["/etc/vassals"]
+
+
+def test_variable_without_a_name_is_left_out_and_told() -> None:
+    assert values_of("env = =x", "env = A-B=1")["env"] == {"A-B": "1"}
+    assert verdict_of("env", "env = =x")[0] is Support.UNSUPPORTED
+
+
 def test_environment_for_the_interpreter_goes_where_ours_reads_it() -> None:
     found = values_of("env = PYTHONPATH=/a:b", "env = A=1", "env = A=2=3", "env = B=x", "unenv = B")
 
