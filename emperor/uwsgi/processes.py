@@ -19,7 +19,6 @@ _SINGLE: tuple[tuple[str, Callable[[str], object], tuple[str, ...]], ...] = (
     ("user", str.strip, ("uid", "immediate-uid")),
     ("group", str.strip, ("gid", "immediate-gid")),
     ("lazy_apps", truth, ("lazy", "lazy-apps")),
-    ("limits.umask", umask, ("umask",)),
 )
 """Options whose value is that of a key, by a rule for the value alone."""
 
@@ -67,6 +66,7 @@ def put_single(draft: Draft) -> None:
         number = draft.number(taken, least, most)
         if taken is not None and number is not None:
             draft.put(key, number, taken)
+    _put_umask(draft)
     for key, write, name in _LIMITS:
         taken = draft.last(name)
         number = draft.number(taken)
@@ -74,6 +74,17 @@ def put_single(draft: Draft) -> None:
             draft.remark(taken, Support.IGNORED, _NO_LIMIT)
         elif taken is not None and number is not None:
             draft.put(key, write(number), taken)
+
+
+def _put_umask(draft: Draft) -> None:
+    taken = draft.last("umask")
+    if taken is None:
+        return
+    digits, doubt = umask(taken.value.strip())
+    if digits is not None:
+        draft.put("limits.umask", digits, taken)
+    if doubt:
+        draft.doubt(taken, doubt)
 
 
 def put_workers(draft: Draft) -> None:

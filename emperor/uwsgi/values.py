@@ -84,9 +84,21 @@ def socket_mode(text: str) -> str:
     return mode(text)
 
 
-def umask(text: str) -> str:
-    """Return the three octal digits of umask, before which uWSGI skips a fourth."""
-    return mode(text[1:] if len(text) == 4 and text.startswith("0") else text)
+def umask(text: str) -> tuple[str | None, str]:
+    """Return three octal digits, before which uWSGI skips a fourth, and what is said of them.
+
+    None = it is no mode. uWSGI takes 000 for fewer digits, which makes what the application writes
+    everybody's; nobody means that by 22.
+    """
+    if re.fullmatch(r"0?[0-7]{3}", text):
+        return text[-3:], ""
+    if re.fullmatch(r"[0-7]{1,2}", text):
+        digits = text.zfill(3)
+        return (
+            digits,
+            f"{text} is too short: taken as {digits}, where uWSGI takes 000; write {digits}",
+        )
+    return None, f"{quoted(text)} is no mode: it has the usual one; write three digits, like 022"
 
 
 def mode(text: str) -> str:

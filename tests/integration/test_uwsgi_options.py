@@ -128,6 +128,14 @@ def ours(folder: Path, *lines: str) -> VassalSettings:
     return settings
 
 
+@pytest.mark.parametrize("written", ["22", "2", "0027", "077"])
+def test_umask_is_the_real_ones_but_where_that_is_000(folder: Path, written: str) -> None:
+    lines = ("chdir = ../app", "module = probe:app", f"umask = {written}")
+    with running(folder, free_port(), *lines, "socket = a.sock") as real:
+        mask = ours(folder, *lines, "socket = a.sock").limits.umask
+        assert real["umask"] == (mask if len(written) > 2 else 0)
+
+
 def test_relative_paths_start_where_the_real_uwsgi_starts_them(folder: Path) -> None:
     lines = (
         "chdir = ../app",

@@ -16,11 +16,6 @@ from tests.support.uwsgi_single import OURS, REAL
 TOGETHER = 8
 GROUPS = [CASES[at : at + TOGETHER] for at in range(0, len(CASES), TOGETHER)]
 
-ONLY_THEIRS = {
-    "ph-immediate": "umask = %(n) is never expanded, and uWSGI takes its characters for digits",
-}
-"""Files that uWSGI serves in a way that nobody means, and that we refuse."""
-
 NOT_UTF8 = {"magic-accent"}
 """An option of theirs that is not text is not in uwsgi.opt here."""
 
@@ -46,9 +41,6 @@ def test_same_answers(base: Path, group: list[Any]) -> None:
     ours = served_by(OURS, sites)
     for site in sites:
         name = site.case.name
-        if name in ONLY_THEIRS:
-            assert (real[name] != "refused", ours[name]) == (True, "refused"), site.log()
-            continue
         if name in NOT_UTF8:
             _leave_out(real[name], "x")
         assert ours[name] == real[name], f"{name}\n{site.log()}"
@@ -62,5 +54,5 @@ def _leave_out(answers: list[Any] | str, option: str) -> None:
 
 
 def test_most_of_the_corpus_is_served_and_asked_much(base: Path) -> None:
-    assert len(ONLY_THEIRS) < len(CASES) // 50
+    assert len(NOT_UTF8) < len(CASES) // 50
     assert len(REQUESTS) >= 20

@@ -528,6 +528,22 @@ def test_umask_may_have_a_fourth_digit_in_front(written: str) -> None:
     assert settled(*APP, written).limits.umask == 0o027
 
 
+@pytest.mark.parametrize(("written", "mask"), [("22", 0o022), ("2", 0o002), ("77", 0o077)])
+def test_umask_of_fewer_digits_is_what_is_meant_by_it_and_told(written: str, mask: int) -> None:
+    assert settled(*APP, f"umask = {written}").limits.umask == mask
+    support, text = verdict_of("umask", f"umask = {written}")
+    assert support is Support.UNSUPPORTED
+    assert f"taken as {mask:03o}, where uWSGI takes 000" in text
+
+
+@pytest.mark.parametrize("written", ["umask = rw", "umask = 999", "umask", "umask = 00022"])
+def test_umask_that_is_no_mode_is_left_out_and_told(written: str) -> None:
+    assert settled(*APP, written).limits.umask == 0o022
+    support, text = verdict_of("umask", written)
+    assert support is Support.UNSUPPORTED
+    assert "is no mode: it has the usual one" in text
+
+
 def test_a_jitter_is_never_more_than_the_requests() -> None:
     found = settled(*APP, "processes = 100", "max-requests = 100", "max-requests-delta = 50")
 
