@@ -67,7 +67,7 @@ def put_application(draft: Draft, base: str) -> None:
     elif mounts:
         # What is mounted nowhere else goes to uWSGI's default: the first that was loaded.
         draft.put("app", *next(iter(mounts.values())))
-    elif not draft.all("mount"):
+    elif not any(problem.key == "mount" for problem in draft.problems):
         draft.lacks(
             "module",
             "no application is named",
@@ -104,8 +104,8 @@ def _mounts(draft: Draft, base: str, name: str) -> dict[str, tuple[str, Taken]]:
         if not separator or not what:
             draft.wrong(taken, f"{quoted(taken.value)} mounts nothing", "write /shop=shop.wsgi:app")
         elif prefix and not prefix.startswith("/"):
-            problem = f"{quoted(prefix)} is no path"
-            draft.wrong(taken, problem, "write /shop=shop.wsgi:app; a host has a file of its own")
+            write = f"write mount = /{prefix}={what}; a host has a file of its own"
+            draft.doubt(taken, f"no path begins so, and nothing is mounted: {write}")
         elif prefix in found:
             draft.remark(taken, Support.IGNORED, f"{prefix or '/'} is mounted already")
         elif what.endswith(_FILE_ENDS):

@@ -110,6 +110,17 @@ def test_a_mount_that_python_would_not_load_is_an_error() -> None:
     ]
 
 
+@pytest.mark.parametrize("prefix", ["shop", "www.example.com", "www.example.com/x"])
+def test_a_mount_where_no_path_leads_is_told_and_the_site_is_served(prefix: str) -> None:
+    line = f"mount = {prefix}=shop.py"
+    assert "mounts" not in values_of(line)
+    support, text = verdict_of("mount", line)
+    assert support is Support.UNSUPPORTED
+    assert f"nothing is mounted: write mount = /{prefix}=shop.py; a host has" in text
+    (problem,) = problems_of("socket = /run/a.sock", line)  # nor has uWSGI an application then
+    assert "no application is named" in problem
+
+
 def test_a_file_without_application_or_socket_says_so_in_words_of_uwsgi() -> None:
     first, second = problems_of("master = true")
 
