@@ -19,6 +19,8 @@ _PROTOCOLS = {
     "scgi-socket": "scgi",
 }
 _NAMES = {"uwsgi": "uwsgi", "http": "http", "http11": "http", "fastcgi": "fastcgi", "scgi": "scgi"}
+_ROUTERS = ("http", "httprouter")
+_ANY_PORT = re.compile(r"[^/]*:0+")
 _REFERENCE = re.compile(r"=(\d{1,3})")
 _QUEUE_MAX = 65535
 _ELSEWHERE = "write a path like /run/emperor/blog.sock, or 127.0.0.1:8000"
@@ -32,6 +34,7 @@ def put_listeners(draft: Draft, base: str) -> None:
     urls: list[str] = []
     sources: list[Taken] = []
     found = draft.all("socket", *_PROTOCOLS)
+    left_out = 0
     for taken in found:
         protocol = _PROTOCOLS.get(taken.name, usual)
         reference = _REFERENCE.fullmatch(taken.value.strip())
@@ -44,6 +47,18 @@ def put_listeners(draft: Draft, base: str) -> None:
                 continue
             address = shared[number].value
             named.add(number)
+        if taken.name in _ROUTERS:
+            address, _, target = address.partition(",")
+            if target and not any(_is_target(each, target) for each in found):
+                text = f"requests would go on to {quoted(target)}: let a web server do that"
+                draft.remark(taken, Support.UNSUPPORTED, text)
+                left_out += 1
+                continue
+        if _ANY_PORT.fullmatch(address.strip()):
+            text = "port 0 is any that is free, where nobody would come: write a port"
+            draft.remark(taken, Support.UNSUPPORTED, text)
+            left_out += 1
+            continue
         url = draft.read(taken, lambda _, a=address, p=protocol: url_of(a, p, base))  # type: ignore[misc]
         if url is not None:
             urls.append(url)
@@ -57,12 +72,17 @@ def put_listeners(draft: Draft, base: str) -> None:
             )
     if urls:
         draft.put("listen", urls, *sources)
-    elif not found:
+    elif len(found) == left_out:
         draft.lacks(
             "socket",
             "there is no socket",
             "write socket = /run/emperor/blog.sock, or http-socket = 127.0.0.1:8000",
         )
+
+
+def _is_target(taken: Taken, target: str) -> bool:
+    """Return whether the router's target is a socket of the application's own."""
+    return taken.name in ("socket", "uwsgi-socket") and taken.value.strip() == target.strip()
 
 
 def _usual_protocol(draft: Draft) -> str:
@@ -89,7 +109,7 @@ def url_of(address: str, protocol: str, base: str) -> str:
     if address.startswith("fd://"):
         raise Invalid(f"{quoted(address)}: the emperor binds sockets itself", _ELSEWHERE)
     if "," in address:
-        raise Invalid(f"{quoted(address)}: TLS is not spoken here", _ELSEWHERE)
+        raise Invalid(f"{quoted(address)} is more than an address", _ELSEWHERE)
     if ":" not in address or address.startswith("/"):
         # Our loader takes no "..": behind a symbolic link it means another folder than it says.
         return f"{protocol}+unix://{posixpath.normpath(resolved(address, base))}"

@@ -251,6 +251,33 @@ def test_an_address_that_cannot_be_had_is_an_error_at_its_line(line: str, word: 
     assert word in problem
 
 
+def test_port_that_is_any_is_told_and_left_out() -> None:
+    assert values_of("socket = 127.0.0.1:0", "http-socket = :0")["listen"] == [
+        "uwsgi+unix:///run/blog.sock"
+    ]
+    support, text = verdict_of("http-socket", "http-socket = :0")
+    assert support is Support.UNSUPPORTED
+    assert text.startswith("port 0 is any that is free")
+    (problem,) = problems_of("module = blog", "socket = 127.0.0.1:0")
+    assert "there is no socket" in problem
+
+
+def test_router_to_the_applications_own_socket_is_that_address() -> None:
+    lines = ("socket = 127.0.0.1:3031", "http = :80,127.0.0.1:3031")
+    assert values_of(*lines)["listen"] == [
+        "uwsgi+unix:///run/blog.sock",
+        "uwsgi://127.0.0.1:3031",
+        "http://:80",
+    ]
+
+
+def test_router_to_another_application_is_told_and_left_out() -> None:
+    assert len(values_of("http = :80,127.0.0.1:3031")["listen"]) == 1
+    support, text = verdict_of("http", "http = :80,127.0.0.1:3031")
+    assert support is Support.UNSUPPORTED
+    assert text == 'requests would go on to "127.0.0.1:3031": let a web server do that'
+
+
 @pytest.mark.parametrize("name", ["@blog", "\\0blog"])
 def test_abstract_socket_is_everybodys(name: str) -> None:
     found = translated("module = blog", f"socket = {name}", "chmod-socket = 660")
