@@ -5,7 +5,7 @@ read; what is immediate acts while it is read, and is never expanded; what `inhe
 is read last of all, and is not expanded either. Inside, all text is byte by byte.
 """
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import NamedTuple
 
 from emperor.config.problems import PROBLEMS_MAX, Problem, printable, quoted
@@ -35,13 +35,15 @@ class Loaded(NamedTuple):
     """What was read. `files` are all that were asked for, absolute; they count for watching.
 
     `options` are what uWSGI applies, `everything` what it lists: placeholders too, which
-    are set by set-ph, or only referred to.
+    are set by set-ph, or only referred to. `doubts` are what is to be said of options that
+    name something that is not there, by their places.
     """
 
     options: tuple[Option, ...]
     problems: tuple[Problem, ...]
     files: tuple[str, ...]
     everything: tuple[Option, ...]
+    doubts: Mapping[int, str] = {}
 
 
 class _StopError(Exception):
@@ -51,7 +53,7 @@ class _StopError(Exception):
 class _Entry:
     """One row of the table of options."""
 
-    __slots__ = ("done", "file", "line", "name", "only_placeholder", "value")
+    __slots__ = ("done", "doubt", "file", "line", "name", "only_placeholder", "value")
 
     def __init__(self, name: str, value: str, file: str, line: int) -> None:
         self.name = name
@@ -60,6 +62,7 @@ class _Entry:
         self.line = line
         self.done = False
         self.only_placeholder = False
+        self.doubt = ""
 
 
 def load(
@@ -112,6 +115,7 @@ class _Reading:
         self._first: dict[str, _Entry] = {}
         self._bytes = 0
         self._problems: list[Problem] = []
+        self._at = _Entry("", "", "", 1)
         self._files: list[str] = []
         self._depth = 0
         self._sets = 0
@@ -288,7 +292,7 @@ class _Reading:
         text = substitute(data.decode("latin-1"), self._magic)
         self._depth += 1
         try:
-            for written in self._parsed(text, dialect, section, path, asked_by is not None):
+            for written in self._parsed(text, dialect, section, path, asked_by):
                 self.add(written.name, written.value, path, written.line)
         finally:
             self._depth -= 1
@@ -309,7 +313,7 @@ class _Reading:
             self._magic.setdefault(first, own[mine])
 
     def _parsed(
-        self, text: str, dialect: str, section: str, path: str, is_asked_for: bool
+        self, text: str, dialect: str, section: str, path: str, asked_by: _Entry | None
     ) -> list[Written]:
         try:
             if dialect == "ini":
@@ -323,11 +327,15 @@ class _Reading:
         except Unreadable as error:
             self._note(path, error.line, "syntax", error.problem, error.remedy)
             raise _StopError from None
-        if found is None and is_asked_for and dialect == "ini" and is_empty_ini(text):
-            return []  # uWSGI warns, and goes on: such files are there to be filled
+        if found is None and asked_by is not None and dialect == "ini" and is_empty_ini(text):
+            return []  # such files are there to be filled
         if found is None:
-            wanted = section or SECTION
-            self._note(path, 1, "syntax", f"there is no section {quoted(wanted)}", _HOW[dialect])
+            problem = f"there is no section {quoted(outer(section or SECTION))}"
+            if asked_by is not None and dialect == "ini" and asked_by.file not in _LINES:
+                # uWSGI warns, and goes on.
+                asked_by.doubt = f"{problem} in {printable(path)}: nothing is read of it"
+            else:
+                self._note(path, 1, "syntax", problem, _HOW[dialect])
             return []
         return found
 
@@ -346,6 +354,7 @@ class _Reading:
                     self._expand(entry, symbol, hook)
 
     def _expand(self, entry: _Entry, symbol: str, hook: Callable[[str], str | None]) -> None:
+        self._at = entry
         try:
             entry.value = expand(entry.value, symbol, hook)
         except TooMuchError as error:
@@ -361,6 +370,12 @@ class _Reading:
         return None if value is None else inner(value)
 
     def _of_file(self, key: str) -> str | None:
+        scheme, is_url, _ = outer(key).partition("://")
+        if is_url and "/" not in scheme:
+            at = self._at
+            problem = f"{quoted(outer(key))} is no file: nothing is run or fetched to read a file"
+            self._note(at.file, at.line, at.name, problem, "write what it would give")
+            raise _StopError
         path = absolute(outer(key), self._facts.cwd)
         self._files.append(path)
         data = self._host.read(path)
@@ -397,14 +412,19 @@ class _Reading:
             Option(outer(entry.name), outer(entry.value), entry.file, entry.line)
             for entry in self._table
         ]
-        options = [
-            option
+        chosen = [
+            (option, entry.doubt)
             for option, entry in zip(everything, self._table, strict=True)
             if entry.name in self._known
             or not (entry.only_placeholder or entry.name in self._referred)
         ]
-        files = tuple(dict.fromkeys(self._files))
-        return Loaded(tuple(options), tuple(self._problems), files, tuple(everything))
+        return Loaded(
+            tuple(option for option, _ in chosen),
+            tuple(self._problems),
+            tuple(dict.fromkeys(self._files)),
+            tuple(everything),
+            {place: doubt for place, (_, doubt) in enumerate(chosen) if doubt},
+        )
 
     def _note(self, file: str, line: int, key: str, problem: str, remedy: str) -> None:
         if len(self._problems) < PROBLEMS_MAX:
@@ -413,6 +433,9 @@ class _Reading:
                 Problem(file=file, line=line, key=shown, problem=problem, remedy=remedy)
             )
 
+
+_LINES = ("command line", ENVIRONMENT)
+"""What is no file: who starts a program sees at once what it says."""
 
 _HOW = {
     "ini": "begin the options with a line [uwsgi]",

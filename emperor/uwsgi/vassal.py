@@ -15,10 +15,12 @@ from emperor.config.settings import (
     Templates,
     VassalSettings,
 )
+from emperor.uwsgi.draft import Verdict
 from emperor.uwsgi.host import Facts, Host, Kind
 from emperor.uwsgi.option import Option
 from emperor.uwsgi.read import load
 from emperor.uwsgi.report import NEEDS_A_PERSON
+from emperor.uwsgi.rows import Support
 from emperor.uwsgi.table import KNOWN
 from emperor.uwsgi.translate import WORDS_MAX, Translation, settle_translation, translate
 
@@ -75,6 +77,13 @@ def read_uwsgi(
         option._replace(file=shown) if option.file == path else option for option in loaded.options
     ]
     translation = translate(name, options, path.rpartition("/")[0], shown, host.glob)
+    verdicts = [
+        Verdict(verdict.option, Support.UNSUPPORTED, loaded.doubts[place])
+        if place in loaded.doubts
+        else verdict
+        for place, verdict in enumerate(translation.verdicts)
+    ]
+    translation = translation._replace(verdicts=tuple(verdicts))
     return Reading(translation=translation, files=loaded.files, everything=loaded.everything)
 
 

@@ -125,6 +125,15 @@ def test_number_without_an_account_is_run_as(emperor: Emperor, port: int, gid: i
     assert ("uid" in said) is (gid is None)
 
 
+def test_section_that_is_not_there_is_in_status(emperor: Emperor, port: int) -> None:
+    drop(emperor, site(emperor, "one", port, "ini = :production\n"))
+    emperor.start()
+    vassal = emperor.wait_state("blog", "ready")
+    assert get(port)[1] == b"one"
+    (said,) = (one["reason"] for one in vassal["unsupported"] if one["key"] == "ini")
+    assert said.startswith('line 8: there is no section "production" in ')
+
+
 def test_what_is_wrong_is_said_in_uwsgis_terms(emperor: Emperor, port: int) -> None:
     drop(emperor, "[uwsgi]\nmaster = true\nif-not-env = A\nif-not-env = B\n")
     emperor.start()

@@ -128,12 +128,18 @@ def _oddities() -> list[Case]:
         "path-glob-none": f"{app}pythonpath = nothing/*\n",
         "path-tilde": f"{app}pythonpath = ~/x\n",
         "path-empty": f"{app}pythonpath =\n",
+        "no-section": f"{app}ini = :gone\nini = other.ini\n",
         "mount-word": f"{app}mount = shop=wiki.py\n",
         "mount-host": f"{app}mount = www.example.com=wiki.py\n",
         "mount-word-alone": "mount = blog=wiki.py\n",
         "env-names": f"{app}env = A-B=1\nenv = 1X=3\nenv = a.b=5\n",
     }
-    folders = {"lib__a__x_py": "", "lib__b__x_py": "", "lib__readme_txt": ""}
+    folders = {
+        "lib__a__x_py": "",
+        "lib__b__x_py": "",
+        "lib__readme_txt": "",
+        "other_ini": "[other]\nx = 1\n",
+    }
     return [_ini(f"odd-{name}", f"[uwsgi]\n{text}", **folders) for name, text in texts.items()]
 
 

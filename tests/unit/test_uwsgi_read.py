@@ -111,6 +111,26 @@ def test_what_is_wrong_has_its_place_and_a_way_out(text: str, problem: str) -> N
     assert "; " in found
 
 
+@pytest.mark.parametrize("option", ["ini = :gone", "ini = b.ini", "include = b.ini"])
+def test_section_that_is_not_there_is_told_and_nothing_is_read_of_it(option: str) -> None:
+    found = read(f"[uwsgi]\n{option}\nthreads = 4\n", b="[other]\nx = 1\n")
+    assert problems(found) == []
+    assert ("threads", "4") in pairs(found)
+    ((place, text),) = found.doubts.items()
+    assert found.options[place].line == 2
+    assert text.startswith('there is no section "')
+    assert text.endswith(".ini: nothing is read of it")
+
+
+@pytest.mark.parametrize("what", ["exec://hostname", "http://127.0.0.1/x", "sym://x"])
+def test_what_is_no_file_is_not_asked_for_a_value(what: str) -> None:
+    [found] = problems(read(f"[uwsgi]\nx = @({what})\n"))
+    assert found == (
+        f'/etc/uwsgi/a.ini:2: x: "{what}" is no file: nothing is run or fetched to read a file;'
+        " write what it would give"
+    )
+
+
 @pytest.mark.parametrize(
     ("suffix", "text", "problem"),
     [
