@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 from emperor.config.document import Octal
-from emperor.config.problems import Fault, Invalid, InvalidParts, described, quoted
+from emperor.config.problems import Fault, Invalid, InvalidParts, described, key_text, quoted
 from limits.rlimits import INFINITY
 
 TEXT_MAX = 4096
@@ -31,7 +31,7 @@ _UNIT_SECONDS = {
 _UNIT_BYTES = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "P": 2**50, "E": 2**60}
 _AMOUNT = re.compile(r"(\d{1,19}(?:\.\d{1,9})?)\s*([^\W\d]{0,12})\s*", re.ASCII)
 _USER_NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,31}\$?")
-_ENV_NAME = re.compile(r"[^=\x00-\x1f\x7f]{1,128}")
+_ENV_NAME = re.compile(r"[^=\x00-\x1f\x7f-\x9f\u2028\u2029]{1,128}")
 """As the kernel has it: a shell cannot name A-B, but an application reads it."""
 _OCTAL_MODE = re.compile(r"0?[0-7]{3}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -233,13 +233,15 @@ def _variable_fault(name: str, content: object) -> tuple[str, str] | None:
         return "is not read, the interpreter starts isolated", f"write {ours} outside [env]"
     if not _ENV_NAME.fullmatch(name):
         return "is not a name for a variable", "write 1 to 128 characters, of which none is ="
-    key = name if name.isascii() and name.isidentifier() else quoted(name)
     if not isinstance(content, str):
         if isinstance(content, bool):
-            return f"{described(content)} is not text", f'write {key} = "1" or ""'
+            return f"{described(content)} is not text", f'write {key_text(name)} = "1" or ""'
         if isinstance(content, (int, float)):
-            return f"{described(content)} is not text", f'write {key} = "{described(content)}"'
-        return f"{described(content)} is not text", f'write {key} = "value"'
+            return (
+                f"{described(content)} is not text",
+                f'write {key_text(name)} = "{described(content)}"',
+            )
+        return f"{described(content)} is not text", f'write {key_text(name)} = "value"'
     if "\0" in content:
         return "contains a NUL character", "remove it"
     if len(content) > 32768:

@@ -73,7 +73,7 @@ HOSTILE = {
     "deep.json": ('{"uwsgi": ' + "[" * 100_000, "nested too deep"),
     "maps.json": ('{"uwsgi": {"a":' * 20_000, "nested too deep"),
     "number.json": (
-        '{"uwsgi": {"module": "a", "http-socket": ":1", "processes": ' + "9" * 200_000 + "}}",
+        '{"uwsgi": {"module": "a", "http-socket": ":1", "processes": -' + "9" * 200_000 + "}}",
         "processes",
     ),
     "junk.json": (JUNK, "no JSON"),

@@ -341,7 +341,7 @@ def run(folder: Path, *words: str, user: str | None = None) -> subprocess.Comple
 
 
 def test_everything_that_is_wrong_is_said_at_once(folder: Path) -> None:
-    done = run(folder, "--http-socket", "x:y", "--processes", "many", "--callable", "app")
+    done = run(folder, "--http-socket", "x:y", "--processes", "-2", "--callable", "app")
     assert done.returncode == 1
     for key in ("http-socket", "processes", "module"):
         assert f"command line:1: {key}: " in done.stderr, done.stderr
@@ -384,7 +384,7 @@ def test_broken_code_and_a_broken_file_change_nothing_about_what_serves(folder: 
     site.write_text(text)
     with running(OURS, folder, port, "site.ini") as one:
         before = one.worker()
-        site.write_text(text + "processes = many\n")
+        site.write_text(text + "processes = -2\n")
         one.signal(signal.SIGHUP)
         wait_until(lambda: "site.ini:5: processes: " in one.log(), 5.0, "what is wrong")
         site.write_text(text)
