@@ -49,10 +49,9 @@ class Listeners:
         self._files: dict[str, FileId] = {}
         self._holders: dict[str, str] = {}
         self._keys: dict[str, set[str]] = {}  # the same by vassal
-        self._uids: dict[str, int] = {}  # of vassals that hold some
         self._told: dict[str, str] = {}  # what the spawner knows of holders
         self._earlier: dict[str, set[str]] = {}  # by vassal, of an earlier emperor
-        self._run_as: dict[str, set[int]] = {}  # the same: the users of its masters
+        self._users: dict[str, set[int]] = {}  # by vassal, as whom its processes run
         # By vassal and key, which attempts need what was bound for something that has not settled.
         self._fresh: dict[str, dict[str, set[str]]] = {}
         self._refused: dict[str, set[str]] = {}  # by key, who wants it too
@@ -93,8 +92,8 @@ class Listeners:
             self._earlier.setdefault(holder, set()).add(key)
 
     def run_as(self, vassal: str, uid: int) -> None:
-        """Note whom a master that outlived an earlier emperor runs as."""
-        self._run_as.setdefault(vassal, set()).add(uid)
+        """Note as whom processes of a vassal run that may have its sockets."""
+        self._users.setdefault(vassal, set()).add(uid)
 
     def take_over(self, key: str, fd: int) -> None:
         """Use a socket that systemd bound: its file is systemd's, and stays."""
@@ -121,6 +120,7 @@ class Listeners:
             if holder != settings.name and not self._gives_way(holder, identity):
                 self._refused.setdefault(address.key, set()).add(settings.name)
                 raise ListenError(f"{address.url}: vassal {holder} listens there already")
+        self.run_as(settings.name, identity.uid)
         bound: list[str] = []
         try:
             for address in addresses:
@@ -141,7 +141,7 @@ class Listeners:
         for address in addresses:
             # Again for those bound earlier: what was edited takes effect.
             self._sockets[address.key].listen(settings.backlog)
-            self._hold_for(settings.name, address.key, identity.uid)
+            self._hold_for(settings.name, address.key)
         if not beside:
             self._give_files(settings, identity)
         return [self._sockets[address.key] for address in addresses]
@@ -197,14 +197,14 @@ class Listeners:
     def claim(self, vassal: str, spec: Spec | None) -> None:
         """Let a vassal that is known at the start hold what it held before, since what runs may
         serve there still, and the addresses of its file that are nobody else's."""
-        uids = self._run_as.get(vassal) or {spec.identity.uid if spec is not None else UNKNOWN_UID}
-        uid = next(iter(uids)) if len(uids) == 1 else UNKNOWN_UID
+        if vassal not in self._users:
+            self.run_as(vassal, spec.identity.uid if spec is not None else UNKNOWN_UID)
         asked = {address.key for address in spec.settings.addresses} if spec is not None else set()
         for key in asked | self._earlier.get(vassal, set()):
             holder = self._told.get(key, vassal)
             is_anothers = holder != vassal and self._is_known(holder)
             if key in self._sockets and key not in self._holders and not is_anothers:
-                self._hold_for(vassal, key, uid)
+                self._hold_for(vassal, key)
 
     def _gives_way(self, holder: str, heir: Identity) -> bool:
         """Return whether a vassal without a file, as if that was renamed, leaves its sockets to
@@ -212,7 +212,7 @@ class Listeners:
 
         Not to one of another user: processes of the first still have them.
         """
-        return not self._is_wanted(holder) and self._uids.get(holder) == heir.uid
+        return not self._is_wanted(holder) and self._users.get(holder) == {heir.uid}
 
     def offer(self, vassal: str) -> None:
         """Its file is gone: who was refused what it holds may try again."""
@@ -222,6 +222,7 @@ class Listeners:
         """Close what it holds, and remove the sockets' files: nothing runs of it any more."""
         self._want_no_more(vassal)
         self.keep_only(vassal, set())
+        self._users.pop(vassal, None)
 
     def _want_no_more(self, vassal: str) -> None:
         for refused in self._refused.values():
@@ -273,7 +274,6 @@ class Listeners:
             if all_known or key in self._told:
                 self._drop_key(key)
         self._earlier.clear()
-        self._run_as.clear()
 
     def close_all(self) -> None:
         """Close everything and remove the files: the emperor stops for good."""
@@ -281,15 +281,14 @@ class Listeners:
             self._close(key)
         self._holders.clear()
         self._keys.clear()
-        self._uids.clear()
+        self._users.clear()
 
     def _drop_key(self, key: str) -> None:
         self._drop(key)
         self._told.pop(key, None)
         self._close(key)
 
-    def _hold_for(self, vassal: str, key: str, uid: int) -> None:
-        self._uids[vassal] = uid
+    def _hold_for(self, vassal: str, key: str) -> None:
         if self._holders.get(key, vassal) != vassal:
             self._release(key)
         self._former.pop(key, None)
@@ -304,7 +303,7 @@ class Listeners:
         self._fresh.get(vassal, {}).pop(key, None)  # not its to give back any more
         self._keys[vassal].discard(key)
         if not self._keys[vassal]:
-            del self._keys[vassal], self._uids[vassal]
+            del self._keys[vassal]
 
     def _close(self, key: str) -> None:
         held = self._sockets.pop(key)
