@@ -16,6 +16,7 @@ from emperor.status import (
     LimitChange,
     Unsupported,
     Usage,
+    VassalState,
     VassalStatus,
     WorkerStatus,
 )
@@ -67,7 +68,7 @@ def vassal_status(
         user=spec.identity.user if spec else "",
         uid=spec.identity.uid if spec else 0,
         gid=spec.identity.gid if spec else 0,
-        generation=found.generation if found else vassal.generation,
+        generation=found.generation if found else _generation(vassal),
         pid=vassal.pid,
         since=unix_now - (now - vassal.since),
         listen=tuple(address.url for address in spec.settings.listen) if spec else (),
@@ -89,6 +90,13 @@ def vassal_status(
         paused=found.paused if found else False,
         held=wish.why_not if wish is not None and not wish.run else "",
     )
+
+
+def _generation(vassal: Vassal) -> int:
+    """Return which generation serves while its master does not say, 0 = it is not known: the last
+    one that was begun may have failed."""
+    failed = vassal.state is VassalState.READY and vassal.serving != vassal.attempted
+    return 0 if failed else vassal.generation
 
 
 def explanation(
