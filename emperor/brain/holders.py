@@ -56,8 +56,11 @@ class Holders:
             return
         new = self._path.with_name(".holders.new")
         try:
-            new.write_bytes(msgspec.json.encode(current))
-            os.replace(new, self._path)
+            if current:
+                new.write_bytes(msgspec.json.encode(current))
+                os.replace(new, self._path)
+            else:
+                self._path.unlink(missing_ok=True)
         except OSError as error:
             self._on_problem(f"{self._path}: {error.strerror}")
             return

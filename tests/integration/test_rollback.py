@@ -122,7 +122,7 @@ def test_removed_file_takes_its_versions_along(emperor: Emperor, port: int) -> N
     state = emperor.runtime_dir / "state"
     assert list(state.iterdir())
     emperor.remove("blog")
-    wait_until(lambda: not list(state.iterdir()))
+    wait_until(lambda: not list(state.iterdir()), what="nothing of it is left")
 
 
 def test_nobody_but_the_emperor_reads_the_versions(emperor: Emperor, port: int) -> None:

@@ -112,7 +112,7 @@ def test_stops_within_two_seconds_with_status_0(emperor: Emperor, signum: int) -
 
 def test_stop_waits_for_a_running_request_and_a_second_signal_does_not(emperor: Emperor) -> None:
     emperor.app("hello")
-    for patience, takes_s, expected in ((True, 1, [200]), (False, 30, [])):
+    for patience, takes_s, expected in ((True, 1, [200]), (False, 30, [503])):
         with served(emperor) as one:
             one.wait_ready()
             answers: list[int] = []
