@@ -63,6 +63,7 @@ def test_vassal_tells_what_uwsgi_tells(emperor: Emperor, tmp_path: Path) -> None
                 assert get(port) == (200, b"hi")
         # A request is counted when its client has the answer already.
         wait_until(lambda: requests_told(stats) == requests_told(theirs) == 3, 5, "all counted")
+        wait_until(lambda: not runs(stats) and not runs(theirs), 5, "none runs any more")
         ours, uwsgis = ask(("127.0.0.1", stats)), ask(("127.0.0.1", theirs))
     assert keys(ours) == keys(uwsgis)
     assert ours["locks"] == uwsgis["locks"]
@@ -79,6 +80,11 @@ def test_vassal_tells_what_uwsgi_tells(emperor: Emperor, tmp_path: Path) -> None
     assert abs(first["last_spawn"] - time.time()) < 60
     assert [worker["respawn_count"] for worker in ours["workers"]] == [1, 1]
     assert sum(worker["tx"] for worker in ours["workers"]) > 0
+
+
+def runs(port: int) -> bool:
+    workers = ask(("127.0.0.1", port))["workers"]
+    return any(core["in_request"] for worker in workers for core in worker["cores"])
 
 
 def requests_told(port: int) -> int:
