@@ -124,7 +124,8 @@ def test_clock_that_is_set_by_a_day_kills_and_delays_nothing(machine: Machine, d
         elapsed = time.monotonic() - looked_at
         for who, age in ages_of(status).items():
             if who in ages:
-                assert -0.1 <= age - ages[who] - elapsed < 3, (who, ages[who], age)
+                # Under emulation there are moments between two looks at a clock.
+                assert -1 < age - ages[who] - elapsed < 3, (who, ages[who], age)
         assert pids_of(status, "blog", "hangs", "idle") == pids_of(before, "blog", "hangs", "idle")
 
         # Under harakiri: who is quick enough is served, who hangs is killed on time.
