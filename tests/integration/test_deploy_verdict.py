@@ -202,14 +202,16 @@ def test_successor_that_dies_is_a_verdict_at_once(emperor: Emperor, where: dict[
     emperor.start()
     emperor.wait_state("blog", "ready")
     emperor.drop("blog", "slow:application", port=port, text=UNCONFINED)
-    wait_until(lambda: "event=successor_starting" in emperor.log(), what="a second master")
+    wait_until(lambda: len(_masters(emperor)) == 2, what="a second master")
+    earlier = set(_masters(emperor))
     asked = emperor_command("reload", "blog", "--wait", "--timeout", "15")
     with subprocess.Popen(
         asked, env={**os.environ, **where}, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
     ) as waiting:
         wait_until(lambda: emperor.log().count("event=successor_starting") == 2, what="another")
-        wait_until(lambda: len(_masters(emperor)) > 1, what="it is there")
-        os.kill(max(_masters(emperor)), signal.SIGKILL)
+        # The one before it may not have ended yet.
+        another = wait_until(lambda: set(_masters(emperor)) - earlier, what="it is there")
+        os.kill(another.pop(), signal.SIGKILL)
         assert waiting.wait(20) == 1
         assert waiting.stdout is not None
         assert "the new master died" in waiting.stdout.read()
