@@ -9,10 +9,11 @@ import msgspec
 from emperor.brain.allotments import Allotments
 from emperor.brain.cgroups import Cgroups
 from emperor.brain.deeds import START_GRACE_S, Deeds
-from emperor.brain.listeners import UNKNOWN_UID, Listeners
+from emperor.brain.listeners import Listeners
 from emperor.brain.masters import Masters
 from emperor.brain.roll import Roll
 from emperor.brain.wishes import serial_of
+from emperor.config.identity import UNKNOWN_UID
 from emperor.core.adoption import Adopted, Duty, Found, Patience, adopt
 from emperor.core.registry import Retiring, Vassal, latest
 from emperor.status import VassalState

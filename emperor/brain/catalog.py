@@ -5,7 +5,6 @@ nothing about what runs; its problems are remembered for status.
 """
 
 import asyncio
-import errno
 import os
 import time
 from collections.abc import Iterable
@@ -28,6 +27,7 @@ from emperor.config.file_names import (
     speaks_uwsgi,
     vassal_name,
 )
+from emperor.config.identity import UNKNOWN_UID
 from emperor.config.read import Changing, Content, Missing, Unreadable, read_file
 from emperor.config.settings import EmperorSettings
 from emperor.status import NotPossible
@@ -37,7 +37,6 @@ from vassal.messages import Failure
 
 RETRY_CHANGING_S = 0.05
 RENAME_PATIENCE_S = 1.0
-UNKNOWN_UID = -1
 GONE = "does not exist; what runs of it runs on until the directory is there again"
 
 
@@ -299,9 +298,7 @@ class Catalog:
         path = f"{directory}/{file_name}"
         if self._is_anothers(name, directory, file_name):
             there = await self._patience.look(directory, Path(path).exists)
-            if not self._is_anothers(name, directory, file_name):
-                pass  # that one has just gone
-            else:
+            if self._is_anothers(name, directory, file_name):  # that one has not gone meanwhile
                 self._note_second(path, self.path_of(name) if there else "")
                 return
         found = await self._patience.look(directory, lambda: read_file(directory, file_name))
@@ -326,7 +323,7 @@ class Catalog:
         """A file is gone: removed, or it has another name now under which it goes on."""
         path = f"{directory}/{file_name}"
         if not await self._patience.look(directory, lambda: os.path.isdir(directory)):
-            self._note_unreadable(directory, FileNotFoundError(errno.ENOENT, GONE))
+            self._note_unreadable(directory, FileNotFoundError())
             return
         if name in self._entries:
             self._reader.forget(name)  # whoever comes is not one too many beside it

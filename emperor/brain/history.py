@@ -92,17 +92,24 @@ class History:
         return self._directory / f"{name}.pin"
 
     def _write(self, path: Path, value: object) -> None:
-        """Replace a file at once: whoever is killed meanwhile leaves the old one."""
-        new = path.with_name(f".{path.name}.new")
         try:
-            with contextlib.suppress(FileNotFoundError):
-                new.unlink()
-            fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with os.fdopen(fd, "wb") as file:
-                file.write(msgspec.json.encode(value))
-            new.replace(path)
+            write_whole(path, value)
         except OSError as error:
             self._on_problem(f"{path}: {error.strerror}")
+
+
+def write_whole(path: Path, value: object) -> None:
+    """Replace a file by a value's JSON at once: whoever is killed meanwhile leaves the old one.
+
+    Raises OSError.
+    """
+    new = path.with_name(f".{path.name}.new")
+    with contextlib.suppress(FileNotFoundError):
+        new.unlink()
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(msgspec.json.encode(value))
+    new.replace(path)
 
 
 def choose_back(versions: list[Version], in_effect: str) -> Version | None:

@@ -5,11 +5,12 @@ neighbour's clients by a file that is refused today and comes first tomorrow.
 """
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
+
+from emperor.brain.history import write_whole
 
 PAUSE_S = 1.0
 """Ten thousand vassals that start are not ten thousand writes."""
@@ -54,11 +55,9 @@ class Holders:
         current = dict(self._current())
         if current == self._kept:
             return
-        new = self._path.with_name(".holders.new")
         try:
             if current:
-                new.write_bytes(msgspec.json.encode(current))
-                os.replace(new, self._path)
+                write_whole(self._path, current)
             else:
                 self._path.unlink(missing_ok=True)
         except OSError as error:

@@ -11,11 +11,9 @@ from emperor.brain.binding import bind, explain
 from emperor.brain.birth import Spec
 from emperor.brain.sleepers import Bell
 from emperor.brain.socket_files import FileId, give, identify, remove
-from emperor.config.identity import Identity
+from emperor.config.identity import UNKNOWN_UID, Identity
 from emperor.config.network import overlaps
 from emperor.config.settings import ListenAddress, VassalSettings
-
-UNKNOWN_UID = -1
 
 
 class ListenError(Exception):

@@ -46,13 +46,14 @@ def find_places(
     if identity.uid != 0 and _owner(identity.home) == identity.uid:
         own.append((real_path(identity.home), True))
     modules = [real_path(path) for path in settings.pythonpath]
+    served = _served(settings, emperors_own)
     withheld: set[str] = set()
     if by_tenant and settings.sandbox.protect_home in ("true", "tmpfs"):
-        told = [path for path, _ in must_see] + [*_served(settings, emperors_own), *modules]
+        told = [path for path, _ in must_see] + [*served, *modules]
         withheld = {path for path in told if is_of_others(path, identity.uid)}
         must_see = [one for one in must_see if one[0] not in withheld]
         modules = [path for path in modules if path not in withheld]
-    served = [path for path in _served(settings, emperors_own) if path not in withheld]
+        served = [path for path in served if path not in withheld]
     asked = [*served, *modules]
     wide = [path for path, may_write in (*own, *must_see) if may_write]
     own += [(path, False) for path in asked if not _is_shown(path, wide, emperors_own)]

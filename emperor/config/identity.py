@@ -28,6 +28,10 @@ NOGROUP = 65534
 _ID_MAX = 2**32 - 2  # (uid_t) -1 means "leave as is" to the kernel
 
 
+UNKNOWN_UID = -1
+"""Nobody's: of whom it is not known."""
+
+
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """An account, complete: nothing has to be looked up when a process takes it on."""
 

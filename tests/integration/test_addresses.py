@@ -66,6 +66,15 @@ def test_restart_leaves_an_address_that_is_in_the_way_of_the_new_one(emperor: Em
     assert get(port)[0] == 200
 
 
+def _frees_for_shop(emperor: Emperor, port: int) -> None:
+    """Remove blog; shop, which was refused its address, serves there."""
+    emperor.remove("blog")
+    wait_until(lambda: not emperor.vassal("blog"), 10.0, "the old one is gone")
+    wait_until(lambda: emperor.vassal("shop")["generation"] > 2, 10.0, "another attempt")
+    emperor.wait_state("shop", "ready")
+    assert get(port)[1].startswith(b"shop")
+
+
 def test_address_that_covers_that_of_another_is_tried_again_when_it_is_free(
     emperor: Emperor,
 ) -> None:
@@ -73,11 +82,7 @@ def test_address_that_covers_that_of_another_is_tried_again_when_it_is_free(
     emperor.drop("shop", "shop:application", listen=[_url(own), _url(port, "0.0.0.0")])
     _refused(emperor, "shop")
     assert "vassal blog listens" in emperor.vassal("shop")["last_failure"]["message"]
-    emperor.remove("blog")
-    wait_until(lambda: not emperor.vassal("blog"), 10.0, "the old one is gone")
-    wait_until(lambda: emperor.vassal("shop")["generation"] > 2, 10.0, "another attempt")
-    emperor.wait_state("shop", "ready")
-    assert get(port)[1].startswith(b"shop")
+    _frees_for_shop(emperor, port)
 
 
 def test_two_that_want_each_others_address_get_it_when_they_start_anew(emperor: Emperor) -> None:
@@ -99,11 +104,7 @@ def test_refused_address_is_tried_again_whatever_failed_since(emperor: Emperor) 
     _refused(emperor, "shop")
     os.kill(emperor.vassal("shop")["workers"][0]["pid"], signal.SIGKILL)
     wait_until(lambda: "event=worker_died" in emperor.log(), 10.0, "another failure")
-    emperor.remove("blog")
-    wait_until(lambda: not emperor.vassal("blog"), 10.0, "the old one is gone")
-    wait_until(lambda: emperor.vassal("shop")["generation"] > 2, 10.0, "another attempt")
-    emperor.wait_state("shop", "ready")
-    assert get(port)[1].startswith(b"shop")
+    _frees_for_shop(emperor, port)
 
 
 def test_renamed_while_no_brain_runs(emperor: Emperor) -> None:
