@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,21 @@ def read(port: int) -> str:
         return text
 
 
+@contextlib.contextmanager
+def both_serve(
+    emperor: Emperor, folder: Path, ours: str, theirs: str, stats: int
+) -> Iterator[None]:
+    """Serve blog.ini with one text here and with the other, in `folder`, by the real uWSGI, until
+    both tell statistics: uWSGI at the port `stats`."""
+    (emperor.vassals / "blog.ini").write_text(ours)
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    (folder / "blog.ini").write_text(theirs + "die-on-term = true\n")
+    with real_uwsgi(folder, "--ini", str(folder / "blog.ini")):
+        wait_until(lambda: answers(stats), 10, "uWSGI's statistics")
+        yield
+
+
 def test_what_is_counted_is_what_uwsgi_counts(emperor: Emperor, tmp_path: Path) -> None:
     emperor.app("plain", PLAIN)
     (emperor.apps / "files").mkdir(mode=0o755)
@@ -134,12 +150,7 @@ def test_what_is_counted_is_what_uwsgi_counts(emperor: Emperor, tmp_path: Path) 
         f"static-map = /files={emperor.apps}/files\nhttp-socket = 127.0.0.1:%s\n"
         "stats = 127.0.0.1:%s\n"
     )
-    (emperor.vassals / "blog.ini").write_text(ini % (port, stats))
-    emperor.start()
-    emperor.wait_state("blog", "ready")
-    (tmp_path / "blog.ini").write_text(ini % (their_port, theirs) + "die-on-term = true\n")
-    with real_uwsgi(tmp_path, "--ini", str(tmp_path / "blog.ini")):
-        wait_until(lambda: answers(theirs), 10, "uWSGI's statistics")
+    with both_serve(emperor, tmp_path, ini % (port, stats), ini % (their_port, theirs), theirs):
         for path, keys, expected in STEPS:
             for each in (port, their_port):
                 with contextlib.suppress(http.client.HTTPException, OSError):
@@ -188,12 +199,7 @@ def test_each_of_several_applications_counts_its_own_as_uwsgis_do(
         "mount = /wiki=wiki:application\nthreads = 2\nhttp-socket = 127.0.0.1:%s\n"
         "stats = 127.0.0.1:%s\n"
     )
-    (emperor.vassals / "blog.ini").write_text(ini % (port, stats))
-    emperor.start()
-    emperor.wait_state("blog", "ready")
-    (tmp_path / "blog.ini").write_text(ini % (their_port, theirs) + "die-on-term = true\n")
-    with real_uwsgi(tmp_path, "--ini", str(tmp_path / "blog.ini")):
-        wait_until(lambda: answers(theirs), 10, "uWSGI's statistics")
+    with both_serve(emperor, tmp_path, ini % (port, stats), ini % (their_port, theirs), theirs):
         for path in ("/shop", "/shop/a", "/wiki/x/fail", "/fail", "/other", "/wiki"):
             for each in (port, their_port):
                 with contextlib.suppress(http.client.HTTPException, OSError):
@@ -248,13 +254,10 @@ def test_caches_count_as_uwsgis_do(emperor: Emperor, tmp_path: Path) -> None:
         "cache2 = name=large,items=50,blocksize=1000,keysize=100\n"
         "cache2 = name=small,items=%s\nhttp-socket = 127.0.0.1:%s\nstats = 127.0.0.1:%s\n"
     )
-    (emperor.vassals / "blog.ini").write_text(ini % (3, port, stats))
-    emperor.start()
-    emperor.wait_state("blog", "ready")
     # uWSGI does not use the first of its entries.
-    (tmp_path / "blog.ini").write_text(ini % (4, their_port, theirs) + "die-on-term = true\n")
-    with real_uwsgi(tmp_path, "--ini", str(tmp_path / "blog.ini")):
-        wait_until(lambda: answers(theirs), 10, "uWSGI's statistics")
+    with both_serve(
+        emperor, tmp_path, ini % (3, port, stats), ini % (4, their_port, theirs), theirs
+    ):
         assert caches(stats) == caches(theirs)
         for path in (
             "/set-a/set-b/set-a/get-a/get-none/exists-a/exists-none",
