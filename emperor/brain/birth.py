@@ -3,12 +3,12 @@
 Pure but for the interpreter, which the caller has chosen.
 """
 
-import hashlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
 
+from emperor.brain.digest import digest
 from emperor.config.identity import Identity
 from emperor.config.settings import ListenAddress, VassalSettings
 from emperor.uwsgi.live import LIVE
@@ -68,10 +68,10 @@ def build(
         confinement=layout.birth,
         generation=generation,
         # Who may connect is seen to when a generation is born.
-        generation_digest=_digest((_without_limits(generation), settings.socket, settings.backlog)),
+        generation_digest=digest((_without_limits(generation), settings.socket, settings.backlog)),
         # A master moves to another customer's cgroup as it is born: it cannot move later.
-        birth_digest=_digest((layout.birth, subject.customer)),
-        limits_digest=_digest((_without_slice(settings.limits), _egress(settings))),
+        birth_digest=digest((layout.birth, subject.customer)),
+        limits_digest=digest((_without_slice(settings.limits), _egress(settings))),
     )
 
 
@@ -215,7 +215,3 @@ def _without_limits(generation: Generation) -> Generation:
     return msgspec.structs.replace(
         generation, confinement=confinement, memory_max_bytes=0, uwsgi_options=options
     )
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()[:16]
