@@ -76,6 +76,9 @@ class Standalone:
         self._output = Output(self._loop, spec.settings.name)
         self._touched: dict[str, Stamp] = {}
         self._look_at = 0.0
+        # Who is to serve may have no right to read where emperord is.
+        self._parser = bundle.copy_parser() or (None, "")
+        self._runtime_fd = bundle.build()
         self._listeners = unheld()
         for address in spec.settings.addresses:
             if address.key in handed:
@@ -101,9 +104,9 @@ class Standalone:
     def _run(self) -> int:
         prctl.set_child_subreaper(1)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        parser_fd, parser_name = bundle.copy_parser() or (None, "")
+        parser_fd, parser_name = self._parser
         means = Means(
-            runtime_fd=bundle.build(),
+            runtime_fd=self._runtime_fd,
             parser_fd=parser_fd,
             parser_name=parser_name,
             die_with_master=True,

@@ -33,11 +33,13 @@ inside() {
     local user=$1 home=/root
     shift
     [ "$user" = root ] || home=/home/$user
-    # The root is a mount of its own, as that of a machine is.
+    # The root is a mount of its own, as that of a machine is, and the root of the mount
+    # namespace: for processes in a chroot there are no user namespaces.
     unshare --mount --pid --fork --kill-child -- sh -c '
-        mount --bind "$0" "$0" && mount -t proc proc "$0/proc" && mount --rbind /sys "$0/sys" &&
-        mount -t tmpfs -o mode=755 run "$0/run" && mount -t tmpfs -o mode=1777 tmp "$0/tmp" &&
-        mount --rbind /dev "$0/dev" && exec chroot "$0" "$@"' "$root" \
+        mount --bind "$0" "$0" && cd "$0" && mount -t proc proc proc && mount --rbind /sys sys &&
+        mount -t tmpfs -o mode=755 run run && mount -t tmpfs -o mode=1777 tmp tmp &&
+        mount --rbind /dev dev && mkdir -p old && pivot_root . old && cd / &&
+        umount --lazy old && rmdir old && exec "$@"' "$root" \
         runuser --user "$user" -- env -u PIP_FIND_LINKS -u PYENV_ROOT -u XDG_RUNTIME_DIR -u CI \
         HOME="$home" USER="$user" LOGNAME="$user" PATH=/usr/sbin:/usr/bin:/sbin:/bin \
         sh -c 'cd "$0" && exec "$@"' "$home/emperord" "$@"

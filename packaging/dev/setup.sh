@@ -147,7 +147,7 @@ requirements() { sed '/^\[tool\.ruff\]/,$d' pyproject.toml; }
 missing=
 product_key=$(requirements | sum)
 tenant_key=$(sum tests/support/tenant-requirements.txt)
-uwsgi_key="$UWSGI_VERSION json pcre"
+uwsgi_key="$UWSGI_VERSION json pcre xml"
 bench_key="$UWSGI_VERSION $GUNICORN_VERSION"
 
 for part in "$@"; do
@@ -177,11 +177,12 @@ for part in "$@"; do
             is_made .cache/uwsgi-venv uwsgi "$uwsgi_key" && continue
             python=${python:-$(find_python)}
             need_build_tools "$python"
-            # It is built with whatever is there: JSON files, and options with patterns.
+            # It is built with whatever is there: JSON and XML files, and options with patterns.
             # It finds JSON by pkg-config alone, which no library's package brings.
             need_program pkg-config pkg-config
             need_file /usr/include/jansson.h libjansson-dev
             need_file /usr/include/pcre2.h libpcre2-dev
+            need_program xml2-config libxml2-dev
             ;;
         bench)
             need_program nginx nginx-light

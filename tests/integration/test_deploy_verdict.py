@@ -178,7 +178,8 @@ def test_emperor_that_ends_meanwhile_is_no_success(emperor: Emperor) -> None:
         assert emperor.stop() == 0
         told = deploy.communicate(timeout=60)[0]
     assert deploy.returncode != 0, told
-    assert "no emperor" in told
+    # It hears the last event, or finds nobody any more.
+    assert "no emperor" in told or "the emperor stops" in told
 
 
 def test_refused_address_is_a_verdict_at_once(emperor: Emperor, where: dict[str, str]) -> None:

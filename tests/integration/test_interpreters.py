@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 
 from tests.support.emperor import Emperor, get
-from tests.support.need import need
+from tests.support.need import need, need_tenant_venv
 from tests.support.wait import wait_until
 
 APPS = Path(__file__).parent.parent / "support" / "apps"
-TENANT_VENV = Path(__file__).parent.parent.parent / ".venv-tenant"
 OURS = ("emperor", "vassal", "limits", "h11", "httptools", "msgspec", "prctl")
 GIVEN = '[env]\nGIVEN = "yes"\n'
 
@@ -157,16 +156,16 @@ def test_application_gets_only_the_descriptors_it_needs(emperor: Emperor) -> Non
 
 
 def test_virtualenv_is_used_with_its_packages_and_its_environment(emperor: Emperor) -> None:
-    need((TENANT_VENV / "bin" / "python").exists(), "needs .venv-tenant")
+    venv = need_tenant_venv()
     install(emperor, "introspect")
-    port = emperor.drop("blog", app="introspect:application", python=str(TENANT_VENV), text=GIVEN)
+    port = emperor.drop("blog", app="introspect:application", python=str(venv), text=GIVEN)
     emperor.start()
     emperor.wait_state("blog", "ready")
     seen = check_view(port, emperor)
-    assert seen["prefix"] == str(TENANT_VENV)
-    assert seen["environ"]["VIRTUAL_ENV"] == str(TENANT_VENV)
-    assert seen["environ"]["PATH"].startswith(f"{TENANT_VENV}/bin:")
-    assert any(path.startswith(str(TENANT_VENV / "lib")) for path in seen["path"])
+    assert seen["prefix"] == str(venv)
+    assert seen["environ"]["VIRTUAL_ENV"] == str(venv)
+    assert seen["environ"]["PATH"].startswith(f"{venv}/bin:")
+    assert any(path.startswith(str(venv / "lib")) for path in seen["path"])
 
 
 @pytest.mark.parametrize(
@@ -175,9 +174,9 @@ def test_virtualenv_is_used_with_its_packages_and_its_environment(emperor: Emper
 )
 @pytest.mark.parametrize("threads", [1, 3])
 def test_frameworks_run_unchanged(emperor: Emperor, module: str, name: str, threads: int) -> None:
-    need((TENANT_VENV / "bin" / "python").exists(), "needs .venv-tenant")
+    venv = need_tenant_venv()
     install(emperor, module)
-    port = emperor.drop("blog", app=f"{module}:{name}", python=str(TENANT_VENV), threads=threads)
+    port = emperor.drop("blog", app=f"{module}:{name}", python=str(venv), threads=threads)
     emperor.start()
     emperor.wait_state("blog", "ready")
     assert get(port, "/hello/w%C3%B6rld") == (200, "hello wörld".encode())
@@ -192,9 +191,9 @@ def test_frameworks_run_unchanged(emperor: Emperor, module: str, name: str, thre
 
 
 def test_application_that_needs_the_package_limits_gets_it_and_not_ours(emperor: Emperor) -> None:
-    need((TENANT_VENV / "bin" / "python").exists(), "needs .venv-tenant")
+    venv = need_tenant_venv()
     install(emperor, "limited_app")
-    port = emperor.drop("blog", app="limited_app:app", python=str(TENANT_VENV))
+    port = emperor.drop("blog", app="limited_app:app", python=str(venv))
     emperor.start()
     emperor.wait_state("blog", "ready")
     status, body = get(port, "/twice")

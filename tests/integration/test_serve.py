@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.support.emperor import HELLO, Emperor, get
-from tests.support.need import need_root
+from tests.support.need import need_open_checkout, need_root
 from tests.support.ports import free_port
 from tests.support.processes import alive, children, pid_tree
 from tests.support.wait import wait_until
@@ -326,6 +326,7 @@ def test_without_a_master_a_broken_application_ends_it_with_the_traceback(
 
 def test_an_ordinary_user_can_serve(emperor: Emperor) -> None:
     need_root()
+    need_open_checkout()
     emperor.app("hello")
     ordinary: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": [], "cwd": "/"}
     with served(emperor, "--workers", "2", **ordinary) as one:

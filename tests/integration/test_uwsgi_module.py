@@ -16,13 +16,12 @@ from typing import Any
 import pytest
 
 from tests.support.emperor import Emperor, get
+from tests.support.need import need_tenant_venv
 from tests.support.ports import free_port
 from tests.support.processes import alive
 from tests.support.stats import ask
 from tests.support.uwsgi import uwsgi_program
 from tests.support.wait import wait_until
-
-TENANT_PYTHON = Path(__file__).resolve().parents[2] / ".venv-tenant"
 
 TELLS = """
 import json
@@ -472,7 +471,7 @@ def app(environ, start_response):
 
 application = SentryWsgiMiddleware(app)
 """
-    lines = f"home = {TENANT_PYTHON}\n"
+    lines = f"home = {need_tenant_venv()}\n"
     port = site(emperor, source, lines)
     emperor.start()
     emperor.wait_state("blog", "ready", 30)
@@ -502,7 +501,7 @@ def application(environ, start_response):
     return [str(uwsgi.worker_id()).encode()]
 """
     lines = (
-        f"workers = 2\nhome = {TENANT_PYTHON}\nenv = PROMETHEUS_MULTIPROC_DIR={folder}\n"
+        f"workers = 2\nhome = {need_tenant_venv()}\nenv = PROMETHEUS_MULTIPROC_DIR={folder}\n"
         "lazy-apps = true\n"
     )
     port = site(emperor, source, lines)

@@ -16,9 +16,18 @@ from typing import Any
 
 import pytest
 
-from tests.support.need import need_root
+from tests.support.need import need_open_checkout, need_root
 from tests.support.ports import free_port
-from tests.support.uwsgi_single import ENVIRON, OURS, PROBE, REAL, Running, program, running
+from tests.support.uwsgi_single import (
+    ENVIRON,
+    OURS,
+    PROBE,
+    REAL,
+    Running,
+    closed_to_others,
+    program,
+    running,
+)
 from tests.support.wait import wait_until
 from tests.support.wires import ask_uwsgi
 
@@ -299,6 +308,7 @@ def test_root_binds_and_logs_and_is_given_up_before_anything_is_loaded(
     kind: str, folder: Path
 ) -> None:
     need_root()
+    need_open_checkout()
     port = free_port()
     nobody = pwd.getpwnam("nobody")
     (folder / "who.py").write_text(f"import os\nLOADED_BY = os.getuid()\n{PROBE}")
@@ -320,6 +330,16 @@ def test_root_binds_and_logs_and_is_given_up_before_anything_is_loaded(
         one.signal(signal.SIGHUP)
         anew(one, int(said["pid"]))
         assert "not_written" not in one.log() + (folder / "root.log").read_text()
+
+
+def test_application_need_not_be_able_to_read_emperord(folder: Path) -> None:
+    need_root()
+    port = free_port()
+    line = ["--http-socket", f"127.0.0.1:{port}", "-M", "-w", "probe", "--uid", "nobody"]
+    with running(OURS, folder, port, *line, start=closed_to_others(folder)) as one:
+        assert one.told()["who"][0] == pwd.getpwnam("nobody").pw_uid
+        one.signal(signal.SIGHUP)
+        anew(one, int(one.told()["pid"]))
 
 
 # ── what is not the same, and is said ────────────────────────────────────────────────
@@ -355,6 +375,7 @@ def test_application_that_cannot_be_loaded_ends_it(folder: Path) -> None:
 
 def test_ordinary_user_cannot_become_another(folder: Path) -> None:
     need_root()
+    need_open_checkout()
     line = ["--uid", "daemon", "--http-socket", f"127.0.0.1:{free_port()}", "--module", "probe"]
     done = run(folder, *line, user="nobody")
     assert done.returncode == 1

@@ -28,6 +28,7 @@ from emperor.status import (
     VassalStatus,
     WorkerStatus,
 )
+from tests.support.need import need_open_checkout
 
 NOBODY = 65534
 REPOSITORY = Path(__file__).parents[2]
@@ -225,6 +226,8 @@ def emperor(
     *words: str, environ: dict[str, str] | None = None, user: int | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run the command line as a process of its own."""
+    if user is not None:
+        need_open_checkout()
     return subprocess.run(
         emperor_command(*words),
         capture_output=True,

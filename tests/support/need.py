@@ -6,6 +6,7 @@ ordinary user is meant, so that only what needs root is left out there.
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +31,21 @@ def need_user() -> None:
     """Go on as an ordinary user; skip as root. The rootless run covers it in CI."""
     if os.geteuid() == 0:
         pytest.skip("needs an ordinary user")
+
+
+def need_open_checkout() -> None:
+    """Go on if other users may come to our virtualenvs, as they may not below /root."""
+    checkout = Path(__file__).resolve().parents[2]
+    closed = [str(path) for path in (checkout, *checkout.parents) if not path.stat().st_mode & 1]
+    need(os.geteuid() != 0 or not closed, f"other users may not enter {', '.join(closed)}")
+
+
+def need_tenant_venv() -> Path:
+    """Return the virtualenv of tests/support/tenant-requirements.txt, for any user."""
+    venv = Path(__file__).resolve().parents[2] / ".venv-tenant"
+    need((venv / "bin" / "python").exists(), "needs .venv-tenant: packaging/dev/setup.sh tenant")
+    need_open_checkout()
+    return venv
 
 
 def need_program(name: str) -> str:

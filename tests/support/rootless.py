@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.support.emperor import Emperor, emperor_over
+from tests.support.need import need_open_checkout
 
 NOBODY = 65534
 
@@ -35,6 +36,7 @@ class Rootless(Emperor):
 @contextmanager
 def rootless_over() -> Iterator[Rootless]:
     """Yield an emperor's folders, not yet started; on leaving it must stop in good order."""
+    need_open_checkout()
     with emperor_over("rootless-") as made:
         made.base.chmod(0o777)
         one = Rootless.__new__(Rootless)

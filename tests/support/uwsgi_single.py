@@ -104,11 +104,24 @@ class Running:
 
 def program(kind: str) -> list[str]:
     """Return the words that start one of the two, from whatever folder."""
-    if kind == REAL:
-        return [uwsgi_program()]
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
+    return [uwsgi_program()] if kind == REAL else ours_at(ROOT, sys.executable)
+
+
+def ours_at(checkout: Path, python: str) -> list[str]:
+    """Return the words that start ours from this checkout."""
+    code = f"import sys; sys.path.insert(0, {str(checkout)!r}); "
     code += "from emperor.cli.main import main; sys.exit(main())"
-    return [sys.executable, "-c", code, "uwsgi"]
+    return [python, "-c", code, "uwsgi"]
+
+
+def closed_to_others(folder: Path) -> list[str]:
+    """Return the words that start ours where only root may read it; they need root."""
+    place = folder / "closed"
+    place.mkdir(mode=0o700)
+    (place / "emperord").mkdir()
+    python = str(place / "emperord" / Path(sys.executable).relative_to(ROOT))
+    mount = f'mount --bind {ROOT} {place}/emperord && exec "$@"'
+    return ["unshare", "--mount", "sh", "-c", mount, "sh", *ours_at(place / "emperord", python)]
 
 
 @contextmanager
@@ -119,9 +132,10 @@ def running(
     *words: str,
     environ: dict[str, str] | None = None,
     handed: socket.socket | None = None,
+    start: list[str] | None = None,
 ) -> Iterator[Running]:
     """Run one of the two with these words in a folder, until it answers at `address`; a socket
-    is `handed` over as systemd does it."""
+    is `handed` over as systemd does it. `start` replaces the words that start it."""
     before: list[str] = []
     if handed is not None:
         told = 'export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@" 3<&'
@@ -130,7 +144,7 @@ def running(
     log = folder / f"{kind}.log"
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [*before, *program(kind), *words],
+            [*before, *(start or program(kind)), *words],
             pass_fds=[handed.fileno()] if handed is not None else (),
             cwd=folder,
             env=env,
