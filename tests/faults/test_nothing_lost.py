@@ -176,7 +176,7 @@ def test_killed_or_stopped_brain_costs_nothing(site: Site, signum: int) -> None:
 
 def test_brain_that_is_stopped_for_a_moment_costs_nothing(site: Site) -> None:
     with site.asked() as asked:
-        for _ in range(TIMES // 2):
+        for _ in range(TIMES):
             pid = site.emperor.kill_brain(signal.SIGSTOP)
             time.sleep(0.1)
             with contextlib.suppress(ProcessLookupError):
