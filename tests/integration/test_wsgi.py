@@ -165,6 +165,22 @@ def test_failure_in_the_middle_leaves_the_response_unfinished(one: Serving) -> N
     assert closed(one) == ["fails", "fails", "closefails"]
 
 
+def test_failure_behind_an_answer_without_a_body_takes_nothing_from_it(one: Serving) -> None:
+    answer = one.exchange(b"HEAD /unsizedfails HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.endswith(b"\r\n\r\n")
+    wait_until(lambda: "close failed on purpose" in one.log(), what="it is told")
+
+
+def test_application_whose_stderr_cannot_be_used_fails_like_any_other(one: Serving) -> None:
+    before = one.worker_pids()
+    for kind in ("none", "closed"):
+        assert one.ask(f"/mute/{kind}") == (500, b"500 Internal Server Error\n")
+        wait_until(lambda kind=kind: f"RuntimeError: not heard: {kind}" in one.log(), what="told")
+    assert one.ask("/unmute") == (200, b"hello")
+    assert one.worker_pids() == before
+
+
 def test_parts_are_sent_when_the_application_yields_them(one: Serving, tmp_path: Path) -> None:
     flag = tmp_path / "go"
     with one.connect() as client:

@@ -325,12 +325,12 @@ class Response:
     # ── failing ──────────────────────────────────────────────────────────────────────
 
     def _overrun(self) -> None:
-        print(
-            "%s %s: the body is longer than its Content-Length; the rest was not sent"
-            % (self._request.method.decode("latin-1"), ascii(self._request.uri.decode("latin-1"))),
-            file=sys.stderr,
-        )
         self.cut = True
+        line = _name(self._request) + ": the body is longer than its Content-Length; "
+        try:
+            sys.stderr.write(line + "the rest was not sent\n")
+        except Exception:  # see _report()
+            pass
 
     def fail(self, error: BaseException, guard: Guard) -> str:
         """Answer for a request that ended with an exception."""
@@ -368,7 +368,8 @@ class Response:
         Over a unix socket uwsgi and SCGI cannot tell: there is no reset of ours there, and
         no framing. A Content-Length of the application's, FastCGI or HTTP can.
         """
-        framed = self.chunked or (self.head is not None and self.head.length is not None)
+        head = self.head
+        framed = self.chunked or self.bodyless or (head is not None and head.length is not None)
         if not framed or self._request.stream_id:
             self._connection.reset()
 
@@ -389,14 +390,30 @@ def _nothing() -> None:
     pass
 
 
+def _name(request: Request) -> str:
+    return "%s %s" % (request.method.decode("latin-1"), ascii(request.uri.decode("latin-1")))
+
+
 def _report(error: BaseException, request: Request) -> None:
-    """Write the traceback to wsgi.errors, without our own frames."""
-    uri = ascii(request.uri.decode("latin-1"))
-    print("%s %s failed:" % (request.method.decode("latin-1"), uri), file=sys.stderr)
+    """Write the traceback to sys.stderr, without our own frames."""
+    title = _name(request) + " failed:\n"
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_globals.get("__package__") == __package__:
         trace = trace.tb_next
-    # The excepthook of the interpreter: in C, it needs no traceback module. It prints the
-    # exception's own traceback, whatever it is given as a third.
-    sys.__excepthook__(type(error), error.with_traceback(trace), trace)
-    sys.stderr.flush()
+    try:
+        sys.stderr.write(title)
+        # The excepthook of the interpreter: in C, it needs no traceback module. It prints the
+        # exception's own traceback, whatever it is given as a third.
+        sys.__excepthook__(type(error), error.with_traceback(trace), trace)
+        sys.stderr.flush()
+    except Exception:
+        # sys.stderr is the application's: it may be None, closed, or an object that fails. The
+        # response, and the worker, must not be lost with it. Not to descriptor 2, which may be
+        # a client's by now.
+        try:
+            from traceback import print_exception
+
+            sys.__stderr__.write(title)  # type: ignore[union-attr]
+            print_exception(type(error), error, trace, file=sys.__stderr__)
+        except Exception:
+            pass

@@ -189,6 +189,25 @@ def do_raise(environ, start_response):
     raise RuntimeError("on purpose")
 
 
+def do_mute(environ, start_response):
+    """Fail while sys.stderr cannot be used."""
+    before = sys.stderr
+    kind = environ["PATH_INFO"].split("/")[2]
+    sys.stderr = None if kind == "none" else io.StringIO()
+    if kind == "closed":
+        sys.stderr.close()
+    muted.append(before)
+    raise RuntimeError(f"not heard: {kind}")
+
+
+def do_unmute(environ, start_response):
+    sys.stderr = muted[0]
+    return do_hello(environ, start_response)
+
+
+muted: list[io.TextIOBase] = []
+
+
 def do_exit(environ, start_response):
     raise SystemExit(3)
 
@@ -202,6 +221,11 @@ def do_fails(environ, start_response):
 
     start_response("200 OK", HTML)
     return Closing("fails", parts())
+
+
+def do_unsizedfails(environ, start_response):
+    start_response("200 OK", HTML)
+    return Closing("unsizedfails", [b"ok"], fails=True)
 
 
 def do_closefails(environ, start_response):
