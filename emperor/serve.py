@@ -2,7 +2,6 @@
 
 import mmap
 import os
-import pwd
 import socket
 import sys
 from typing import NoReturn
@@ -13,7 +12,7 @@ from emperor.brain import interpreter
 from emperor.brain.birth import Logs, Spec, build
 from emperor.brain.listeners import ListenError, unheld
 from emperor.cli.serve_options import ServeOptions
-from emperor.config.identity import Identity
+from emperor.config.identity import Identity, own_identity
 from emperor.config.settings import VassalSettings
 from emperor.standalone import FAILED, Standalone, subject_of
 from limits.confinement import Confinement
@@ -33,7 +32,7 @@ def serve(options: ServeOptions) -> int:
     """
     settings = options.settings
     try:
-        identity = _myself()
+        identity = own_identity()
         python = interpreter.choose(settings.python, identity)
         spec = _spec(settings, identity, python)
         # Loaded anew, it is the same with the code that is there then.
@@ -98,15 +97,3 @@ def _become_worker(generation: Generation, listeners: list[socket.socket]) -> No
         generation.vassal,
     ]
     os.execve(generation.python, arguments, generation.env)
-
-
-def _myself() -> Identity:
-    entry = pwd.getpwuid(os.geteuid())
-    return Identity(
-        uid=os.geteuid(),
-        gid=os.getegid(),
-        groups=tuple(os.getgroups()),
-        user=entry.pw_name,
-        home=entry.pw_dir,
-        shell=entry.pw_shell,
-    )

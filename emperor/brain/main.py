@@ -55,6 +55,7 @@ from emperor.watch.events import Changed, Degraded, FileChanged, Rescan, WatchEv
 from emperor.watch.watcher import Watcher
 from limits.facts import probe
 from limits.pidns import can_fork_in_new_pid_namespace
+from limits.process_title import set_title
 from vassal import packets
 from vassal.messages import (
     Exit,
@@ -84,7 +85,7 @@ def main() -> int:
     """Run the brain until the spawner goes or everything is stopped."""
     arguments = _parse()
     prctl.set_name("emperor")
-    prctl.set_proctitle("emperor: brain")
+    set_title("emperor: brain")
     # Started by a spawner that had run out of descriptors, it must not run out as well.
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

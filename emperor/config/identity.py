@@ -368,6 +368,11 @@ def _own_account() -> Account:
     )
 
 
+def own_identity() -> Identity:
+    """Return whom this process runs as, with or without an account."""
+    return Identity(**_own_account()._asdict())
+
+
 def _account(user: str | None, uid: int | None) -> Account | None:
     try:
         if user is None:

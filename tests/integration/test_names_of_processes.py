@@ -4,6 +4,8 @@ import pwd
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.support.emperor import Emperor, get
 from tests.support.need import need_root
 from tests.support.processes import pid_tree
@@ -24,6 +26,31 @@ def test_procname_is_what_top_and_ps_show(emperor: Emperor) -> None:
     pid = int(emperor.vassal("blog")["pid"])
     lines = [Path(f"/proc/{found}/cmdline").read_bytes() for found in pid_tree(pid)]
     assert sum(line.endswith(b"\0a blog of somebody\0") for line in lines) == 3
+
+
+def title_of_master(one: Emperor) -> bytes:
+    return Path(f"/proc/{one.vassal('blog')['pid']}/cmdline").read_bytes().rstrip(b"\0")
+
+
+def test_master_shows_whose_it_is(emperor: Emperor) -> None:
+    emperor.app("hello")
+    emperor.drop("blog")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    assert title_of_master(emperor) == b"emperor: master of blog"
+
+
+@pytest.mark.parametrize("environ", [[], ["LC_CTYPE=C", "LONG=" + "x" * 99]])
+def test_environment_that_is_not_as_it_was_given_costs_the_title_only(
+    emperor: Emperor, environ: list[str]
+) -> None:
+    """Python itself sets LC_CTYPE where no locale is chosen."""
+    emperor.app("hello")
+    emperor.drop("blog")
+    emperor.program = ["/usr/bin/env", "-i", *environ, *emperor.program]
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    assert b"master of" not in title_of_master(emperor)
 
 
 def test_pidfile_has_the_masters_pid_and_goes_with_the_vassal(emperor: Emperor) -> None:

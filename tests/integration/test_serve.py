@@ -340,6 +340,15 @@ def test_an_ordinary_user_can_serve(emperor: Emperor) -> None:
         assert one.stop()[0] == 0
 
 
+def test_uid_without_an_account_can_serve(emperor: Emperor) -> None:
+    need_root()
+    emperor.app("hello")
+    nameless: dict[str, Any] = {"user": 54321, "group": 54321, "extra_groups": [], "cwd": "/"}
+    with served(emperor, env={}, **nameless) as one:
+        one.wait_ready()
+        assert get(one.port)[0] == 200
+
+
 def _answers(port: int) -> bool:
     try:
         return get(port)[0] == 200

@@ -19,6 +19,7 @@ from limits.confinement import Confinement
 from limits.facts import HostFacts, probe
 from limits.fds import close_all_fds_except
 from limits.plan import plan
+from limits.process_title import set_title
 from limits.steps import Step
 from vassal import packets
 from vassal.loop import Loop
@@ -89,7 +90,7 @@ def become_master(
         # A worker is forked twice, so that its parent becomes this process.
         prctl.set_child_subreaper(1)
         prctl.set_name(f"master {vassal}"[:15])
-        prctl.set_proctitle(f"emperor: master of {vassal}")
+        set_title(f"emperor: master of {vassal}")
         unsupported = _confine(channel, confinement, facts, cgroup)
         if unsupported is not None:
             packets.send(channel, encode(Born(unsupported=unsupported)))
