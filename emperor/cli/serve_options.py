@@ -21,6 +21,7 @@ _HELP = {
     "directory": "Working directory, on the import path. Default: the current one.",
     "listen": "PROTOCOL://HOST:PORT or PROTOCOL+unix:///PATH; http, uwsgi, fastcgi or scgi. "
     "May be given more than once.",
+    "workers": "Processes.",
     "env": "Environment variable of the application. May be given more than once.",
     "pythonpath": "One more folder on the import path. May be given more than once.",
 }

@@ -63,6 +63,13 @@ _HINTS = {
     "environment": "env",
 }
 
+_HINTS_WITHIN = {
+    ("socket", "owner"): "user",
+    ("socket", "uid"): "user",
+    ("socket", "gid"): "group",
+    ("socket", "chmod"): "mode",
+}
+
 # Needless here, because it is always so.
 _NEEDLESS = frozenset(
     {
@@ -112,6 +119,8 @@ def remedy_for(
         return "unknown key", "remove the line: it is not needed here"
     if not section and plain in _HINTS and _is_known(_HINTS[plain], names):
         return "unknown key", f"write {_HINTS[plain]}"
+    if (section, plain) in _HINTS_WITHIN:
+        return "unknown key", f"write {_HINTS_WITHIN[section, plain]}"
     for name in names:
         if _plain(name.rpartition(".")[2]) == plain:
             return "unknown key here", _elsewhere(name)

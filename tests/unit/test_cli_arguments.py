@@ -128,6 +128,7 @@ def test_help_of_serve_has_the_help_of_the_vassal_file(capsys):
         arguments("serve", "--help")
     shown = " ".join(capsys.readouterr().out.split())
     assert "A request that runs longer is killed with its worker. 0 = never. Default: 30." in shown
+    assert "--workers N Processes. Default: 1." in shown, "bounds are for files"
 
 
 @pytest.mark.parametrize(
