@@ -302,6 +302,21 @@ def test_without_a_master_one_process_serves(emperor: Emperor) -> None:
         assert "Traceback" not in one.log()
 
 
+def test_without_a_master_ctrl_c_ends_it_and_a_second_one_does_not_wait(emperor: Emperor) -> None:
+    emperor.app("hello", HELLO, **{"time.sleep(": "print('begun'); time.sleep("})
+    with served(emperor, "--no-master", "--harakiri", "0") as one:
+        wait_until(lambda: _answers(one.port), what="it answers")
+        assert one.stop(signal.SIGINT)[0] == 0
+    with served(emperor, "--no-master", "--harakiri", "0") as one:
+        wait_until(lambda: _answers(one.port), what="it answers")
+        with socket.create_connection(("127.0.0.1", one.port)) as client:
+            client.sendall(b"GET /sleep/60 HTTP/1.1\r\nHost: x\r\n\r\n")
+            wait_until(lambda: "begun" in one.log(), what="the request runs")
+            one.process.send_signal(signal.SIGINT)
+            wait_until(lambda: not _catches(one.process.pid, signal.SIGINT), what="it was heard")
+            assert one.stop(signal.SIGINT)[0] == -signal.SIGINT
+
+
 def test_without_a_master_harakiri_ends_the_process(emperor: Emperor) -> None:
     emperor.app("hello")
     with served(emperor, "--no-master", "--harakiri", "0.5") as one:
@@ -347,6 +362,11 @@ def test_uid_without_an_account_can_serve(emperor: Emperor) -> None:
     with served(emperor, env={}, **nameless) as one:
         one.wait_ready()
         assert get(one.port)[0] == 200
+
+
+def _catches(pid: int, signum: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return bool(int(status.partition("SigCgt:")[2].split()[0], 16) >> (signum - 1) & 1)
 
 
 def _answers(port: int) -> bool:

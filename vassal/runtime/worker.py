@@ -114,7 +114,9 @@ class Worker:
         self._pipelined: list[Connection] = []  # with the next request in their buffer
 
     def _set_signals(self) -> None:
-        _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
+        # A terminal's Ctrl-C reaches the whole process group; with a master that one decides.
+        alone = self._control is None
+        _signal.signal(_signal.SIGINT, self._on_term if alone else _signal.SIG_IGN)
         _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)
         _signal.signal(_signal.SIGTERM, self._on_term)
         _signal.signal(SOFT_HARAKIRI_SIGNAL, self._on_soft_harakiri)
@@ -132,6 +134,8 @@ class Worker:
 
     def _on_term(self, number: int, frame: Any) -> None:
         self._term = True
+        if self._control is None:  # nobody else could end it: the second one does
+            _signal.signal(number, _signal.SIG_DFL)
 
     def _on_soft_harakiri(self, number: int, frame: Any) -> None:
         strike_all([runner.guard for runner in self._runners])
