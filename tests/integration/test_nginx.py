@@ -53,6 +53,12 @@ def locations(one: Serving) -> str:
                     text += f"{directive}_request_buffering off; "
             # REQUEST_URI is the client's; the application's path is the rewritten one.
             text += "}\n"
+    kept = "include /etc/nginx/fastcgi_params; fastcgi_keep_conn on; fastcgi_pass fastcgi-tcp;"
+    for name, directive in [
+        ("short", "fastcgi_pass_request_body off;"),
+        ("long", "fastcgi_param CONTENT_LENGTH 3;"),
+    ]:
+        text += f"location /{name}/ {{ rewrite ^/{name}(/.*)$ $1 break; {kept} {directive} }}\n"
     return f"{upstreams}\nserver {{ listen 127.0.0.1:PORT; {text} }}\n"
 
 
@@ -145,6 +151,33 @@ def test_kept_fastcgi_connection_is_not_closed_under_the_next_request(
         assert behind.ask(f"/{way}/raise", "POST", b"x" * 60_000)[0] == 500
         assert behind.ask(f"/{way}/echo", "POST", b"next") == (200, b"next")
     assert "prematurely closed" not in behind.front.error_log()[said:]
+
+
+def test_fastcgi_body_of_another_length_than_announced_is_not_taken_for_whole(
+    behind: Behind,
+) -> None:
+    for name, says in [
+        ("short", "shorter than CONTENT_LENGTH"),
+        ("long", "longer than CONTENT_LENGTH"),
+    ]:
+        assert behind.ask(f"/{name}/reads", "POST", b"12345")[0] == 400, name
+        wait_until(lambda says=says: says in behind.one.log(), what=says)
+        assert behind.ask(f"/{name}/ignore", "POST", b"12345") == (200, b"ignored"), name
+    assert behind.ask("/fastcgi-tcp/reads", "POST", b"12345") == (200, b"5")
+
+
+@pytest.mark.parametrize("protocol", [name for name in PASSES if name != "scgi"])
+def test_upload_that_its_client_gives_up_is_an_error_where_it_is_read(
+    behind: Behind, protocol: str
+) -> None:
+    said = len(behind.one.log())
+    request = f"POST /{protocol}-unix/reads HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n12345"
+    with socket.create_connection(("127.0.0.1", behind.front.port), timeout=10) as client:
+        client.sendall(request.encode())
+        wait_until(lambda: "reading begins" in behind.one.log()[said:], what="the worker has it")
+        client.shutdown(socket.SHUT_WR)
+        read_all(client)
+    wait_until(lambda: " after 3 bytes" in behind.one.log()[said:], what="the reader is told")
 
 
 def test_request_that_is_killed_is_504_through_every_pass(

@@ -95,6 +95,25 @@ def test_body_that_breaks_off_does_not_pass_for_a_whole_one(one: Serving, protoc
             ask_fastcgi(one.socket_of(protocol), "/fails")
 
 
+def test_fastcgi_body_of_another_length_than_announced_is_an_error_where_it_is_read(
+    one: Serving,
+) -> None:
+    path = one.socket_of("fastcgi")
+    assert ask_fastcgi(path, "/reads", b"12345678", CONTENT_LENGTH="8") == (200, b"8")
+    assert ask_fastcgi(path, "/reads", b"12345678") == (200, b"8")  # as much as there is
+    assert ask_fastcgi(path, "/reads", b"12345678", CONTENT_LENGTH="10")[0] == 400
+    wait_until(lambda: "shorter than CONTENT_LENGTH after 6 bytes" in one.log(), what="it is told")
+    assert ask_fastcgi(path, "/reads", CONTENT_LENGTH="1")[0] == 400
+    wait_until(lambda: "shorter than CONTENT_LENGTH after 0 bytes" in one.log(), what="it is told")
+    assert ask_fastcgi(path, "/reads", b"12345678", CONTENT_LENGTH="7")[0] == 400
+    wait_until(lambda: "longer than CONTENT_LENGTH after 6 " in one.log(), what="it is told")
+    # Who does not read to its end is not told.
+    for length in ("7", "10"):
+        for uri, answer in [("/ignore", b"ignored"), ("/parts", b"abc")]:
+            told = {"CONTENT_LENGTH": length}
+            assert ask_fastcgi(path, uri, b"12345678", **told) == (200, answer), (uri, length)
+
+
 def test_head_204_and_304_have_no_body_and_the_connection_goes_on(one: Serving) -> None:
     with one.connect() as client:
         for request in (b"HEAD /parts", b"HEAD /file", b"GET /status/204", b"GET /status/304"):

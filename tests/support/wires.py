@@ -1,4 +1,4 @@
-"""Minimal clients of the protocols that web servers speak to workers: one GET each."""
+"""Minimal clients of the protocols that web servers speak to workers: one request each."""
 
 import socket
 import struct
@@ -21,14 +21,18 @@ def ask_scgi(path: Address, uri: str) -> tuple[int, bytes]:
     return _parsed(_exchange(path, b"%d:%b," % (len(text), text)))
 
 
-def ask_fastcgi(path: Address, uri: str) -> tuple[int, bytes]:
-    """Return (status, body) of a GET over the socket at `path`; the stream's id is 7."""
+def ask_fastcgi(path: Address, uri: str, body: bytes = b"", **more: str) -> tuple[int, bytes]:
+    """Return (status, body) of a request over the socket at `path`; the stream's id is 7.
+
+    `more`: variables beside those of a GET, or other than they are.
+    """
     params = b"".join(
         bytes((len(key), len(value))) + key.encode() + value.encode()
-        for key, value in _variables(uri).items()
+        for key, value in (_variables(uri) | more).items()
     )
     begin = _fastcgi(1, struct.pack(">HB5x", 1, 0))
-    answer = _exchange(path, begin + _fastcgi(4, params) + _fastcgi(4, b"") + _fastcgi(5, b""))
+    stdin = (_fastcgi(5, body) if body else b"") + _fastcgi(5, b"")
+    answer = _exchange(path, begin + _fastcgi(4, params) + _fastcgi(4, b"") + stdin)
     output = b""
     ended = False
     while answer:

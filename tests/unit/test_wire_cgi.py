@@ -320,6 +320,29 @@ def test_fastcgi_body_does_not_depend_on_how_the_bytes_come(parts, step):
     assert decoder.rest + data[at:] == b"next"
 
 
+@given(st.binary(max_size=20), st.integers(0, 25), st.integers(1, 9))
+@settings(max_examples=80, deadline=None)
+def test_fastcgi_body_is_compared_with_its_length_however_the_bytes_come(body, length, step):
+    data = record(fastcgi.STDIN, 7, body) if body else b""
+    data += record(fastcgi.STDIN, 7, b"")
+    decoder = StdinDecoder(7, 0, length)
+    found = b"".join(decoder.feed(data[at : at + step]) for at in range(0, len(data), step))
+    assert decoder.done
+    assert found == body[:length]
+    assert bool(decoder.flaw) is (len(body) != length)
+    assert ("longer" in decoder.flaw) is (len(body) > length)
+
+
+@pytest.mark.parametrize(("told", "flawed"), [({}, False), ({"CONTENT_LENGTH": "2"}, True)])
+def test_fastcgi_body_without_a_length_ends_where_its_stream_does(told, flawed):
+    found = parse(FASTCGI, fcgi({"REQUEST_METHOD": "POST", **told}))
+    assert isinstance(found, Request)
+    assert found.decoder is not None
+    ended = record(fastcgi.STDIN, 7, b"x") + record(fastcgi.STDIN, 7, b"")
+    assert found.decoder.feed(ended) == b"x"
+    assert bool(found.decoder.flaw) is flawed
+
+
 @pytest.mark.parametrize(
     ("data", "status"),
     [

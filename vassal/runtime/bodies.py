@@ -69,14 +69,18 @@ class Body:
         self._ready = self._ready[self._at :] + data if self._at < len(self._ready) else data
         self._at = 0
 
+    def _all_arrived(self) -> bool:
+        """Tell whether no more of the body will come over the wire."""
+        return self.ended
+
     def settle(self) -> bool:
         """Tell whether the whole body has been received, without waiting for any of it."""
         try:
-            while not self.ended and self._connection.buffer:
+            while not self._all_arrived() and self._connection.buffer:
                 self._more()
         except OSError:
             return False
-        return self.ended
+        return self._all_arrived()
 
     def _take(self, size: int) -> bytes:
         """Return up to `size` bytes of what is ready."""
@@ -167,9 +171,14 @@ class DecodedBody(Body):
         super().__init__(connection, expects_continue)
         self._decoder = decoder
 
+    def _all_arrived(self) -> bool:
+        return self.ended or self._decoder.done
+
     def _more(self) -> None:
         decoder = self._decoder
         try:
+            if decoder.done:  # told to who reads so far, and to nobody else
+                raise ProtocolError(400, decoder.flaw)
             self._add(decoder.feed(self._receive()))
         except ProtocolError as error:
             refused = BodyRefused(error.status, error.reason)
@@ -180,7 +189,7 @@ class DecodedBody(Body):
             self._connection.send(reply)
         if decoder.done:
             self._connection.buffer = decoder.rest
-            self.ended = True
+            self.ended = not decoder.flaw
 
     def leave(self, decoder: StdinDecoder) -> None:
         """Read no more of a FastCGI body: its rest is dropped before the next request.

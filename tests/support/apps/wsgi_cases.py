@@ -96,6 +96,21 @@ def do_lines(environ, start_response):
     return [json.dumps([part.decode() for part in found]).encode()]
 
 
+def do_reads(environ, start_response):
+    """Read the body in pieces of three bytes; note in the log how that ended."""
+    source, total = environ["wsgi.input"], 0
+    try:
+        while data := source.read(3):
+            if not total:
+                print("reading begins", file=environ["wsgi.errors"], flush=True)
+            total += len(data)
+    except OSError as error:
+        print(f"{error} after {total} bytes", file=environ["wsgi.errors"], flush=True)
+        raise
+    start_response("200 OK", HTML)
+    return [b"%d" % total]
+
+
 def do_ignore(environ, start_response):
     """Answer without reading the body."""
     start_response("200 OK", HTML)

@@ -181,20 +181,27 @@ class Fastcgi:
         request = make_request(environ, base, after, self._body_bytes_max, stream_id)
         request.stream_id = stream_id
         request.keep_alive = bool(flags & KEEP_CONN)
-        request.decoder = StdinDecoder(stream_id, self._body_bytes_max)
+        length = request.body_length if "CONTENT_LENGTH" in environ else None
+        request.decoder = StdinDecoder(stream_id, self._body_bytes_max, length)
         request.body_length = -1
         return request
 
 
 class StdinDecoder:
-    """The body of one FastCGI request: the contents of its STDIN records."""
+    """The body of one FastCGI request: the contents of its STDIN records.
 
-    def __init__(self, stream_id: int, limit: int):
+    `length` is its CONTENT_LENGTH, None = it has none. A stream of another length is not the body:
+    what is beyond it is dropped, and `flaw` says what is wrong when it has ended (section 6.2).
+    """
+
+    def __init__(self, stream_id: int, limit: int, length: int | None = None):
         self.done = False
+        self.flaw = ""
         self.rest = b""
         self.reply = b""
         self._stream_id = stream_id
         self._limit = limit
+        self._length = length
         self._total = 0
         self._data = b""
 
@@ -206,6 +213,7 @@ class StdinDecoder:
     def feed(self, data: bytes) -> bytes:
         """Return the body bytes in `data`; raise ProtocolError, also when it was aborted."""
         data = self._data + data
+        left = None if self._length is None else max(0, self._length - self._total)
         at = 0
         parts = []
         while not self.done:
@@ -230,8 +238,11 @@ class StdinDecoder:
         if self._limit and self._total > self._limit:
             raise ProtocolError(413, "Body too large", self._stream_id)
         if self.done:
+            if self._length is not None and self._total != self._length:
+                word = "longer" if self._total > self._length else "shorter"
+                self.flaw = "Body %s than CONTENT_LENGTH" % word
             self.rest = data[at:]
             self._data = b""
         else:
             self._data = data[at:]
-        return b"".join(parts)
+        return b"".join(parts)[:left]

@@ -110,6 +110,7 @@ class LlhttpChunked:
     """
 
     reply = b""
+    flaw = ""
 
     def __init__(self, module: ModuleType, limit: int):
         self.done = False
@@ -205,6 +206,7 @@ class H11Chunked:
     """One chunked body through h11."""
 
     reply = b""
+    flaw = ""
 
     def __init__(self, module: ModuleType, limit: int):
         self.done = False

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         """Turns the bytes of a framed body into the body's own. Sans-io."""
 
         done: bool
+        flaw: str  # once done: what makes it another body than was announced; "" = nothing
         rest: bytes  # what came behind the body's end
         reply: bytes  # must be sent to the peer; cleared by who sends it
 
