@@ -151,6 +151,7 @@ class VassalStatus(msgspec.Struct, frozen=True, kw_only=True):
     rolled_back_to: float | None = None  # when the version first served that is used again
     paused: bool = False  # somebody told the master that nobody shall accept
     held: str = ""  # why it does not run though it has a file: somebody said stop, say
+    refusing: bool = False  # nothing runs, and its clients are answered 503
 
 
 class EmperorStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ Events are only reasons to look again. At whom is decided by `agenda`, what is d
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 
 import msgspec
 
@@ -20,7 +20,8 @@ from emperor.brain.listeners import Listeners
 from emperor.brain.masters import Masters
 from emperor.brain.roll import Publish, Roll
 from emperor.brain.sleepers import Door, Sleepers
-from emperor.brain.wishes import Wish
+from emperor.brain.wishes import BY_HAND, Wish
+from emperor.config.settings import ListenAddress
 from emperor.core.agenda import Agenda
 from emperor.core.allotment import Caps
 from emperor.core.reconcile import LimitVassal, reconcile
@@ -123,6 +124,10 @@ class Fleet:
     def unsupported(self) -> dict[str, tuple[str, ...]]:
         return self._roll.unsupported
 
+    def refuses(self, name: str) -> bool:
+        """Return whether a vassal's clients are answered 503, because nothing of it runs."""
+        return self._sleepers.refuses(name)
+
     def limit_change(self, name: str) -> LimitChange | None:
         """Return the last change of limits that a vassal ran through."""
         return self._roll.limit_changes.get(name)
@@ -154,10 +159,10 @@ class Fleet:
             self._roll.set(without_conflict(self._roll.get(name), time.monotonic()))
             self.look()
 
-    def refuse_clients(self, name: str) -> None:
-        """Close a vassal's sockets: nobody waits for somebody who never comes."""
+    def refuse_clients(self, name: str, but: Iterable[ListenAddress] = ()) -> None:
+        """Close a vassal's sockets but some: nobody waits for somebody who never comes."""
         self._sleepers.leave(name)  # before: the next descriptor has the same number
-        self.listeners.keep_only(name, set())
+        self.listeners.keep_only(name, {address.key for address in but})
 
     def note_failure(self, name: str, failure: Failure) -> None:
         """Record why a file cannot be used; what runs goes on running."""
@@ -285,15 +290,17 @@ class Fleet:
     def _attend(self, name: str) -> None:
         """See to the doors of a vassal of which nothing runs, and whether it is on its way."""
         vassal, wish = self._roll.get(name), self.wishes.get(name)
-        spec = wish.spec if wish is not None and wish.run else None
-        if spec is not None and vassal.state in _PENDING:
+        spec = wish.spec if wish is not None else None
+        if wish is not None and wish.run and spec is not None and vassal.state in _PENDING:
             self._unsettled.add(name)
         else:
             self._unsettled.discard(name)
-        door = _door(vassal, spec.settings.on_demand) if spec is not None else None
-        if spec is None or door is None:
+        door = _door(vassal, wish) if wish is not None else None
+        if wish is None or spec is None or door is None:
             self._sleepers.leave(name)
         else:
+            if not wish.run:  # nobody tells statistics, or is where its file pointed once
+                self.refuse_clients(name, but=spec.settings.listen)
             self._sleepers.attend(name, door, self.listeners.bells(spec.settings))
 
     def _on_ring(self, name: str) -> None:
@@ -333,9 +340,14 @@ class Fleet:
 _PENDING = frozenset({VassalState.STARTING, VassalState.STOPPED})
 
 
-def _door(vassal: Vassal, on_demand: bool) -> Door | None:
+def _door(vassal: Vassal, wish: Wish) -> Door | None:
     """Return what a connection to a vassal of which nothing runs leads to, None while its own
     processes, or those to come, answer."""
+    if not wish.run:
+        # Not when the emperor stops: who waits then is served by the one that comes next.
+        by_hand = wish.why_not == BY_HAND
+        return Door.REFUSE if by_hand and vassal.state is VassalState.STOPPED else None
+    on_demand = wish.desired().on_demand
     if vassal.state is VassalState.DORMANT:
         return Door.WAKE if vassal.retry_at is None else None
     # A parked one waits for a person, and its clients would wait as long. One that is tried

@@ -1,7 +1,7 @@
 """Watches the sockets of vassals of which nothing runs: a connection wakes them.
 
-One whose start has failed is not woken: whoever connects is told 503 at once, instead of
-waiting for nothing. Nothing that a client sends is looked at.
+One whose start has failed, or that somebody stopped, is not woken: whoever connects is told 503 at
+once, instead of waiting for nothing. Nothing that a client sends is looked at.
 """
 
 import asyncio
@@ -62,6 +62,11 @@ class Sleepers:
         self._doors.pop(name, None)
         if (pause := self._paused.pop(name, None)) is not None:
             pause.cancel()
+
+    def refuses(self, name: str) -> bool:
+        """Return whether somebody who connects to the vassal is told 503."""
+        door, bells = self._doors.get(name, (None, ()))
+        return door is Door.REFUSE and bool(bells)
 
     def close(self) -> None:
         """Watch nothing any more."""

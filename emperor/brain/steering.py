@@ -117,6 +117,7 @@ class BrainSteering:
             status,
             hosts=tuple(host for host in status.hosts if host not in refused),
             hosts_refused=tuple(refused.values()),
+            refusing=self._fleet.refuses(name),
         )
 
     def _backlog(self, wish: Wish | None, diag_fd: int) -> tuple[Backlog, ...]:
@@ -222,7 +223,7 @@ class BrainSteering:
         if wish is None:
             raise NotPossible(f"{name} is being removed already")
         self._fleet.wish(name, msgspec.structs.replace(wish, run=False))
-        return f"{name}: stopping; emperor start {name} brings it back"
+        return f"{name}: stopping; until emperor start {name} its clients are answered 503"
 
     async def start(self, name: str) -> str:
         """Start a stopped, parked or waiting vassal now."""

@@ -114,6 +114,10 @@ def vassal_view(vassal: VassalStatus, now: float) -> View:
     if vassal.rolled_back_to is not None:
         since = units.since(vassal.rolled_back_to, now)
         view.append(_field("rolled back", f"to the version that served first {since} ago"))
+    if vassal.held:
+        view.append(_field("held", vassal.held))
+    if vassal.refusing:
+        view.append(_field("clients", cell("are answered 503", BAD)))
     if vassal.next_retry_s is not None:
         view.append(_field("next try", f"in {units.duration(vassal.next_retry_s)}"))
     view += _usage_lines(vassal, now)

@@ -207,7 +207,7 @@ def why_not_yet(wanted: Desired | None, vassal: Vassal, now: float) -> str:
     if vassal.state in {S.STARTING, S.RELOADING}:
         return "waiting for its application to load"
     if wanted is not None and not wanted.run:
-        return "stopped by hand: emperor start brings it back"
+        return "stopped by hand: clients are answered 503 until somebody says start"
     return "as wanted"
 
 

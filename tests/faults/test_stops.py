@@ -1,7 +1,11 @@
-"""A stop finishes what has begun, within its time, and what comes meanwhile waits."""
+"""A stop finishes what has begun, within its time; what comes meanwhile waits for a restart, and is
+told 503 by what was stopped for longer."""
 
+import socket
 import threading
 import time
+
+import pytest
 
 from tests.support.emperor import Emperor, get
 from tests.support.load import check
@@ -21,14 +25,79 @@ def test_restarts_by_hand_lose_nothing(site: Site) -> None:
     check(asked.outcomes, site.served)
 
 
-def test_stops_and_starts_by_hand_lose_nothing(site: Site) -> None:
+def test_stops_and_starts_by_hand_answer_everybody(site: Site) -> None:
     with site.asked() as asked:
         for _ in range(TIMES):
             assert site.emperor.do("stop", "blog")[0] == 202
             site.emperor.wait_state("blog", "stopped")
             assert site.emperor.do("start", "blog")[0] == 202
             site.emperor.wait_state("blog", "ready")
-    check(asked.outcomes, site.served)
+    # Not one connection was refused, cut or forgotten, and who was told 503 was not served.
+    refused = {one.number for one in asked.outcomes if "503 service unavailable" in one.problem}
+    assert not refused & set(site.served.read_text().split())
+    check([one for one in asked.outcomes if one.number not in refused], site.served)
+
+
+def test_clients_of_a_stopped_vassal_are_answered_503_until_it_starts(emperor: Emperor) -> None:
+    stats = emperor.base / "stats.sock"
+    ports = serve(emperor, "blog", stats=f"unix://{stats}")
+    slow = Slow(emperor, ports, 2)
+    assert emperor.do("stop", "blog")[0] == 202
+    assert slow.all_answers() == [200]
+    status = emperor.wait_state("blog", "stopped")
+    assert get(ports["blog"])[0] == 503
+    assert status["refusing"]
+    assert status["held"] == "somebody said stop"
+    assert "answered 503" in emperor.ask("GET", "/v1/vassals/blog/explain")[1]["why"]
+    assert not stats.exists()  # nobody is there to tell statistics
+    emperor.wait_new_brain(emperor.kill_brain())
+    assert get(ports["blog"])[0] == 503
+    assert emperor.do("start", "blog")[0] == 202
+    assert not emperor.wait_state("blog", "ready")["refusing"]
+    assert get(ports["blog"])[0] == 200
+    wait_until(stats.exists, what="statistics are told again")
+
+
+def test_stopped_vassal_answers_where_its_file_says_and_not_when_that_is_gone(
+    emperor: Emperor,
+) -> None:
+    before = serve(emperor, "blog")["blog"]
+    assert emperor.do("stop", "blog")[0] == 202
+    emperor.wait_state("blog", "stopped")
+    assert get(before)[0] == 503
+    emperor.drop("blog", port=before, workers=2)
+    wait_until(lambda: get(before)[0] == 503, what="the same address in another version")
+    emperor.drop("blog")  # at another port
+    wait_until(lambda: _is_refused(before), what="the address that it has no more")
+    emperor.remove("blog")
+    wait_until(lambda: not emperor.vassal("blog"), what="it is gone")
+    assert emperor.stop() == 0
+
+
+def test_end_of_the_emperor_refuses_nobody_in_the_name_of_what_it_stops(
+    emperor: Emperor,
+) -> None:
+    ports = serve(emperor, "blog", "shop")
+    slow = Slow(emperor, {"shop": ports["shop"]}, 3)
+    assert emperor.process is not None
+    emperor.process.terminate()
+    wait_until(lambda: emperor.state_of("blog") == "stopped", what="blog is stopped")
+    # systemd may keep the sockets, and the next emperor serves who waits there.
+    with socket.create_connection(("127.0.0.1", ports["blog"]), 10) as client:
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        client.settimeout(1)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+    assert slow.all_answers() == [200]
+    assert emperor.process.wait(20) == 0
+
+
+def _is_refused(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 10).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 class Slow:

@@ -113,6 +113,13 @@ def test_connections_that_wait_are_shown_beside_the_address():
     assert "listen:      uwsgi+unix:///run/blog.sock\n" in text
 
 
+def test_stopped_vassal_is_shown_with_the_reason_and_what_clients_are_told():
+    stopped = {"state": VassalState.STOPPED, "held": "somebody said stop", "refusing": True}
+    text = plain(tables.vassal_view(msgspec.structs.replace(BLOG, **stopped), NOW))
+    assert "held:        somebody said stop" in text
+    assert "clients:     are answered 503" in text
+
+
 def test_overview_lists_config_errors():
     emperor = EmperorStatus(
         pid=1, spawner_pid=1, version="1", since=0, mode="root", errors=("a.toml:1: app: missing",)
