@@ -180,10 +180,11 @@ class SpecMaker:
     def _logs(self, settings: VassalSettings, identity: Identity) -> Logs:
         """Return where the master writes; make the folder that belongs to it alone.
 
-        It has one also where it is to write elsewhere: there it writes if it cannot.
+        It has one also where it is to write elsewhere: there it writes if it cannot, since not
+        even by that may a tenant's lines get into the emperor's log.
         """
         log = settings.log
-        own = log.target == "file" or log.target.startswith("/")
+        own = log.target != "inherit"
         if not own and log.requests != "file":
             return Logs(log.target, log.requests or "")
         folder = f"{self._settings.log_dir}/{settings.name}"

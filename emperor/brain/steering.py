@@ -36,6 +36,7 @@ from emperor.status import (
 )
 from limits.facts import HostFacts
 from vassal.master.backlog import open_diag, queue
+from vassal.master.sinks import JOURNAL
 from vassal.messages import Description, LogSettings
 
 
@@ -259,12 +260,14 @@ class BrainSteering:
         _, wish = self._look_up(name)
         if wish is None or wish.spec is None:
             raise NotPossible(f"{name} has never run: its file has problems")
-        target = wish.spec.generation.log.target
+        uid, log = wish.spec.identity.uid, wish.spec.generation.log
+        target, own = log.target, log.own
         if target == "journal":
-            raise NotPossible(f"its log is in the journal: journalctl -t vassal-{name}")
+            if os.path.exists(JOURNAL):
+                raise NotPossible(f"its log is in the journal: journalctl -t vassal-{name}")
+            target = own
         if target == "inherit":
             raise NotPossible("its log is the emperor's own (log = inherit)")
-        uid, own = wish.spec.identity.uid, wish.spec.generation.log.own
         try:
             return _open_safely(Path(target), uid)
         except NotPossible:

@@ -14,7 +14,7 @@ from emperor.config.problems import ConfigError, printable
 from emperor.config.resolve import why_not_made
 from emperor.config.settings import EmperorSettings
 from emperor.run import run_emperor
-from emperor.uwsgi.command_line import PIDFILES, EmperorsOwn, emperors_own
+from emperor.uwsgi.command_line import PIDFILES, SETTINGS_FILE, EmperorsOwn, emperors_own
 from emperor.uwsgi.draft import Verdict
 from emperor.uwsgi.environment import from_environment
 from emperor.uwsgi.option import Option
@@ -25,9 +25,6 @@ from emperor.uwsgi.rows import Support
 from emperor.uwsgi.single import Single, single_app
 from emperor.uwsgi.table import KNOWN
 from emperor.uwsgi.words import take_apart
-
-SETTINGS_FILE = "uwsgi-emperor.toml"
-"""In the runtime directory; made anew at each start, and at each reload."""
 
 _MADE = {"master-fifo": "fifo", **dict.fromkeys(PIDFILES, "pidfile")}
 """What the emperor makes where an option says so."""

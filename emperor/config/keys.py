@@ -146,8 +146,6 @@ def is_directive(name: str) -> bool:
 
 
 PLAN_KEYS: Mapping[str, Key] = {
-    name: key
-    for name, key in VASSAL_KEYS.items()
-    if is_directive(name) or key.rule is not None or name in ("log.target", "log.requests")
+    name: key for name, key in VASSAL_KEYS.items() if is_directive(name) or key.rule is not None
 }
 """What a plan can say: directives, bounds of other keys, and where logs go."""

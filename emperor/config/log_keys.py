@@ -9,7 +9,7 @@ from emperor.config.key import Key
 from emperor.config.problems import Invalid, quoted
 from emperor.config.schemas import PATHS, SIZE, TEXT, integer
 
-LOG_WORDS = ("file", "journal", "inherit")
+LOG_WORDS = ("file", "journal", tight.EMPERORS_LOG)
 DATE_CHARS_MAX = 64
 
 
@@ -37,9 +37,11 @@ LOG_KEYS = (
         "log.target",
         log_target,
         TEXT,
-        'Where output goes: "file" (in the emperor\'s log_dir), "journal", "inherit" or a path.',
+        'Where output goes: "file" (in the emperor\'s log_dir), "journal", a path, or "inherit":'
+        " the emperor's own log, not for tenants.",
         '"file"',
         '"/srv/blog/log/app.log"',
+        tight.LOG,
     ),
     Key(
         "log.requests",
@@ -47,6 +49,7 @@ LOG_KEYS = (
         TEXT,
         "Where lines of access_log go, if not among the others; the same words as for target.",
         example='"/srv/blog/log/access.log"',
+        rule=tight.LOG,
     ),
     Key(
         "log.date",

@@ -13,7 +13,7 @@ import msgspec
 from emperor.config.document import Document
 from emperor.config.fields import FIELD_KEYS, shown, value_of
 from emperor.config.keys import PLAN_KEYS, VASSAL_KEYS, is_directive
-from emperor.config.problems import Fault, Path, quoted
+from emperor.config.problems import Fault, Path, dotted, key_text, quoted
 from emperor.config.settings import (
     EmperorSettings,
     Layer,
@@ -24,9 +24,18 @@ from emperor.config.settings import (
 )
 from emperor.config.stats_addresses import STATS_HTTP
 from emperor.config.table import merged
-from emperor.config.tightness import AT_MOST, BINDS, NETWORKS_INSIDE, PROVIDERS, allowed_beside
+from emperor.config.tightness import (
+    AT_MOST,
+    BINDS,
+    LOG,
+    NETWORKS_INSIDE,
+    RLIMIT,
+    allowed_beside,
+    least,
+)
 from limits.directives import Limits, is_unlimited
 
+LOGS = ("log.target", "log.requests")
 NO_PLAN = "none"
 EVERYBODY = "*"
 _SHOWN_NAMES = 8
@@ -95,8 +104,8 @@ def base(emperor: EmperorSettings, choice: Choice) -> Document:
 
 
 def bounded_keys(emperor: EmperorSettings, choice: Choice) -> frozenset[str]:
-    """Return the keys outside of [limits] and [sandbox] that the plan bounds."""
-    found = {"on_unsupported"}
+    """Return the keys outside of [limits] and [sandbox] that are bounded: most by the plan."""
+    found = {"on_unsupported", *LOGS}
     for name, value in emperor.plans.get(choice.plan or "", Layer()).values.items():
         if isinstance(value, dict):
             found |= {f"{name}.{last}" for last in value}
@@ -110,11 +119,14 @@ def bounded_keys(emperor: EmperorSettings, choice: Choice) -> frozenset[str]:
 
 
 class Excess(NamedTuple):
-    """Something that a tenant's file asks for beyond its grant."""
+    """Something that a tenant's file asks for beyond its grant. `asked` is that value as in TOML,
+    `instead` one that it may have and is the most of it, None = what it has without asking."""
 
     path: Path
     problem: str
     remedy: str
+    asked: str = ""
+    instead: object = None
 
 
 def excesses(asked: VassalSettings, grant: VassalSettings, bounded: frozenset[str]) -> list[Excess]:
@@ -129,13 +141,34 @@ def excesses(asked: VassalSettings, grant: VassalSettings, bounded: frozenset[st
         rule = NETWORKS_INSIDE if key.name == "sandbox.ip_address_allow" else key.rule
         problem = f"{shown(key, wanted)} is more than {by} grants, {shown(key, granted)}"
         remedy = "remove it" if rule is None else rule.remedy
-        if rule is PROVIDERS:
-            problem = "is for the provider to say"
+        if rule is not None and rule.problem:
+            problem = rule.problem
         elif not granted and granted != 0 and "{}" in remedy:
             remedy = "remove it, or ask the provider"
         remedy = remedy.replace("{}", shown(key, granted))
-        found.append(Excess(tuple(key.name.split(".")), problem, remedy))
+        instead = None
+        if rule is RLIMIT:  # a soft limit is its process's own choice
+            instead = key.write((least(wanted[0], granted[1]), granted[1]))
+        elif rule is LOG:
+            instead = granted
+        path = tuple(key.name.split("."))
+        found.append(Excess(path, problem, remedy, shown(key, wanted), instead))
     return found
+
+
+def how_to_grant(excess: Excess, choice: Choice, emperor: EmperorSettings, owner: Owner) -> str:
+    """Return what the provider writes, and where, to grant what was asked for; "" = nowhere."""
+    *table, last = map(str, excess.path)
+    if is_directive(dotted(excess.path)):
+        # A table of the owner's own would take the place of that for everybody.
+        name = EVERYBODY if owner.name not in emperor.owners and EVERYBODY in emperor.owners else ""
+        table = ["owner", name or owner.name, *table]
+    elif choice.plan is not None:
+        table = ["plan", choice.plan, *table]
+    else:
+        return ""
+    header = ".".join(map(key_text, table))
+    return f"{last} = {excess.asked} under [{header}] in {emperor.file}"
 
 
 def _is_within(name: str, asked: VassalSettings, grant: VassalSettings) -> bool:

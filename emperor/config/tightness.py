@@ -16,15 +16,18 @@ from limits.seccomp.filters import allowed_names
 Within = Callable[[Any, Any], bool]
 
 NAMESPACES = ("cgroup", "ipc", "net", "mnt", "pid", "user", "uts")
+EMPERORS_LOG = "inherit"
 NO_FAMILY = ("none",)
 """restrict_address_families: no socket can be made at all."""
 
 
 class Rule(NamedTuple):
-    """`remedy` is what to write instead; "{}" in it is the granted value."""
+    """`remedy` is what to write instead; "{}" in it is the granted value. `problem` is what is
+    wrong, "" = that it is more than is granted."""
 
     within: Within
     remedy: str
+    problem: str = ""
 
 
 def _ceiling(value: float | None) -> float:
@@ -33,6 +36,11 @@ def _ceiling(value: float | None) -> float:
 
 def _at_most(asked: float | None, granted: float | None) -> bool:
     return _ceiling(asked) <= _ceiling(granted)
+
+
+def least(asked: int, granted: int) -> int:
+    """Return the smaller of two bounds."""
+    return asked if _at_most(asked, granted) else granted
 
 
 def _at_most_zero_is_none(asked: float, granted: float) -> bool:
@@ -80,8 +88,9 @@ def _bounded_table(asked: Mapping[str, int], granted: Mapping[str, int]) -> bool
     return all(name in asked and _at_most(asked[name], bound) for name, bound in granted.items())
 
 
-def _pair_at_most(asked: tuple[int, int], granted: tuple[int, int]) -> bool:
-    return all(map(_at_most, asked, granted))
+def _hard_at_most(asked: tuple[int, int], granted: tuple[int, int]) -> bool:
+    """What a process may raise by itself, its soft limit, bounds nothing."""
+    return _at_most(asked[1], granted[1])
 
 
 def is_inside(path: str, folder: str) -> bool:
@@ -199,9 +208,16 @@ SWITCHED_ON = Rule(lambda asked, granted: asked or not granted, "write true, or 
 SWITCHED_OFF = Rule(lambda asked, granted: granted or not asked, "write false, or remove the line")
 SUBSET = Rule(_subset, "write some of {}")
 BOUNDED_TABLE = Rule(_bounded_table, "write no more than {} for each of these")
-RLIMIT = Rule(_pair_at_most, "write at most {}")
+RLIMIT = Rule(_hard_at_most, "write at most {}")
 PROVIDERS = Rule(
-    lambda asked, granted: bool(asked == granted), "remove it, or let root own the file"
+    lambda asked, granted: bool(asked == granted),
+    "remove it, or let root own the file",
+    "is for the provider to say",
+)
+LOG = Rule(
+    lambda asked, granted: asked != EMPERORS_LOG or bool(granted == EMPERORS_LOG),
+    'write "file", "journal", or a path like "log/app.log"',
+    "is the emperor's own log, which no tenant writes into",
 )
 COVERS = Rule(_covers, "keep {} in the list")
 STILL_LISTED = Rule(_still_listed, "keep {} in the list")

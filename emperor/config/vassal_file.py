@@ -1,6 +1,6 @@
 """Turns the text of a vassal file into settings, or into everything that is wrong. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,12 +18,14 @@ from emperor.config.keys import NOT_IN_DEFAULTS, ONE_OF, REQUIRED, VASSAL_KEYS
 from emperor.config.log_keys import LOG_WORDS
 from emperor.config.network import overlaps
 from emperor.config.policy import (
+    LOGS,
     Choice,
     Excess,
     base,
     bounded_keys,
     choose,
     excesses,
+    how_to_grant,
     name_excesses,
 )
 from emperor.config.problems import ConfigError, Path, Problem, quoted
@@ -52,8 +54,6 @@ VASSAL_DEFAULTS = VassalSettings(name="", app="", directory="/", listen=())
 _NOTHING = Document("", {})
 
 _TOUCHED = ("touch_reload", "log.touch_reopen", "log.touch_rotate")
-
-_LOGS = ("log.target", "log.requests")
 
 _EXAMPLES = {
     "app": 'write app = "blog.wsgi:application"',
@@ -106,7 +106,7 @@ def settle(
     settings = None if reading.problems else _settings(name, reading, choice.plan, written_keys)
     if settings is not None and owner.tenant:
         for excess in beyond(settings, emperor, choice):
-            reading.report(*excess)
+            reading.report(excess.path, excess.problem, excess.remedy)
     if settings is None or reading.problems:
         return ConfigError(
             sorted(reading.problems, key=lambda each: (each.file != document.file, each.line))
@@ -115,10 +115,11 @@ def settle(
 
 
 class Bounded(NamedTuple):
-    """Settings that have what is granted where more was asked for, and what that was."""
+    """Settings that have what is granted where more was asked for; what that was, each with what
+    the provider writes to grant it."""
 
     settings: VassalSettings | ConfigError
-    more: tuple[Excess, ...] = ()
+    more: tuple[tuple[Excess, str], ...] = ()
 
 
 def settle_bounded(
@@ -141,22 +142,28 @@ def settle_bounded(
         return Bounded(settings)
     asked = _settings(name, reading, choice.plan, frozenset())
     more = tuple(excesses(asked, grant_of(emperor, choice), bounded_keys(emperor, choice)))
-    paths = {excess.path for excess in more}
-    if ("harakiri",) in paths:
-        paths.add(("harakiri_soft",))  # it may be no shorter than what is granted
-    return Bounded(settle(name, _without(document, paths), folder, emperor, owner), more)
+    instead = {excess.path: excess.instead for excess in more}
+    if ("harakiri",) in instead:
+        instead["harakiri_soft",] = None  # it may be no shorter than what is granted
+    granted = settle(name, _with(document, instead), folder, emperor, owner)
+    return Bounded(
+        granted, tuple((each, how_to_grant(each, choice, emperor, owner)) for each in more)
+    )
 
 
-def _without(document: Document, paths: Iterable[Path]) -> Document:
-    """Return a document that says nothing of these keys, which are at most two names long."""
+def _with(document: Document, changes: Mapping[Path, object]) -> Document:
+    """Return a document with other values at these keys, which are at most two names long; None =
+    it says nothing of one."""
     values: dict[str, Any] = {
         key: dict(value) if isinstance(value, dict) else value
         for key, value in document.values.items()
     }
-    for path in paths:
+    for path, value in changes.items():
         *above, last = map(str, path)
         table = values.get(above[0], {}) if above else values
         table.pop(last, None)
+        if value is not None:
+            table[last] = value
     return document._replace(values=values)
 
 
@@ -194,8 +201,8 @@ def _resolve_paths(reading: Reading, folder: str) -> None:
     """Make every path absolute: `directory` from `folder`, the others from `directory`."""
     values: dict[str, Any] = reading.values
     directory = values["directory"] = resolved(values.get("directory", ""), folder)
-    for key in ("python", *_LOGS, "pidfile"):
-        if key in values and not (key in _LOGS and values[key] in LOG_WORDS):
+    for key in ("python", *LOGS, "pidfile"):
+        if key in values and not (key in LOGS and values[key] in LOG_WORDS):
             values[key] = resolved(values[key], directory)
     if "app" in values:
         values["app"] = seen_from(values["app"], directory)
@@ -208,7 +215,7 @@ def _resolve_paths(reading: Reading, folder: str) -> None:
     for key in (*_TOUCHED, "pythonpath", "check_static", "fifo"):
         if key in values:
             values[key] = tuple(resolved(path, directory) for path in values[key])
-    for key in (*_TOUCHED, *_LOGS, "directory", "python", "pythonpath", "pidfile", "fifo"):
+    for key in (*_TOUCHED, *LOGS, "directory", "python", "pythonpath", "pidfile", "fifo"):
         found = values.get(key, ())
         paths = (found,) if isinstance(found, str) else found
         if any(len(path.encode()) >= TEXT_MAX for path in paths):

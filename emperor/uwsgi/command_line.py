@@ -15,8 +15,11 @@ from emperor.uwsgi.option import Option
 from emperor.uwsgi.rows import Known, Support
 from emperor.uwsgi.stats import stats_url
 from emperor.uwsgi.table_control import READ
-from emperor.uwsgi.values import truth
+from emperor.uwsgi.values import atoi, truth
 from emperor.uwsgi.words import on_command_line
+
+SETTINGS_FILE = "uwsgi-emperor.toml"
+"""In the runtime directory; made anew at each start, and at each reload."""
 
 SCHEMES = ("dir://", "glob://")
 TEMPLATES = {
@@ -102,6 +105,7 @@ class _Own:
         self._files: list[str] = []
         self._whole: set[str] = set()  # directories that are named without a pattern, too
         self.policy: dict[str, object] = {}
+        self.limits: dict[str, object] = {}
         self.templates: dict[str, list[str]] = {}
         self.stats: dict[str, Option] = {}
         self.is_stats_http = False
@@ -114,6 +118,7 @@ class _Own:
         self._rules: dict[str, Callable[[Option], str]] = {
             "emperor": self._emperor,
             "emperor-tyrant": self._tyrant,
+            "max-fd": self._max_fd,
             "uid": self._uid,
             "gid": self._gid,
             "emperor-stats": self._stats,
@@ -148,6 +153,8 @@ class _Own:
             found["pidfile"] = self._one_pidfile()
         if self.policy:
             found["policy"] = self.policy
+        if self.limits:
+            found["defaults"] = {"limits": self.limits}
         # uWSGI's emperor goes to the directory that it watches.
         base = self.directories[0] if self.directories else self._cwd
         around = {
@@ -228,6 +235,12 @@ class _Own:
     def _gid(self, option: Option) -> str:
         self.policy["default_group"] = option.value
         return "policy.default_group"
+
+    def _max_fd(self, option: Option) -> str:
+        most = atoi(option.value)
+        if most > 0:
+            self.limits["limit_nofile"] = most
+        return "defaults.limits.limit_nofile: vassals have it, and tenants' files no more"
 
     def _stats(self, option: Option) -> str:
         # The emperor's own master has no workers: those of all vassals are told in their place.

@@ -28,6 +28,7 @@ from emperor.config.settings import (
 from emperor.config.table import merged
 from emperor.config.vassal_file import settle_bounded
 from emperor.uwsgi import applications, caches, hooks, logs, processes, sockets, stats, tasks
+from emperor.uwsgi.command_line import SETTINGS_FILE
 from emperor.uwsgi.draft import Draft, Taken, Verdict
 from emperor.uwsgi.option import Option
 from emperor.uwsgi.rows import Known, Support
@@ -145,19 +146,33 @@ def settle_translation(
     bounded = settle_bounded(name, translation.document, folder, with_defaults(emperor), owner)
     if isinstance(bounded.settings, ConfigError):
         return bounded.settings
-    remarks = tuple(_more_than_granted(excess, translation) for excess in bounded.more)
+    made = emperor.file.endswith(SETTINGS_FILE)
+    remarks = tuple(
+        _more_than_granted(excess, _by_command_line(excess) if made else grant, translation)
+        for excess, grant in bounded.more
+    )
     return msgspec.structs.replace(bounded.settings, remarks=remarks[:REMARKS_MAX])
 
 
-def _more_than_granted(excess: Excess, translation: Translation) -> Remark:
+def _more_than_granted(excess: Excess, grant: str, translation: Translation) -> Remark:
     """Return what is said of an option that asks for more than its author may have."""
     option = translation.sources.get(excess.path)
     line = f"line {option.line}: " if option is not None else ""
-    reason = f"{line}{excess.problem}: it has what is granted; ask the provider for more"
+    has = excess.instead if excess.instead is not None else "what is granted"
+    more = f"to grant more, write {grant}" if grant else "ask the provider for more"
+    reason = f"{line}{excess.problem}: it has {has}; {more}"
     return Remark(
         key=option.name if option is not None else dotted(excess.path),
         reason=printable(reason[:WORDS_MAX]),
     )
+
+
+def _by_command_line(excess: Excess) -> str:
+    """Return what to write where the emperor's settings are made from uWSGI's options."""
+    if excess.path == ("limits", "limit_nofile"):
+        hard = excess.asked.strip('"').rpartition(":")[2]
+        return f"max-fd = {hard} for the emperor itself"
+    return "it in an emperor.toml, for emperor run --config"
 
 
 def with_defaults(emperor: EmperorSettings) -> EmperorSettings:

@@ -12,7 +12,7 @@ import pytest
 from tests.support.control import emperor as command_line
 from tests.support.control import emperor_command
 from tests.support.emperor import Emperor, get
-from tests.support.need import need_root
+from tests.support.need import need, need_root
 from tests.support.wait import wait_until
 from vassal.master import sinks
 
@@ -327,6 +327,24 @@ def test_log_file_replaced_by_a_symlink_is_left_at_the_next_rotation(emperor: Em
         assert get(port, f"/lines/{start}/20/100")[0] == 200
     wait_until(lambda: path.is_file() and not path.is_symlink(), what="a file of its own")
     assert victim.read_text() == "precious\n"
+
+
+@pytest.mark.parametrize("requests", [None, "journal"])
+def test_without_a_journal_lines_go_to_the_vassals_own_file_and_not_to_the_emperors(
+    emperor: Emperor, requests: str | None
+) -> None:
+    need(not Path(sinks.JOURNAL).exists(), "needs a machine without a journal")
+    port = prints(
+        emperor, **{"log.target": "journal", **({"log.requests": requests} if requests else {})}
+    )
+    assert get(port, "/say/hello")[0] == 200
+    wait_until(lambda: "hello" in emperor.vassal_log("blog"), what="the line")
+    assert "hello" not in emperor.log()
+    own = emperor.runtime_dir / "log" / "blog" / "blog.log"
+    said = emperor.unsupported("blog")["log.target"]
+    assert said == f"journal: No such file or directory; lines go to {own}"
+    shown = command_line("logs", "blog", "--runtime-dir", str(emperor.runtime_dir))
+    assert "hello" in shown.stdout
 
 
 def test_journal_gets_each_line_as_a_record_of_its_own(

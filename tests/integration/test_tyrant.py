@@ -237,7 +237,7 @@ def test_owners_plan_holds_for_a_file_in_uwsgis_dialect(emperor: Emperor, ran: P
     emperor.wait_state("blog", "ready")
     workers = emperor.vassal("blog")["workers"]
     assert len(workers) == 2
-    assert nofile(workers[0]["pid"]) == ["200", "300"]
+    assert nofile(workers[0]["pid"]) == ["300", "300"]
 
 
 def test_limits_that_the_kernel_refuses_do_not_count(emperor: Emperor, ran: Path) -> None:
@@ -252,6 +252,39 @@ def test_limits_that_the_kernel_refuses_do_not_count(emperor: Emperor, ran: Path
         assert get(port)[1] == f"{uid_of('games')} games".encode()
         said = {one["key"] for one in vassal["unsupported"]}
         assert said >= {"max-fd", "prio"}, vassal["unsupported"]
+
+
+def test_tenants_lines_are_in_its_own_log_though_its_file_names_the_emperors(
+    emperor: Emperor, ran: Path
+) -> None:
+    emperor.app("says", "print('what a tenant says', flush=True)\n" + SAYS)
+    new = emperor.base / "new"
+    new.write_text(text_of(emperor, free_port(), "games") + "logto = /dev/stdout\n")
+    os.chown(new, uid_of("games"), -1)
+    new.rename(emperor.vassals / "blog.ini")
+    with running(emperor, *tyrant(emperor)):
+        emperor.wait_state("blog", "ready")
+        wait_until(lambda: "a tenant says" in emperor.vassal_log("blog"), what="the line")
+        assert "a tenant says" not in emperor.log()
+        assert "is the emperor's own log" in emperor.unsupported("blog")["logto"]
+
+
+def test_tenant_may_open_as_many_files_as_the_emperors_own_max_fd_says(
+    emperor: Emperor, ran: Path
+) -> None:
+    new = emperor.base / "new"
+    new.write_text(text_of(emperor, free_port(), "games") + "max-fd = 6000\n")
+    os.chown(new, uid_of("games"), -1)
+    new.rename(emperor.vassals / "blog.ini")
+    with running(emperor, *tyrant(emperor)):
+        vassal = emperor.wait_state("blog", "ready")
+        assert nofile(vassal["workers"][0]["pid"]) == ["4096", "4096"]
+        said = emperor.unsupported("blog")["max-fd"]
+        assert "it has 4096:4096; to grant more, write max-fd = 6000 for the emperor" in said
+    with running(emperor, *tyrant(emperor), "--max-fd", "6000"):
+        vassal = emperor.wait_state("blog", "ready")
+        assert nofile(vassal["workers"][0]["pid"]) == ["6000", "6000"]
+        assert "max-fd" not in emperor.unsupported("blog")
 
 
 def test_accounts_of_a_tenants_file_do_not_count_and_are_told(emperor: Emperor, ran: Path) -> None:

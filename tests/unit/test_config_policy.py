@@ -10,6 +10,7 @@ from emperor.config.emperor_file import Places, load_emperor
 from emperor.config.fields import FIELD_KEYS, value_of
 from emperor.config.keys import PLAN_KEYS, VASSAL_KEYS
 from emperor.config.policy import (
+    LOGS,
     Holder,
     choose,
     excesses,
@@ -165,6 +166,7 @@ harakiri = 0
 hosts = ["x.blog.example", "shop.example"]
 [log]
 keep = 3
+target = "inherit"
 [limits]
 memory_max = "1G"
 cpu_quota = "60%"
@@ -198,53 +200,55 @@ root_directory = "/srv/root"
         'blog.toml:5: hosts[1]: "shop.example" is no name that the policy grants; '
         'write a name like "blog.example" or "*.blog.example"',
         'blog.toml:7: log.keep: 3 is more than plan "small" grants, 2; write at most 2',
-        'blog.toml:9: limits.memory_max: "1G" is more than plan "small" grants, "512M"; '
+        "blog.toml:8: log.target: is the emperor's own log, which no tenant writes into; "
+        'write "file", "journal", or a path like "log/app.log"',
+        'blog.toml:10: limits.memory_max: "1G" is more than plan "small" grants, "512M"; '
         'write at most "512M"',
-        'blog.toml:10: limits.cpu_quota: "60%" is more than plan "small" grants, "50%"; '
+        'blog.toml:11: limits.cpu_quota: "60%" is more than plan "small" grants, "50%"; '
         'write at most "50%"',
-        'blog.toml:11: limits.tasks_max: "infinity" is more than plan "small" grants, 100; '
+        'blog.toml:12: limits.tasks_max: "infinity" is more than plan "small" grants, 100; '
         "write at most 100",
-        'blog.toml:12: limits.limit_nofile: "1024:4096" is more than plan "small" grants, '
+        'blog.toml:13: limits.limit_nofile: "1024:4096" is more than plan "small" grants, '
         '"512:1024"; write at most "512:1024"',
-        'blog.toml:13: limits.io_read_bandwidth_max: { "/home" = "1M" } is more than plan "small" '
+        'blog.toml:14: limits.io_read_bandwidth_max: { "/home" = "1M" } is more than plan "small" '
         'grants, { "/srv" = "20M" }; write no more than { "/srv" = "20M" } for each of these',
-        "blog.toml:14: limits.slice: is for the provider to say; "
+        "blog.toml:15: limits.slice: is for the provider to say; "
         "remove it, or let root own the file",
-        'blog.toml:15: limits.nice: -5 is more than plan "small" grants, nothing; '
+        'blog.toml:16: limits.nice: -5 is more than plan "small" grants, nothing; '
         "remove it, or ask the provider",
-        'blog.toml:16: limits.oom_score_adjust: 0 is more than plan "small" grants, 300; '
+        'blog.toml:17: limits.oom_score_adjust: 0 is more than plan "small" grants, 300; '
         "write at least 300",
-        "blog.toml:17: limits.disk_quota: is for the provider to say; "
+        "blog.toml:18: limits.disk_quota: is for the provider to say; "
         "remove it, or let root own the file",
-        'blog.toml:18: limits.memory_swap_max: "1G" is more than plan "small" grants, nothing; '
+        'blog.toml:19: limits.memory_swap_max: "1G" is more than plan "small" grants, nothing; '
         "remove it, or ask the provider",
-        'blog.toml:19: limits.cpu_weight: 100 is more than plan "small" grants, 80; '
+        'blog.toml:20: limits.cpu_weight: 100 is more than plan "small" grants, 80; '
         "write at most 80",
-        'blog.toml:21: sandbox.protect_system: "full" is more than plan "small" grants, "strict"; '
+        'blog.toml:22: sandbox.protect_system: "full" is more than plan "small" grants, "strict"; '
         'write "strict", or remove the line',
-        'blog.toml:22: sandbox.private_pids: false is more than plan "small" grants, true; '
+        'blog.toml:23: sandbox.private_pids: false is more than plan "small" grants, true; '
         "write true, or remove the line",
-        'blog.toml:23: sandbox.private_tmp: false is more than plan "small" grants, '
+        'blog.toml:24: sandbox.private_tmp: false is more than plan "small" grants, '
         '{ size = "64M", inodes = 16384 }; write at most { size = "64M", inodes = 16384 }',
-        'blog.toml:24: sandbox.read_write_paths: ["/srv/shared/a", "/srv/shared2"] is more than '
+        'blog.toml:25: sandbox.read_write_paths: ["/srv/shared/a", "/srv/shared2"] is more than '
         'plan "small" grants, ["/srv/shared"]; write paths inside of ["/srv/shared"]',
-        'blog.toml:25: sandbox.bind_paths: ["/srv/pool/x:/etc"] is more than plan "small" grants, '
+        'blog.toml:26: sandbox.bind_paths: ["/srv/pool/x:/etc"] is more than plan "small" grants, '
         '["/srv/pool:/pool"]; write parts of ["/srv/pool:/pool"]',
-        'blog.toml:26: sandbox.inaccessible_paths: ["/opt/secret2"] is more than plan "small" '
+        'blog.toml:27: sandbox.inaccessible_paths: ["/opt/secret2"] is more than plan "small" '
         'grants, ["/opt/secret"]; keep ["/opt/secret"] in the list',
-        'blog.toml:27: sandbox.capability_bounding_set: ["CAP_SYS_ADMIN"] is more than plan '
+        'blog.toml:28: sandbox.capability_bounding_set: ["CAP_SYS_ADMIN"] is more than plan '
         '"small" grants, []; remove it, or ask the provider',
-        'blog.toml:28: sandbox.restrict_namespaces: ["user"] is more than plan "small" grants, '
+        'blog.toml:29: sandbox.restrict_namespaces: ["user"] is more than plan "small" grants, '
         "true; write true, or remove the line",
-        'blog.toml:29: sandbox.system_call_filter: ["@hosting", "ptrace"] is more than plan '
+        'blog.toml:30: sandbox.system_call_filter: ["@hosting", "ptrace"] is more than plan '
         '"small" grants, ["@hosting"]; write ["@hosting"], and after it only what you take out, '
         'like "~@keyring"',
-        'blog.toml:30: sandbox.ip_address_allow: ["169.254.0.0/16"] is more than plan "small" '
+        'blog.toml:31: sandbox.ip_address_allow: ["169.254.0.0/16"] is more than plan "small" '
         "grants, []; remove it, or ask the provider",
-        'blog.toml:31: sandbox.ip_address_deny: [] is more than plan "small" grants, '
+        'blog.toml:32: sandbox.ip_address_deny: [] is more than plan "small" grants, '
         '["169.254.169.254/32", "fd00:ec2::254/128"]; keep '
         '["169.254.169.254/32", "fd00:ec2::254/128"] in the list',
-        "blog.toml:32: sandbox.root_directory: is for the provider to say; "
+        "blog.toml:33: sandbox.root_directory: is for the provider to say; "
         "remove it, or let root own the file",
     ]
 
@@ -282,6 +286,22 @@ private_users = true
     )
     assert found.sandbox.network == "none"
     assert found.sandbox.ip_address_deny == METADATA_ADDRESSES
+
+
+def test_log_of_the_emperor_is_for_tenants_only_where_the_provider_says_so():
+    for text in ('log = "inherit"', '[log]\nrequests = "inherit"'):
+        (problem,) = problems(text)
+        assert "is the emperor's own log" in problem
+        assert loaded(text, Owner()).log != loaded("").log
+    granted = emperor('[defaults]\nlog = "inherit"')
+    assert loaded("", among=granted).log.target == "inherit"
+    assert loaded('log = "inherit"', among=granted).log.target == "inherit"
+    assert loaded('log = "journal"').log.target == "journal"
+
+
+def test_soft_limit_may_be_as_high_as_the_hard_one():
+    found = loaded('[limits]\nlimit_nofile = "1024:1024"')
+    assert found.limits.all_rlimits()["nofile"] == (1024, 1024)
 
 
 def test_ports_are_refused_where_the_policy_grants_unix_sockets_only():
@@ -483,7 +503,7 @@ TABLES = st.fixed_dictionaries(
         ),
     },
 )
-ALWAYS_BOUNDED = frozenset({"on_unsupported"})
+ALWAYS_BOUNDED = frozenset({"on_unsupported", *LOGS})
 
 
 def settled(values, defaults=None, owner=None):
@@ -539,8 +559,6 @@ def test_every_directive_of_a_plan_has_a_rule_or_is_the_tenants_own_affair():
     assert free == {
         "limits.memory_oom_group",
         "limits.umask",
-        "log.requests",
-        "log.target",
         "sandbox.ip_address_allow",  # measured by ip_address_deny and network
         "sandbox.no_new_privileges",
         "sandbox.private_network",

@@ -201,6 +201,12 @@ def test_vassals_inherit_all_but_what_is_the_emperors_own() -> None:
     assert found == ({"A": large}, ("B", "BYTES"))
 
 
+def test_files_that_the_emperor_may_open_are_granted_to_its_vassals() -> None:
+    defaults = {"limits": {"limit_nofile": 65536}}
+    assert settings("--emperor", "/etc/a", "--max-fd", "65536")["defaults"] == defaults
+    assert "defaults" not in settings("--emperor", "/etc/a", "--max-fd", "0")
+
+
 def test_options_of_a_vassal_are_said_to_be_one_s() -> None:
     found = own("--emperor", "/etc/uwsgi", "--processes", "4")
     assert found.verdicts[-1].verdict is Support.UNSUPPORTED

@@ -9,6 +9,7 @@ from emperor.config.problems import ConfigError, quoted
 from emperor.config.settings import (
     EmperorSettings,
     Layer,
+    LogConfig,
     Owner,
     OwnerPolicy,
     Policy,
@@ -818,36 +819,86 @@ PLANNED = EmperorSettings(
 )
 
 
-def tenants(*lines: str) -> VassalSettings:
+def tenants(*lines: str, among: EmperorSettings = PLANNED) -> VassalSettings:
     tenant = Owner(name="blog", tenant=True)
-    found = settle_translation(translated(*APP, *lines), "blog", FOLDER, PLANNED, tenant)
+    found = settle_translation(translated(*APP, *lines), "blog", FOLDER, among, tenant)
     assert isinstance(found, VassalSettings), found
     return found
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "said", "grant"),
     [
-        ("harakiri = 60", '60 is more than plan "small" grants, 20'),
-        ("processes = 9", '9 is more than plan "small" grants, 2'),
-        ("threads = 9", '9 is more than plan "small" grants, 4'),
-        ("max-fd = 65536", '"65536:65536" is more than plan "small" grants, "200:300"'),
-        ("prio = -5", '-5 is more than plan "small" grants, nothing'),
+        ("harakiri = 60", "60 is more than {}, 20", "harakiri = 60 under [plan.small]"),
+        ("processes = 9", "9 is more than {}, 2", "workers = 9 under [plan.small]"),
+        ("threads = 9", "9 is more than {}, 4", "threads = 9 under [plan.small]"),
+        ("prio = -5", "-5 is more than {}, nothing", "nice = -5 under [owner.blog.limits]"),
     ],
 )
 def test_tenant_has_what_is_granted_where_its_file_asks_for_more_and_is_told(
-    line: str, said: str
+    line: str, said: str, grant: str
 ) -> None:
     found = tenants(line, "env = A=1")
     plain = tenants("env = A=1")
 
-    name = line.partition(" ")[0]
-    assert found.remarks == (
-        Remark(
-            key=name, reason=f"line 4: {said}: it has what is granted; ask the provider for more"
-        ),
-    )
+    said = said.format('plan "small" grants')
+    more = f"to grant more, write {grant} in emperor.toml"
+    reason = f"line 4: {said}: it has what is granted; {more}"
+    assert found.remarks == (Remark(key=line.partition(" ")[0], reason=reason),)
     assert msgspec.structs.replace(found, remarks=()) == plain
+
+
+def test_tenant_has_the_most_of_an_rlimit_that_is_granted() -> None:
+    found = tenants("max-fd = 65536")
+    # Any of its processes may raise a soft limit to the hard one.
+    assert found.limits.all_rlimits()["nofile"] == (300, 300)
+    assert found.remarks[0].reason == (
+        'line 4: "65536:65536" is more than plan "small" grants, "200:300": it has 300:300; '
+        'to grant more, write limit_nofile = "65536:65536" under [owner.blog.limits] in '
+        "emperor.toml"
+    )
+    assert tenants("max-fd = 250").limits.all_rlimits()["nofile"] == (250, 250)
+    assert tenants("max-fd = 250").remarks == ()
+
+
+@pytest.mark.parametrize(
+    ("file", "owners", "more"),
+    [
+        ("/etc/a.toml", {"*": {}}, 'write nice = -5 under [owner."*".limits] in /etc/a.toml'),
+        ("/etc/a.toml", {"*": {}, "blog": {}}, "write nice = -5 under [owner.blog.limits] in /etc"),
+        ("/run/uwsgi-emperor.toml", {}, "write it in an emperor.toml, for emperor run --config"),
+    ],
+)
+def test_remark_says_where_the_provider_grants_it(
+    file: str, owners: dict[str, dict[str, object]], more: str
+) -> None:
+    policies = {name: OwnerPolicy() for name in owners}
+    emperor = msgspec.structs.replace(PLANNED, file=file, owners=policies)
+    assert f"to grant more, {more}" in tenants("prio = -5", among=emperor).remarks[0].reason
+
+
+def test_where_options_are_the_settings_the_emperors_own_max_fd_grants_files() -> None:
+    emperor = msgspec.structs.replace(PLANNED, file="/run/uwsgi-emperor.toml")
+    found = tenants("max-fd = 400", among=emperor)
+    assert "to grant more, write max-fd = 400 for the emperor itself" in found.remarks[0].reason
+
+
+@pytest.mark.parametrize(
+    ("line", "log"),
+    [
+        ("logto = /dev/stdout", LogConfig()),
+        ("logger = stdio", LogConfig()),
+        ("req-logger = stdio", LogConfig()),
+        ("logger = syslog", LogConfig(target="journal")),
+    ],
+)
+def test_tenants_lines_do_not_get_into_the_emperors_log(line: str, log: LogConfig) -> None:
+    found = tenants(line)
+    assert found.log == log
+    reasons = [remark.reason for remark in found.remarks]
+    expected = [] if log.target == "journal" else ["is the emperor's own log"]
+    assert len(reasons) == len(expected)
+    assert all(said in reason for said, reason in zip(expected, reasons, strict=True)), reasons
 
 
 def test_soft_deadline_goes_with_one_that_is_not_granted() -> None:
