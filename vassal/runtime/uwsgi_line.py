@@ -66,9 +66,9 @@ class _Counts:
         self._own = place.own
         self._by_app = AppCounts(place.memory, place.layout) if place.layout.apps > 1 else None
         # Of each slot what it has counted, and what was counted in it before: in one reading.
-        before = scoreboard.BEFORE_AT - scoreboard.END_AT - 8
+        before = scoreboard.BEFORE_AT - scoreboard.TOTALS_AT - 8
         rest = scoreboard.SLOT_BYTES - scoreboard.BEFORE_AT - 8
-        slot = "%dxQ%dxQ%dx" % (scoreboard.END_AT, before, rest)
+        slot = "%dxQ%dxQ%dx" % (scoreboard.TOTALS_AT, before, rest)
         self._all = struct.Struct("=" + slot * place.layout.slots)
 
     def of_all(self) -> int:
