@@ -12,12 +12,14 @@ from emperor.brain.digest import digest
 from emperor.config.identity import Identity
 from emperor.config.settings import ListenAddress, VassalSettings
 from emperor.uwsgi.live import LIVE
+from limits.cgroups.writes import CgroupPlan
 from limits.confinement import Confinement
 from limits.directives import Limits, Subject
 from limits.layout import Layout
 from vassal.messages import AccessLog, Generation, Health, Listener, LogSettings
 
 NOTHING: Mapping[str, str] = {}
+NO_CGROUP = CgroupPlan((), ())
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -33,6 +35,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     generation_digest: str
     birth_digest: str
     limits_digest: str
+    cgroup: CgroupPlan = NO_CGROUP  # as the host's disks were when the file was read
 
 
 class Logs(NamedTuple):
@@ -53,6 +56,7 @@ def build(
     subject: Subject,
     layout: Layout,
     inherited: Mapping[str, str] = NOTHING,
+    cgroup: CgroupPlan = NO_CGROUP,
 ) -> Spec:
     """Return the spec of a vassal that runs as `identity` in the interpreter `python`.
 
@@ -72,6 +76,7 @@ def build(
         # A master moves to another customer's cgroup as it is born: it cannot move later.
         birth_digest=digest((layout.birth, subject.customer)),
         limits_digest=digest((_without_slice(settings.limits), _egress(settings))),
+        cgroup=cgroup,
     )
 
 

@@ -7,8 +7,10 @@ nothing about what runs; its problems are remembered for status.
 import asyncio
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -37,6 +39,8 @@ from vassal.messages import Failure
 
 RETRY_CHANGING_S = 0.05
 RENAME_PATIENCE_S = 1.0
+SLOW_S = 0.05
+T = TypeVar("T")
 GONE = "does not exist; what runs of it runs on until the directory is there again"
 
 
@@ -63,6 +67,7 @@ class Catalog:
         publish: Publish,
         stopped: frozenset[str],
         history: History,
+        patience: Patience,
     ) -> None:
         self._settings = settings
         self._reader = reader
@@ -70,7 +75,8 @@ class Catalog:
         self._publish = publish
         self._stopped = stopped
         self._history = history
-        self._patience = Patience(self.on_rescan)
+        self._patience = patience
+        self._unanswered: set[tuple[str, str]] = set()  # like the keys of _tasks
         self._unproven: dict[str, Version] = {}
         self._entries: dict[str, Entry] = {}
         self._touch_files = TouchFiles()
@@ -115,6 +121,11 @@ class Catalog:
     def on_changed(self, directory: str, file_name: str) -> None:
         """A file came, changed or went: read it."""
         self._in_background((directory, file_name))
+
+    def on_answer(self) -> None:
+        """What was silent has answered: read what could not be read for its sake."""
+        for key in tuple(self._unanswered):
+            self._in_background(key)
 
     def on_touched(self, path: str) -> None:
         """A file may have been touched: do what those want who name it."""
@@ -193,7 +204,7 @@ class Catalog:
         directory, _, file_name = path.rpartition("/")
         if name in self._entries or directory not in self._settings.directories:
             return
-        if not self._patience.is_silent(directory):
+        if not self._patience.is_foreign(path):
             try:
                 os.lstat(path)
             except FileNotFoundError:
@@ -260,12 +271,15 @@ class Catalog:
             del self._tasks[key]
 
     async def _rescan(self, directory: str) -> None:
+        self._unanswered.discard((directory, ""))
         try:
-            names = tuple(await self._patience.look(directory, lambda: scan(directory)))
-            strange = await self._patience.look(directory, lambda: misnamed(directory))
+            names = await self._ask(directory, lambda: scan(directory))
+            strange = await self._ask(directory, lambda: misnamed(directory))
         except OSError as error:
             # That says nothing about its files. One that was moved away by mistake, or is not
             # mounted, is no reason to end all sites at once: what was removed is when it is back.
+            if isinstance(error, Silence):
+                self._unanswered.add((directory, ""))
             self._note_unreadable(directory, error)
             return
         self._strays.pop(directory, None)
@@ -273,35 +287,52 @@ class Catalog:
         there = frozenset(names)
         known = {e.file_name for e in self._entries.values() if e.directory == directory}
         # Those that are there first: what a file that is gone gives up they may take over.
+        slow: set[asyncio.Task[None]] = set()
         for file_name in sorted(known | set(names), key=lambda one: (one not in there, one)):
-            await self._read(directory, file_name)
+            if self._patience.is_needed:
+                # What takes its time keeps no other file waiting.
+                task = asyncio.create_task(self._read(directory, file_name))
+                slow |= (await asyncio.wait([task], timeout=SLOW_S))[1]
+            else:
+                await self._read(directory, file_name)
             await asyncio.sleep(0)  # a thousand files must not keep the control API waiting
+        if slow:
+            await asyncio.wait(slow)
 
-    def _note_unreadable(self, directory: str, error: OSError) -> None:
+    async def _ask(self, path: str, call: Callable[[], T]) -> T:
+        """Look at a path that is the provider's choice; raise Silence."""
+        return await self._patience.look((path,), 0, call)
+
+    def _note_unreadable(self, path: str, error: OSError) -> None:
         problem = GONE if isinstance(error, FileNotFoundError) else error.strerror
-        if self._strays.get(directory) is None:
-            fields = {"path": directory, "error": problem}
-            self._publish("error", "directory_unreadable", None, fields)
-        self._strays[directory] = f"{directory}: {problem}"
+        if self._strays.get(path) is None:
+            kind = "directory" if path in self._settings.directories else "file"
+            self._publish("error", f"{kind}_unreadable", None, {"path": path, "error": problem})
+        self._strays[path] = f"{path}: {problem}"
 
     async def _read(self, directory: str, file_name: str) -> None:
         name = vassal_name(file_name)
         if name is None or not self._settings.takes(directory, file_name):
             return
+        key, path = (directory, file_name), f"{directory}/{file_name}"
+        if key in self._unanswered:
+            self._unanswered.discard(key)
+            self._strays.pop(path, None)
         try:
             await self._look(name, directory, file_name)
         except Silence as error:
             # That says nothing about the file: what is known of it stays.
-            self._note_unreadable(directory, error)
+            self._unanswered.add(key)
+            self._note_unreadable(path, error)
 
     async def _look(self, name: str, directory: str, file_name: str) -> None:
         path = f"{directory}/{file_name}"
         if self._is_anothers(name, directory, file_name):
-            there = await self._patience.look(directory, Path(path).exists)
+            there = await self._ask(path, Path(path).exists)
             if self._is_anothers(name, directory, file_name):  # that one has not gone meanwhile
                 self._note_second(path, self.path_of(name) if there else "")
                 return
-        found = await self._patience.look(directory, lambda: read_file(directory, file_name))
+        found = await self._ask(path, lambda: read_file(directory, file_name))
         if isinstance(found, Changing):
             await asyncio.sleep(RETRY_CHANGING_S)
             self._in_background((directory, file_name))
@@ -322,7 +353,7 @@ class Catalog:
     async def _on_missing(self, name: str, directory: str, file_name: str) -> None:
         """A file is gone: removed, or it has another name now under which it goes on."""
         path = f"{directory}/{file_name}"
-        if not await self._patience.look(directory, lambda: os.path.isdir(directory)):
+        if not await self._ask(directory, lambda: os.path.isdir(directory)):
             self._note_unreadable(directory, FileNotFoundError())
             return
         if name in self._entries:
@@ -331,7 +362,7 @@ class Catalog:
             await self._let_others_be_read()
             if self._is_anothers(name, directory, file_name):
                 return
-            if await self._patience.look(directory, lambda: os.path.lexists(path)):
+            if await self._ask(path, lambda: os.path.lexists(path)):
                 self._in_background((directory, file_name))
                 return
             other = await self._other_file(name)
@@ -377,13 +408,10 @@ class Catalog:
         """Return directory and name of another file that describes `name`, if there is one."""
         for directory in self._settings.directories:
             for file_name in file_names(name):
-
-                def is_there(path: str = f"{directory}/{file_name}") -> bool:
-                    return os.path.lexists(path)
-
+                path = f"{directory}/{file_name}"
                 if not self._settings.takes(directory, file_name):
                     continue
-                if await self._patience.look(directory, is_there):
+                if await self._ask(path, partial(os.path.lexists, path)):
                     return directory, file_name
         return None
 
@@ -400,6 +428,7 @@ class Catalog:
         if self._entries.pop(name, None) is not None:
             self._touch_files.want(name, frozenset())
             self._later.forget(name)
+            self._unanswered = {key for key in self._unanswered if "/".join(key) != path}
             self._publish("info", "file_removed", name, {"path": path})
             self._reader.forget(name)
             self._history.forget(name)
@@ -422,6 +451,8 @@ class Catalog:
         path = f"{directory}/{file_name}"
         spec = await self._reader.read(name, path, effective)
         if isinstance(spec, Refusal):
+            if spec.is_silence:
+                self._unanswered.add((directory, file_name))
             if spec.may_pass:
                 self._later.again(name, directory, file_name)
             if known is not None and known.owner_uid not in (UNKNOWN_UID, found.owner_uid):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from emperor.brain.birth import Spec
+from emperor.brain.patience import Patience, Silence
 from emperor.core.allotment import Bound
 from limits.cgroups import counters
 from limits.cgroups.facts import probe_cgroups
@@ -50,9 +51,15 @@ class Cgroups:
     what could not be done to the tree itself."""
 
     def __init__(
-        self, pids: list[int], slices: Mapping[str, Limits], runtime_dir: str, problem: Problem
+        self,
+        pids: list[int],
+        slices: Mapping[str, Limits],
+        runtime_dir: str,
+        patience: Patience,
+        problem: Problem,
     ) -> None:
         self._slices = slices
+        self._patience = patience
         self._problem = problem
         self._paths: dict[str, str] = {}  # of vassals
         self._of_masters: dict[str, str] = {}  # by their tokens
@@ -80,7 +87,10 @@ class Cgroups:
     # ── what is possible ─────────────────────────────────────────────────────────────
 
     def plan(self, limits: Limits) -> CgroupPlan:
-        """Return what is written for these limits here, and what is unsupported."""
+        """Return what is written for these limits here, and what is unsupported.
+
+        Looks at the paths that they name.
+        """
         if io_paths(limits):
             return cgroup_writes(limits, self._host(limits))  # disks come and go
         # Most vassals have one plan's limits.
@@ -141,7 +151,7 @@ class Cgroups:
             self._leaving.add(before or "")
         failed = self._tree.create(
             path,
-            self.plan(spec.settings.limits).writes,
+            spec.cgroup.writes,
             self._slice_plan(spec.subject.customer).writes,
         )
         problems = [f"{key}: {one}" for one in failed for key in one.keys]
@@ -210,14 +220,16 @@ class Cgroups:
         self._filters.clear()
 
     def _set_quota(self, spec: Spec, problems: list[str]) -> None:
-        limits = spec.settings.limits
+        limits, directory, uid = spec.settings.limits, spec.settings.directory, spec.identity.uid
         if limits.disk_quota is None and limits.inode_quota is None:
             return
+
+        def limit() -> None:
+            set_quota(directory, uid, limits.disk_quota, limits.inode_quota)
+
         try:
-            set_quota(
-                spec.settings.directory, spec.identity.uid, limits.disk_quota, limits.inode_quota
-            )
-        except QuotaUnavailable as error:
+            self._patience.look_now((directory,), uid, limit)
+        except (QuotaUnavailable, Silence) as error:
             key = "disk_quota" if limits.disk_quota is not None else "inode_quota"
             problems.append(f"{key}: {error}")
             self._failed[spec.settings.name] = tuple(problems)

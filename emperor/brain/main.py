@@ -33,6 +33,7 @@ from emperor.brain.inventory import (
     receive_inventory,
 )
 from emperor.brain.links import Link
+from emperor.brain.patience import Patience
 from emperor.brain.pidfile import EmperorPidFile
 from emperor.brain.routing import Routing
 from emperor.brain.specs import SpecMaker
@@ -155,10 +156,12 @@ class Brain:
         )
         self._pidfile.keep(settings.pidfile)
         facts = probe(can_pid_namespace=can_fork_in_new_pid_namespace())
+        patience = Patience(self._on_answer)
         self._cgroups = Cgroups(
             [os.getppid(), os.getpid()],
             {name: budget.limits for name, budget in settings.customers.items()},
             settings.runtime_dir,
+            patience,
             self._on_cgroup_problem,
         )
         self._fleet = Fleet(
@@ -172,10 +175,11 @@ class Brain:
             self._on_served,
         )
         self._incidents = Incidents(self._cgroups, self._fleet, self._publish)
-        reader = VersionReader(settings, SpecMaker(settings, facts, self._cgroups))
+        specs = SpecMaker(settings, facts, self._cgroups, patience)
+        reader = VersionReader(settings, specs, patience)
         history = History(Path(settings.state_dir), self._on_history_problem)
         self._catalog = Catalog(
-            settings, reader, self._fleet, self._publish, self._stopped(), history
+            settings, reader, self._fleet, self._publish, self._stopped(), history, patience
         )
         self._holders = Holders(
             settings.state_dir, lambda: self._fleet.listeners.holders, self._on_history_problem
@@ -306,6 +310,9 @@ class Brain:
         self._link.send(Exit(status=0))
 
     # ── facts ────────────────────────────────────────────────────────────────────────
+
+    def _on_answer(self) -> None:
+        self._catalog.on_answer()
 
     def _on_pidfile_problem(self, problem: str) -> None:
         self._publish("error", "pidfile_not_written", None, {"error": problem})

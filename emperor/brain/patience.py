@@ -1,87 +1,159 @@
-"""Looks into directories that may not answer, and waits for none of them forever.
+"""Looks at what may not answer, and waits for nothing forever.
 
-Who looks at a dead NFS server, or a FUSE mount whose server hangs, cannot be woken. So what is
-behind such a mount is looked at from a thread, and left alone while a look into it hangs.
+Who looks at a dead NFS server, or a FUSE mount whose server hangs, cannot be woken. So what leads
+over such a mount is looked at from a thread, and left alone while a look into it hangs: one
+thread for each mount and each user in whose name is looked, and a few for all mounts of a tenant,
+who may be able to make them.
 """
 
 import asyncio
+import contextlib
 import errno
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
-from emperor.watch.choose import filesystem_behind, is_blind, read_mounts
+from emperor.watch.choose import BlindMounts, Mount, lead
+from limits import syscalls
 
 T = TypeVar("T")
 
 TIMEOUT_S = 5.0
-"""As long as a new brain waits at its start, for each directory."""
+"""How long somebody waits who can do other things meanwhile."""
 
-MOUNTS_FRESH_S = 1.0
-"""A thousand files in a row are not worth a thousand looks at the mounts."""
+BLOCKING_S = 0.5
+"""How long all wait, where nothing else can be done meanwhile."""
+
+HANGING_MAX = 4
+"""So many looks in the name of one tenant may hang; until one comes back, none is begun."""
+
+_CLONE_FS = 0x200  # os has it since Python 3.12
+
+Debtor = tuple[int, int]
+"""A mount's number, and the user in whose name is looked."""
 
 
 class Silence(OSError):
-    """A directory did not answer in time, or still owes an answer."""
+    """What was looked at did not answer in time, or still owes an answer."""
 
-    def __init__(self) -> None:
-        super().__init__(errno.ETIMEDOUT, f"does not answer within {TIMEOUT_S:.0f} s")
+    def __init__(self, mounts: Iterable[Mount]) -> None:
+        names = " or ".join(f"{mount.point} ({mount.filesystem})" for mount in mounts)
+        super().__init__(
+            errno.ETIMEDOUT, f"{names} does not answer; it is looked at again when it does"
+        )
+
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 class Patience:
-    """Of one event loop. `on_answer(directory)` is called when a silent one has answered."""
+    """Of one event loop. `on_answer()` is called when something has answered that was silent."""
 
-    def __init__(self, on_answer: Callable[[str], None]) -> None:
+    def __init__(self, on_answer: Callable[[], None]) -> None:
         self._on_answer = on_answer
-        self._silent: set[str] = set()
-        self._foreign: dict[str, tuple[float, bool]] = {}
+        self._blind = BlindMounts()
+        self._hanging: dict[Debtor, Mount] = {}
+        self._turns: WeakValueDictionary[Debtor, asyncio.Lock] = WeakValueDictionary()
 
-    def is_silent(self, directory: str) -> bool:
-        """Return whether the last look has not come back."""
-        return directory in self._silent
+    @property
+    def is_needed(self) -> bool:
+        """Whether there is anything here that may not answer."""
+        return bool(self._blind.now())
 
-    async def look(self, directory: str, call: Callable[[], T]) -> T:
-        """Return what `call` returns or raises; raise Silence if that takes too long."""
-        if directory in self._silent:
-            raise Silence
-        loop = asyncio.get_running_loop()
-        if not self._is_foreign(directory, loop.time()):
+    def is_foreign(self, path: str) -> bool:
+        """Return whether somebody else has to answer for an absolute path. Never waits."""
+        return bool(self._mounts_behind((path,)))
+
+    def without_links(self, path: str) -> str:
+        """Return where an absolute path leads, as far as can be seen without waiting."""
+        return lead(path, self._blind.now()).path or path
+
+    def mounts_below(self, folder: str) -> list[str]:
+        """Return which mounts that may not answer are in a folder, or below it."""
+        around = folder.rstrip("/") + "/"
+        return [point for point in self._blind.now() if point.startswith(around)]
+
+    async def look(self, paths: Iterable[str], uid: int, call: Callable[[], T]) -> T:
+        """Return what `call` returns or raises, which looks at no other `paths` than these.
+
+        Raises Silence if that takes too long. `uid` is whose choice the paths are.
+        """
+        mounts = self._mounts_behind(paths)
+        if not mounts:
             return call()
-        reply: asyncio.Future[T] = loop.create_future()
+        async with contextlib.AsyncExitStack() as stack:
+            for debtor in sorted((mount.number, uid) for mount in mounts):
+                turn = self._turns.setdefault(debtor, asyncio.Lock())
+                await stack.enter_async_context(turn)
+            self._check(mounts, uid)
+            work = _begin(call)
+            await asyncio.wait([asyncio.wrap_future(work)], timeout=TIMEOUT_S)
+            return self._result(work, mounts, uid)
 
-        def settle(result: T | None, error: Exception | None) -> None:
-            if directory in self._silent and reply.done():
-                self._silent.discard(directory)
-                self._on_answer(directory)
-            elif error is not None:
-                reply.set_exception(error)
-            else:
-                reply.set_result(result)  # type: ignore[arg-type]
+    def look_now(self, paths: Iterable[str], uid: int, call: Callable[[], T]) -> T:
+        """The same where nobody can wait for it: all others wait with the caller, though not
+        long."""
+        mounts = self._mounts_behind(paths)
+        if not mounts:
+            return call()
+        self._check(mounts, uid)
+        work = _begin(call)
+        with contextlib.suppress(TimeoutError):
+            work.exception(BLOCKING_S)
+        return self._result(work, mounts, uid)
 
-        def work() -> None:
-            result, failure = None, None
-            try:
-                result = call()
-            except Exception as error:  # the caller's, in its own place
-                failure = error
-            try:
-                loop.call_soon_threadsafe(settle, result, failure)
-            except RuntimeError:
-                return  # the loop is closed: nobody waits any more
+    def _mounts_behind(self, paths: Iterable[str]) -> set[Mount]:
+        blind = self._blind.now()
+        if not blind:
+            return set()
+        plain: set[str] = set()
+        ways = (lead(path, blind, plain) for path in paths)
+        return {way.blind for way in ways if way.blind is not None}
 
-        # A daemon: the brain can end while it hangs.
-        threading.Thread(target=work, name="emperor-patience", daemon=True).start()
-        done, _ = await asyncio.wait([reply], timeout=TIMEOUT_S)
-        if not done:
-            reply.cancel()
-            self._silent.add(directory)
-            raise Silence
-        return reply.result()
+    def _check(self, mounts: Iterable[Mount], uid: int) -> None:
+        """Raise Silence if something that hangs is in the way."""
+        silent = [mount for mount in mounts if (mount.number, uid) in self._hanging]
+        if not silent and uid != 0:
+            own = [mount for (_, whose), mount in self._hanging.items() if whose == uid]
+            silent = own if len(own) >= HANGING_MAX else []
+        if silent:
+            raise Silence(silent)
 
-    def _is_foreign(self, directory: str, now: float) -> bool:
-        """Return whether the directory lies where somebody else has to answer."""
-        at, foreign = self._foreign.get(directory, (now - 2 * MOUNTS_FRESH_S, False))
-        if now - at > MOUNTS_FRESH_S:
-            foreign = is_blind(filesystem_behind(directory, read_mounts()))
-            self._foreign[directory] = now, foreign
-        return foreign
+    def _result(self, work: Future[T], mounts: Iterable[Mount], uid: int) -> T:
+        if work.done():
+            return work.result()
+        loop = asyncio.get_running_loop()
+        debtors = {(mount.number, uid): mount for mount in mounts}
+        self._hanging |= debtors
+
+        def come_back(_: Future[T]) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(self._answered, debtors)
+
+        work.add_done_callback(come_back)
+        raise Silence(mounts)
+
+    def _answered(self, debtors: Iterable[Debtor]) -> None:
+        for debtor in debtors:
+            self._hanging.pop(debtor, None)
+        self._on_answer()
+
+
+def _begin(call: Callable[[], T]) -> Future[T]:
+    """Do something in a thread of its own."""
+    work: Future[T] = Future()
+    work.set_running_or_notify_cancel()  # who waits for it may go; it cannot be called off
+
+    def run() -> None:
+        try:
+            # What hangs while it has set another umask has set it for itself alone.
+            syscalls.unshare(_CLONE_FS)
+            work.set_result(call())
+        except BaseException as error:
+            work.set_exception(error)
+
+    # A daemon: the brain can end while it hangs.
+    threading.Thread(target=run, name="emperor-patience", daemon=True).start()
+    return work

@@ -4,12 +4,13 @@ Looks at the file system, and changes nothing. What it returns goes into `limits
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from emperor.config.application import is_file, seen_from
 from emperor.config.identity import Identity
 from emperor.config.settings import EmperorSettings, VassalSettings
+from limits.cgroups.writes import io_paths
 from limits.mounts import above
 from limits.real_path import real_path
 from limits.root import HOMES
@@ -63,12 +64,27 @@ def find_places(
     return Places(homes, hidden, tuple(sorted(withheld)))
 
 
-def emperors_own(emperor: EmperorSettings) -> list[str]:
-    """Return the folders of the emperor, without symlinks."""
+def named_by(settings: VassalSettings, identity: Identity) -> Iterator[str]:
+    """Yield every path of the host that is looked at before a vassal can run."""
+    yield from (settings.directory, identity.home, *settings.pythonpath)
+    if settings.python is not None:
+        yield from (settings.python, f"{settings.python}/bin/python")
+    yield from (*settings.static.values(), *settings.check_static)
+    for app in (settings.app, *settings.mounts.values()):
+        file = seen_from(app, settings.directory).partition(":")[0]
+        if is_file(file):
+            yield file
+    yield from (log for log in (settings.log.target, settings.log.requests or "") if "/" in log)
+    yield from (address.file for address in settings.addresses if address.file is not None)
+    yield from io_paths(settings.limits)
+
+
+def emperors_own(emperor: EmperorSettings, real: Callable[[str], str] = real_path) -> list[str]:
+    """Return the folders of the emperor, without symlinks as `real` says it."""
     folders = {emperor.runtime_dir, emperor.log_dir, emperor.state_dir, *emperor.directories}
     if os.path.isabs(emperor.file):
         folders.add(os.path.dirname(emperor.file))
-    return sorted({real_path(path) for path in folders} - {"/"})
+    return sorted({real(path) for path in folders} - {"/"})
 
 
 def _served(settings: VassalSettings, emperors_own: Iterable[str]) -> list[str]:

@@ -7,6 +7,7 @@ import errno
 import os
 import stat
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -14,7 +15,8 @@ from emperor.brain import interpreter, withheld
 from emperor.brain.birth import Logs, Spec, build
 from emperor.brain.cgroups import Cgroups
 from emperor.brain.neighbours import Neighbours
-from emperor.brain.places import emperors_own, find_places
+from emperor.brain.patience import Patience
+from emperor.brain.places import emperors_own, find_places, named_by
 from emperor.brain.release_links import missing_folders, unseen_link
 from emperor.brain.tenancy import refusals
 from emperor.config.file_names import speaks_uwsgi
@@ -34,29 +36,42 @@ MISSING_MAX = 256
 """Confinements of which is remembered what they lack; a tenant may ask for ever new ones."""
 
 
+class _Asked(NamedTuple):
+    """What a file asks for, and as whom its vassal runs."""
+
+    settings: VassalSettings
+    identity: Identity
+    owner_uid: int
+    path: str
+
+
 class SpecMaker:
     """Makes specs for one emperor on one host."""
 
-    def __init__(self, settings: EmperorSettings, facts: HostFacts, cgroups: Cgroups) -> None:
+    def __init__(
+        self, settings: EmperorSettings, facts: HostFacts, cgroups: Cgroups, patience: Patience
+    ) -> None:
         self._settings = settings
+        self._patience = patience
         self._facts = facts
         self._cgroups = cgroups
         self._machine = os.uname().machine
         self._filters: dict[bytes, bytes | None] = {}
         self._missing: dict[bytes, tuple[Unsupported, ...]] = {}
         self._neighbours = Neighbours()
-        self._emperors_own = emperors_own(settings)
+        self._emperors_own = emperors_own(settings, patience.without_links)
         # What this brain was started with: it changes when another is.
         self._inherited = inherited(os.environ)
 
-    def make(
+    async def make(
         self,
         settings: VassalSettings,
         owner_uid: int,
         file_gid: int,
         path: str,
     ) -> Spec:
-        """Return the spec of the file at `path`; raise ConfigError, NoInterpreter or OSError.
+        """Return the spec of the file at `path`; raise ConfigError, NoInterpreter or OSError,
+        also Silence.
 
         From then on it counts as one of the vassals, until `forget`.
         """
@@ -70,7 +85,24 @@ class SpecMaker:
         if decided.group is None and decided.file_gid not in (None, 0, identity.gid):
             remarks += (Remark(key="group", reason=why_not_group(identity, file_gid)),)
         settings = msgspec.structs.replace(settings, remarks=settings.remarks + remarks)
-        problems = self._policy_problems(settings, identity, owner_uid, path)
+        asked = _Asked(settings, identity, owner_uid, path)
+        problems = self._policy_problems(asked)
+        spec = await self._patience.look(
+            named_by(settings, identity), owner_uid, lambda: self._look(asked, problems)
+        )
+        # While that took its time others may have come.
+        late = self._policy_problems(asked)
+        if late:
+            raise ConfigError(late)
+        self._neighbours.enter(_holder(settings, identity), owner_uid)
+        return spec
+
+    def _look(self, asked: _Asked, problems: list[Problem]) -> Spec:
+        """Return the spec, as the host's files are now; `problems` are those known already.
+
+        May be in a thread beside others.
+        """
+        settings, identity, owner_uid, path = asked
         if owner_uid not in (0, os.geteuid()):
             sockets_dir = f"{self._settings.runtime_dir}/sockets"
             problems += refusals(settings, identity, sockets_dir, path)
@@ -103,7 +135,8 @@ class SpecMaker:
         program = self._filter(settings.sandbox)
         layout = lay_out(settings.limits, settings.sandbox, subject, self._facts, program)
         lacking = self._lacking(settings, subject, layout)
-        lacking += self._cgroups.plan(settings.limits).unsupported
+        cgroup = self._cgroups.plan(settings.limits)
+        lacking += cgroup.unsupported
         problems = refusals_of_unsupported(settings, lacking, path)
         problems += missing_folders(settings, layout.birth.root, path)
         unseen = unseen_link(settings.directory, layout.birth.root, identity.user, path)
@@ -111,9 +144,10 @@ class SpecMaker:
             problems.append(unseen)
         if problems:
             raise ConfigError(problems)
-        self._neighbours.enter(_holder(settings, identity), owner_uid)
         lang = os.environ.get("LANG", "C.UTF-8")
-        return build(path, settings, identity, python, logs, lang, subject, layout, variables)
+        return build(
+            path, settings, identity, python, logs, lang, subject, layout, variables, cgroup
+        )
 
     def _variables(self, settings: VassalSettings) -> Mapping[str, str]:
         """Return what a file of uWSGI's inherits: all but what its unenv takes away."""
@@ -145,23 +179,20 @@ class SpecMaker:
         """
         asked = (settings.limits, settings.sandbox, subject.uid, subject.gid, subject.groups)
         key = msgspec.json.encode(asked)
-        if key not in self._missing:
+        found = self._missing.get(key)
+        if found is None:
             if len(self._missing) >= MISSING_MAX:
                 self._missing.clear()
             birth, workload = plans(layout, self._facts)
             instead = done_by_landlock(layout, self._facts)
             missing = (*birth.missing(), *workload.missing())
-            self._missing[key] = tuple(item for item in missing if item.key not in instead)
-        return self._missing[key]
+            found = tuple(item for item in missing if item.key not in instead)
+            self._missing[key] = found
+        return found
 
-    def _policy_problems(
-        self,
-        settings: VassalSettings,
-        identity: Identity,
-        owner_uid: int,
-        path: str,
-    ) -> list[Problem]:
+    def _policy_problems(self, asked: _Asked) -> list[Problem]:
         """Return what cannot be beside the other vassals: one too many, a shared uid."""
+        settings, identity, owner_uid, path = asked
         owner = owner_of(owner_uid)
         faults = {}
         if owner.tenant:

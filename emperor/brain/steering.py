@@ -142,7 +142,7 @@ class BrainSteering:
         )
         settings = wish.spec.settings
         said = (Unsupported(key=one.key, reason=one.reason) for one in settings.remarks)
-        return (*missing(texts, self._cgroups.plan(settings.limits)), *said)
+        return (*missing(texts, wish.spec.cgroup), *said)
 
     def names(self) -> tuple[str, ...]:
         return tuple(sorted(self._fleet.wishes.keys() | self._fleet.vassals.keys()))
@@ -246,8 +246,7 @@ class BrainSteering:
             limits = applied(wish.spec, lacking, self._facts)
             shown = {limit.key for limit in limits}
             others = tuple(one for one in lacking if one.key not in shown)
-            plan = self._cgroups.plan(wish.spec.settings.limits)
-            steps = steps_of(wish.spec, self._facts, plan)
+            steps = steps_of(wish.spec, self._facts, wish.spec.cgroup)
         scaling = found.scaling[:200] if found is not None else ""
         return explanation(vassal, wish, limits, others, steps, scaling, time.monotonic())
 

@@ -5,6 +5,8 @@ from typing import NamedTuple
 from emperor.brain import interpreter
 from emperor.brain.birth import Spec
 from emperor.brain.history import Version
+from emperor.brain.patience import Patience, Silence
+from emperor.brain.patient_host import PatientHost
 from emperor.brain.specs import SpecMaker
 from emperor.config.file_names import speaks_uwsgi
 from emperor.config.identity import owner_of
@@ -13,23 +15,26 @@ from emperor.config.settings import EmperorSettings, Owner, VassalSettings
 from emperor.config.vassal_file import load_vassal
 from emperor.parsing.located import lines_of, lines_of_uwsgi, located
 from emperor.parsing.process import ParserProcess
-from emperor.uwsgi.real_host import seen_by
+from emperor.uwsgi.host import Facts
+from emperor.uwsgi.real_host import RealHost, seen_by
 
 
 class Refusal(NamedTuple):
     """All that is wrong with a version, one line each. `may_pass`: the text is right, and what it
-    names is not there, or not allowed yet."""
+    names is not there, or not allowed yet; `is_silence`: or does not answer."""
 
     lines: tuple[str, ...]
     may_pass: bool
+    is_silence: bool = False
 
 
 class VersionReader:
     """Reads what roots and tenants wrote, each in its place. `close` it."""
 
-    def __init__(self, settings: EmperorSettings, specs: SpecMaker) -> None:
+    def __init__(self, settings: EmperorSettings, specs: SpecMaker, patience: Patience) -> None:
         self._settings = settings
         self._specs = specs
+        self._patience = patience
         self._parser = ParserProcess(settings)
 
     async def close(self) -> None:
@@ -38,11 +43,11 @@ class VersionReader:
 
     async def read(self, name: str, path: str, version: Version) -> Spec | Refusal:
         """Return the spec of the file at `path` with this version's content. Never raises."""
-        settings = await self._parse(name, path, version)
-        if isinstance(settings, ConfigError):
-            return Refusal(tuple(map(str, settings.problems)), may_pass=False)
         try:
-            return self._specs.make(settings, version.owner_uid, version.gid, path)
+            settings = await self._parse(name, path, version)
+            if isinstance(settings, ConfigError):
+                return Refusal(tuple(map(str, settings.problems)), may_pass=False)
+            return await self._specs.make(settings, version.owner_uid, version.gid, path)
         except ConfigError as error:
             problems = error.problems
         except interpreter.NoInterpreter as error:
@@ -52,7 +57,7 @@ class VersionReader:
                 ),
             )
         except OSError as error:
-            return Refusal((f"{path}: {error}",), may_pass=True)
+            return Refusal((f"{path}: {error}",), True, isinstance(error, Silence))
         found = await self._located(problems, name, path, version)
         return Refusal(tuple(map(str, found)), may_pass=True)
 
@@ -68,7 +73,7 @@ class VersionReader:
             else:
                 lines = lines_of(version.text, path, keys)
             return located(problems, path, lines)
-        host, facts = seen_by(version.owner_uid, path.rpartition("/")[0])
+        host, facts = self._seen_by(version.owner_uid, path.rpartition("/")[0])
         if owner.tenant:
             lines = await self._parser.locate(keys, name, version.text, path, owner, host, facts)
         else:
@@ -89,10 +94,15 @@ class VersionReader:
         # A tenant's bytes are parsed by a process that has nothing to lose.
         return await self._parser.parse(name, version.text, path, folder, owner)
 
+    def _seen_by(self, owner_uid: int, folder: str) -> tuple[RealHost, Facts]:
+        host, facts = seen_by(owner_uid, folder)
+        # Tenants' files get their answers from a thread anyhow.
+        return host if owner_of(owner_uid).tenant else PatientHost(self._patience), facts
+
     async def _parse_uwsgi(
         self, name: str, path: str, folder: str, version: Version, owner: Owner
     ) -> VassalSettings | ConfigError:
-        host, facts = seen_by(version.owner_uid, folder)
+        host, facts = self._seen_by(version.owner_uid, folder)
         if not owner.tenant:
             # Most emperors have no such file, and a brain that was killed is missed.
             from emperor.uwsgi.vassal import load_uwsgi

@@ -5,6 +5,8 @@ import os
 import resource
 import signal
 import sys
+import time
+from collections.abc import Set
 
 from emperor.children import children
 from limits.pidfd import send_signal
@@ -14,6 +16,8 @@ from vassal.master.mold_hands import Means
 EMPEROR_FD = 3
 TOLD = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGURG, signal.SIGWINCH)
 """What uWSGI's emperor is told by; the emperor knows what is meant, and whether anything is."""
+
+REAP_TURN_S = 0.005
 
 HANDLED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, *TOLD)
 """SIGQUIT stops like SIGTERM: units of uWSGI's say KillSignal=SIGQUIT."""
@@ -72,3 +76,23 @@ def dismiss_children(parent: int) -> None:
                     send_signal(pidfd, signal.SIGTERM)
             finally:
                 os.close(pidfd)
+
+
+def end_children(deadline: float, but: Set[int]) -> list[int]:
+    """Kill all children of this process and reap them; return who is left at `deadline`.
+
+    `but`: those that have been killed, and are not waited for.
+    """
+    while True:
+        for pid in set(children(os.getpid())) - but:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG) is not None:
+                pass
+        except ChildProcessError:
+            return []
+        left = set(children(os.getpid())) - but
+        if time.monotonic() > deadline or (but and not left):
+            return sorted(left)
+        time.sleep(REAP_TURN_S)

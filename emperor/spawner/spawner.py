@@ -26,6 +26,7 @@ from emperor.spawner.processes import (
     TOLD,
     become_emperor,
     dismiss_children,
+    end_children,
     make_means,
 )
 from emperor.spawner.pulse import Pulse, Step
@@ -67,6 +68,9 @@ PAUSE_CAP_S = 5.0
 SETTLED_S = 60.0
 """An emperor that ran this long is started again at once when it dies."""
 
+FINISH_S = 10.0
+"""How long who was killed is waited for in the end."""
+
 
 class SpawnerState(Enum):
     """What the spawner is about."""
@@ -96,6 +100,7 @@ class Spawner:
         self._status = 0
         self._emperor_pid = 0
         self._restart_wanted_of = 0  # the pid of an emperor that goes on purpose
+        self._abandoned: set[int] = set()  # dead, and not to be reaped yet
         self._channel = EmperorChannel()
         self._pulse = Pulse(0.0)
         self._deaths = Deaths()
@@ -183,14 +188,28 @@ class Spawner:
         if self._state is SpawnerState.EXITING:
             return
         if exited.pid == self._restart_wanted_of and exited.exit_status == 0:
-            self._start_at = 0.0
-            if self._state is SpawnerState.RUNNING:
-                self._begin_anew()
+            self._follow_on()
             return
         self._log.error(
             "emperor_died", pid=exited.pid, exit_status=exited.exit_status, signal=exited.signal
         )
         self._schedule_emperor()
+
+    def _abandon_emperor(self) -> None:
+        """It was killed, and does not end: start the next one all the same."""
+        pid, self._emperor_pid = self._emperor_pid, 0
+        self._abandoned.add(pid)
+        self._log.error("emperor_not_reaped", pid=pid, why="a file system does not answer it")
+        if pid == self._restart_wanted_of:
+            self._follow_on()
+        else:
+            self._schedule_emperor()
+
+    def _follow_on(self) -> None:
+        """An emperor has gone on purpose: start the next one at once, of new code if there is."""
+        self._start_at = 0.0
+        if self._state is SpawnerState.RUNNING:
+            self._begin_anew()
 
     def _begin_anew(self) -> None:
         """Take new code in too, if there is any that works; else go on with this."""
@@ -234,6 +253,7 @@ class Spawner:
             return False
         except packets.PeerGone:
             self._disconnect()
+            self._pulse.leaves(time.monotonic())
             return False
         except OSError as error:
             # Its descriptors did not fit any more. The emperor cannot go on as if they had.
@@ -273,6 +293,7 @@ class Spawner:
             self._deaths.answered()
         elif isinstance(order, RestartEmperor):
             self._restart_wanted_of = self._emperor_pid
+            self._pulse.leaves(time.monotonic())
         elif isinstance(order, Exit):
             self._state, self._status = SpawnerState.EXITING, order.status
 
@@ -347,6 +368,7 @@ class Spawner:
 
     def _reap(self) -> None:
         while (exited := peek_exited()) is not None:
+            self._abandoned.discard(exited.pid)
             if exited.pid == self._emperor_pid:
                 reap(exited.pid)
                 self._on_emperor_exit(exited)
@@ -397,10 +419,11 @@ class Spawner:
         self._disconnect()
         if self._emperor_pid:
             os.kill(self._emperor_pid, signal.SIGKILL)
+            self._pulse.killed(time.monotonic())
 
     def _feel_pulse(self, now: float) -> None:
         """An emperor that hangs is replaced: nobody could steer anything meanwhile."""
-        if self._channel.end is None:
+        if not self._emperor_pid:
             return
         step = self._pulse.step(now)
         if step is Step.ASK:
@@ -409,6 +432,8 @@ class Spawner:
         elif step is Step.GIVE_UP:
             self._log.error("emperor_hung", pid=self._emperor_pid)
             self._restart_emperor()
+        elif step is Step.ABANDON:
+            self._abandon_emperor()
 
     def _pat_watchdog(self, now: float) -> None:
         if self._watchdog_s is not None and now >= self._watchdog_at:
@@ -421,7 +446,7 @@ class Spawner:
         times = [at for at in (self._start_at,) if at is not None]
         if self._watchdog_s is not None:
             times.append(self._watchdog_at)
-        if self._channel.end is not None:
+        if self._emperor_pid:
             times.append(self._pulse.look_at)
         if self._channel.has_untold:
             times.append(now + 0.02)
@@ -435,12 +460,8 @@ class Spawner:
         if self._emperor_pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._emperor_pid, signal.SIGKILL)
-        self._kill_strays()
-        while True:
-            try:
-                os.waitpid(-1, 0)
-            except ChildProcessError:
-                break
-            self._kill_strays()
+        left = end_children(time.monotonic() + FINISH_S, self._abandoned)
+        if left:
+            self._log.error("processes_left", pids=left, why="a file system does not answer them")
         self._store.close()
         self._loop.close()

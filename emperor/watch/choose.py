@@ -1,7 +1,8 @@
 """Decides where inotify is blind, and reads the mount table that this depends on."""
 
 import os
-from collections.abc import Sequence
+import select
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,8 +24,11 @@ LINKS_MAX = 40
 
 
 class Mount(NamedTuple):
+    """`number` tells it from another one at the same point, as long as somebody is in it."""
+
     point: str
     filesystem: str
+    number: int = 0
 
 
 class Choice(NamedTuple):
@@ -68,33 +72,58 @@ def filesystem_of(path: str, mounts: Sequence[Mount]) -> str:
 
 
 def filesystem_behind(path: str, mounts: Sequence[Mount]) -> str:
-    """Return the type of the file system that an absolute path leads to, "" = unknown.
+    """Return the type of the file system that an absolute path leads to, "" = unknown."""
+    return filesystem_of(lead(path, blind_mounts(mounts)).path, mounts)
 
-    Links are followed up to a file system that may not answer: whoever looks there may wait
-    forever.
+
+def blind_mounts(mounts: Iterable[Mount]) -> dict[str, Mount]:
+    """Return by their points those that can be seen of mounts where somebody else has to answer."""
+    top = {mount.point: mount for mount in mounts}  # a later one hides those before it
+    return {point: mount for point, mount in top.items() if is_blind(mount.filesystem)}
+
+
+class Way(NamedTuple):
+    """Where a path leads, "" = nowhere, and over which mount that may not answer, if any."""
+
+    path: str
+    blind: Mount | None
+
+
+def lead(path: str, blind: Mapping[str, Mount], plain: set[str] | None = None) -> Way:
+    """Return where an absolute path leads. Never waits: links are followed up to the first of
+    the `blind` mounts, since whoever looks there may wait forever.
+
+    `plain` remembers for the next paths what was found to be no link.
     """
-    here, ahead, links = "/", path.split("/"), 0
+    if "/" in blind:
+        return Way(path, blind["/"])
+    plain = set() if plain is None else plain
+    here, ahead, links = "/", path.split("/")[::-1], 0
     while ahead:
-        name = ahead.pop(0)
+        name = ahead.pop()
         if name in ("", "."):
             continue
         if name == "..":
             here = os.path.dirname(here)
             continue
-        step = os.path.join(here, name)
-        if is_blind(filesystem_of(step, mounts)):
-            return filesystem_of(os.path.join(step, *ahead), mounts)
+        step = f"{here.rstrip('/')}/{name}"
+        if step in blind:
+            return Way(os.path.join(step, *reversed(ahead)), blind[step])
+        if step in plain:
+            here = step
+            continue
         try:
             target = os.readlink(step)
-        except OSError:  # no link, or not there
+        except (OSError, ValueError):  # no link, or not there
+            plain.add(step)
             here = step
             continue
         links += 1
         if links > LINKS_MAX:
-            return ""
+            return Way("", None)
         here = "/" if target.startswith("/") else here
-        ahead = target.split("/") + ahead
-    return filesystem_of(here, mounts)
+        ahead += target.split("/")[::-1]
+    return Way(here, None)
 
 
 def parse_mountinfo(text: str) -> tuple[Mount, ...]:
@@ -104,7 +133,7 @@ def parse_mountinfo(text: str) -> tuple[Mount, ...]:
         before, separator, after = line.partition(" - ")
         fields = before.split(" ")
         if separator and len(fields) > 4:
-            mounts.append(Mount(_unescape(fields[4]), after.split(" ")[0]))
+            mounts.append(Mount(_unescape(fields[4]), after.split(" ")[0], int(fields[0])))
     return tuple(mounts)
 
 
@@ -114,6 +143,24 @@ def read_mounts() -> tuple[Mount, ...]:
         return parse_mountinfo(Path("/proc/self/mountinfo").read_text(errors="surrogateescape"))
     except OSError:
         return ()
+
+
+class BlindMounts:
+    """Where somebody else has to answer, as it is now. One system call while nothing changes."""
+
+    def __init__(self) -> None:
+        # The kernel tells by it of every change since the last time that it was asked (proc(5)).
+        self._changes = select.poll()
+        self._file = open("/proc/self/mountinfo", "rb")  # noqa: SIM115, PTH123 - kept open
+        self._changes.register(self._file, select.POLLPRI)
+        self._changes.poll(0)
+        self._now = blind_mounts(read_mounts())
+
+    def now(self) -> Mapping[str, Mount]:
+        """Return those that can be seen, by their points."""
+        if self._changes.poll(0):
+            self._now = blind_mounts(read_mounts())
+        return self._now
 
 
 def _unescape(text: str) -> str:

@@ -6,7 +6,9 @@ from emperor.spawner.pulse import (
     ANSWER_S,
     BEGIN_S,
     DOUBTED_ANSWER_S,
+    END_S,
     EVERY_S,
+    LEAVE_S,
     TIMES,
     Pulse,
     Step,
@@ -70,3 +72,22 @@ def test_spawner_that_was_stopped_itself_does_not_blame_the_emperor() -> None:
     assert pulse.step(BEGIN_S + 3600) is Step.ASK
     pulse.heard(BEGIN_S + 3600.1)
     assert pulse.step(BEGIN_S + 3601) is Step.NOTHING
+
+
+def test_emperor_that_was_killed_and_does_not_end_is_abandoned() -> None:
+    pulse = Pulse(0.0)
+    pulse.killed(100.0)
+    pulse.heard(100.5)  # what it had said before
+    assert pulse.step(100.0 + END_S - 0.1) is Step.NOTHING
+    assert pulse.step(100.0 + END_S) is Step.ABANDON
+
+
+def test_emperor_that_said_it_goes_and_does_not_is_given_up() -> None:
+    pulse = Pulse(0.0)
+    pulse.leaves(100.0)
+    pulse.doubt(101.0)
+    assert pulse.step(101.0) is Step.NOTHING
+    assert pulse.step(100.0 + LEAVE_S) is Step.GIVE_UP
+    pulse.killed(100.0 + LEAVE_S)
+    pulse.leaves(101.0 + LEAVE_S)  # its channel ends
+    assert pulse.step(100.0 + LEAVE_S + END_S) is Step.ABANDON

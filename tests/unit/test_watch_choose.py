@@ -75,7 +75,7 @@ def test_file_system_without_a_mount_table_is_unknown():
 def test_escapes_of_the_mount_table_are_undone():
     text = r"1 2 0:1 / /a\040b\134c rw - tmpfs none rw"
 
-    assert parse_mountinfo(text) == (Mount("/a b\\c", "tmpfs"),)
+    assert parse_mountinfo(text) == (Mount("/a b\\c", "tmpfs", 1),)
 
 
 @pytest.mark.parametrize(
