@@ -15,6 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from emperor.brain.birth import Spec
+from emperor.brain.far_files import FarFiles
 from emperor.brain.fleet import Fleet
 from emperor.brain.history import History, Pin, Version, choose_back
 from emperor.brain.later import Later
@@ -79,7 +80,9 @@ class Catalog:
         self._unanswered: set[tuple[str, str]] = set()  # like the keys of _tasks
         self._unproven: dict[str, Version] = {}
         self._entries: dict[str, Entry] = {}
-        self._touch_files = TouchFiles()
+        self._touch_files = TouchFiles(patience)
+        self._far_files = FarFiles(patience, settings.poll_interval, self._on_far_file)
+        self._far_links: set[str] = set()
         self._later = Later(self.on_changed)
         self._strays: dict[str, str] = {}
         self._misnamed: set[str] = set()
@@ -92,6 +95,7 @@ class Catalog:
     async def close(self) -> None:
         """Stop reading."""
         self._later.close()
+        self._far_files.close()
         for task in self._tasks.values():
             task.cancel()
         await self._reader.close()
@@ -129,7 +133,18 @@ class Catalog:
 
     def on_touched(self, path: str) -> None:
         """A file may have been touched: do what those want who name it."""
-        for name, touch in self._touch_files.touched(path):
+        self._on_touches(path, self._touch_files.touched(path))
+
+    def _on_far_file(self, path: str, is_first: bool) -> None:
+        """A file that nobody here could tell of has changed, or was never looked at before."""
+        if not is_first:
+            self._on_touches(path, self._touch_files.who_wants(path))
+        if path in self._far_links:
+            directory, _, file_name = path.rpartition("/")
+            self.on_changed(directory, file_name)
+
+    def _on_touches(self, path: str, wanted: Iterable[tuple[str, Touch]]) -> None:
+        for name, touch in wanted:
             if name in self._fleet.wishes:
                 self._publish("info", "touched", name, {"path": path, "for": touch.value})
                 self._on_touch(name, touch)
@@ -220,9 +235,11 @@ class Catalog:
 
     # ── what is known ────────────────────────────────────────────────────────────────
 
-    def touch_files(self) -> set[str]:
-        """Return every path that some vassal wants to be touched at."""
-        return self._touch_files.paths
+    def files_to_watch(self) -> set[str]:
+        """Return every path that some vassal wants to be touched at, but those that are looked at
+        from here, as nobody else could tell of them."""
+        self._far_files.set({**dict.fromkeys(self._far_links, 0), **self._touch_files.far()})
+        return self._touch_files.near()
 
     def path_of(self, name: str) -> str:
         """Return the path of a vassal's file, "" for one that has none any more."""
@@ -327,6 +344,8 @@ class Catalog:
 
     async def _look(self, name: str, directory: str, file_name: str) -> None:
         path = f"{directory}/{file_name}"
+        if self._patience.is_foreign(path) and not self._patience.is_foreign(directory):
+            self._far_links.add(path)
         if self._is_anothers(name, directory, file_name):
             there = await self._ask(path, Path(path).exists)
             if self._is_anothers(name, directory, file_name):  # that one has not gone meanwhile
@@ -426,7 +445,8 @@ class Catalog:
     def _drop(self, name: str, path: str) -> None:
         self._strays.pop(path, None)
         if self._entries.pop(name, None) is not None:
-            self._touch_files.want(name, frozenset())
+            self._touch_files.want(name, 0, frozenset())
+            self._far_links.discard(path)
             self._later.forget(name)
             self._unanswered = {key for key in self._unanswered if "/".join(key) != path}
             self._publish("info", "file_removed", name, {"path": path})
@@ -477,7 +497,7 @@ class Catalog:
 
     def _enter(self, name: str, entry: Entry) -> None:
         self._entries[name] = entry
-        self._touch_files.want(name, entry.touches)
+        self._touch_files.want(name, entry.owner_uid, entry.touches)
 
     def _reload(self, name: str) -> None:
         wish = self._fleet.wishes[name]

@@ -367,6 +367,8 @@ class Brain:
                 self._catalog.on_rescan(directory)
             case FileChanged(path):
                 self._catalog.on_touched(path)
+                if self._watcher is not None:  # it may be where nobody watches by now
+                    self._watcher.set_files(self._catalog.files_to_watch())
             case Degraded(path, reason):
                 self._publish("warning", "watch_degraded", None, {"path": path, "reason": reason})
 
@@ -374,7 +376,7 @@ class Brain:
         """These may have changed: links, files to watch, status, readiness."""
         self._routing.update(names)
         if self._watcher is not None:
-            self._watcher.set_files(self._catalog.touch_files())
+            self._watcher.set_files(self._catalog.files_to_watch())
         self._keep_stopped()
         self._holders.note()
         for name in names:

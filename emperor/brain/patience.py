@@ -66,6 +66,11 @@ class Patience:
         """Return whether somebody else has to answer for an absolute path. Never waits."""
         return bool(self._mounts_behind((path,)))
 
+    def debtor(self, path: str, uid: int) -> Debtor:
+        """Return who has to answer for an absolute path to this user. Never waits."""
+        mounts = self._mounts_behind((path,))
+        return (mounts.pop().number if mounts else 0), uid
+
     def without_links(self, path: str) -> str:
         """Return where an absolute path leads, as far as can be seen without waiting."""
         return lead(path, self._blind.now()).path or path

@@ -57,23 +57,27 @@ def choose(mode: WatchMode, filesystem: str) -> Choice:
     )
 
 
-def filesystem_of(path: str, mounts: Sequence[Mount]) -> str:
+def filesystem_of(path: str, mounts: Iterable[Mount]) -> str:
     """Return the type of the file system that an absolute path is on, "" = unknown.
 
     `path` without symlinks; it need not exist.
     """
+    return _mount_of(path, mounts).filesystem
+
+
+def _mount_of(path: str, mounts: Iterable[Mount]) -> Mount:
     best = Mount("", "")
     for mount in mounts:
         inside = path == mount.point or path.startswith(mount.point.rstrip("/") + "/")
         # A later mount on the same point hides the earlier one.
         if inside and len(mount.point) >= len(best.point):
             best = mount
-    return best.filesystem
+    return best
 
 
-def filesystem_behind(path: str, mounts: Sequence[Mount]) -> str:
-    """Return the type of the file system that an absolute path leads to, "" = unknown."""
-    return filesystem_of(lead(path, blind_mounts(mounts)).path, mounts)
+def mount_behind(path: str, mounts: Sequence[Mount]) -> Mount:
+    """Return the mount that an absolute path leads to; without a name, if that is unknown."""
+    return _mount_of(lead(path, blind_mounts(mounts)).path, mounts)
 
 
 def blind_mounts(mounts: Iterable[Mount]) -> dict[str, Mount]:
@@ -146,7 +150,10 @@ def read_mounts() -> tuple[Mount, ...]:
 
 
 class BlindMounts:
-    """Where somebody else has to answer, as it is now. One system call while nothing changes."""
+    """Where somebody else has to answer, as it is now. One system call while nothing changes.
+
+    `close` it.
+    """
 
     def __init__(self) -> None:
         # The kernel tells by it of every change since the last time that it was asked (proc(5)).
@@ -161,6 +168,9 @@ class BlindMounts:
         if self._changes.poll(0):
             self._now = blind_mounts(read_mounts())
         return self._now
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def _unescape(text: str) -> str:

@@ -34,17 +34,17 @@ class _RefusedError(Exception):
 class Tracker:
     """Watches directories of vassals (Rescan, Changed) and single files (FileChanged).
 
-    `emit(event, settle)` is called for every change. `refuse(directory)` says that inotify
-    shall not be used there. `give_up(event, error)` is called when what the event stands
-    for cannot be watched, and is not watched any more; None = it was refused. Raises
-    OSError when made while there are too many inotify instances.
+    `emit(event, settle)` is called for every change. `refuse(event, path)` says that inotify
+    shall not be used there, and nothing be looked at. `give_up(event, error)` is called when what
+    the event stands for cannot be watched, and is not watched any more; None = it was refused.
+    Raises OSError when made while there are too many inotify instances.
     """
 
     def __init__(
         self,
         emit: Callable[[WatchEvent, bool], None],
         give_up: Callable[[WatchEvent, OSError | None], None],
-        refuse: Callable[[str], bool],
+        refuse: Callable[[WatchEvent, str], bool],
     ) -> None:
         self._emit = emit
         self._give_up = give_up
@@ -147,19 +147,25 @@ class Tracker:
     def _watch_trail(self, event: WatchEvent, tried: set[str]) -> Trail:
         """Return the trail once all of it is watched and it did not change meanwhile."""
         path = path_of(event)
-        trail = follow(path, read_link)
+
+        def read(link: str) -> str | None:
+            if self._refuse(event, link):
+                raise _RefusedError
+            return read_link(link)
+
+        trail = follow(path, read)
         for _ in range(ATTEMPTS):
             directories = {entry.directory for entry in trail.entries}
             tried |= directories
             try:
                 for directory in directories:
-                    self._add(directory)
+                    self._add(event, directory)
                 if isinstance(event, Rescan):
                     self._watch_whole(event.directory)
             except (FileNotFoundError, NotADirectoryError):
-                trail = follow(path, read_link)
+                trail = follow(path, read)
                 continue
-            again = follow(path, read_link)
+            again = follow(path, read)
             if again == trail:
                 break
             trail = again
@@ -170,10 +176,10 @@ class Tracker:
         self.inotify.discard(directory)
         self._directories[directory] = _identity(directory)
         if self._directories[directory] is not None:
-            self._add(directory)
+            self._add(Rescan(directory), directory)
 
-    def _add(self, directory: str) -> None:
-        if self._refuse(directory):
+    def _add(self, event: WatchEvent, directory: str) -> None:
+        if self._refuse(event, directory):
             raise _RefusedError
         self.inotify.add(directory)
 

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 
 from emperor.config.settings import WatchMode
 from emperor.watch.choose import (
+    BlindMounts,
+    Mount,
     choose,
-    filesystem_behind,
     filesystem_of,
     is_blind,
+    mount_behind,
     read_mounts,
 )
 from emperor.watch.debounce import Debounce
 from emperor.watch.events import Degraded, FileChanged, Rescan, WatchEvent, path_of
 from emperor.watch.tracker import Tracker
+from limits.mounts import above
 
 if TYPE_CHECKING:
     from emperor.watch.polling import Poller
@@ -28,7 +31,8 @@ class Watcher:
 
     First there is a Rescan for every directory. A directory need not exist: Rescan says
     when it comes. Directories and files are reported under the absolute paths that they
-    were given as. Bursts are coalesced.
+    were given as. Bursts are coalesced. A single file, or a link among the vassals, that leads to
+    where somebody else has to answer is reported, and not watched: who is told looks there.
     """
 
     def __init__(
@@ -46,7 +50,7 @@ class Watcher:
         self._poll_interval_s = poll_interval_s
         self._check_every_s = check_every_s
         self._files: frozenset[str] = frozenset()
-        self._polled: dict[str, bool] = {}
+        self._placed: dict[str, tuple[bool, Mount]] = {}
         self._debounce = Debounce()
         self._timer: asyncio.TimerHandle | None = None
         self._checker: asyncio.TimerHandle | None = None
@@ -57,6 +61,7 @@ class Watcher:
         """Begin to watch."""
         self._loop = asyncio.get_running_loop()
         self._mounts = read_mounts()
+        self._blind = BlindMounts()
         if self._mode is not WatchMode.POLL:
             try:
                 self.tracker = Tracker(self._note, self._give_up, self._refuse)
@@ -87,6 +92,7 @@ class Watcher:
         for handle in (self._timer, self._checker):
             if handle is not None:
                 handle.cancel()
+        self._blind.close()
         if self.tracker is not None:
             self.tracker.close()
         if self._poller is not None:
@@ -97,12 +103,13 @@ class Watcher:
     def _place_directories(self) -> None:
         """Watch every directory as its file system needs, and rescan where that is new."""
         for directory in self._directories:
-            filesystem = filesystem_behind(directory, self._mounts)
-            choice = choose(self._mode, filesystem)
+            mount = mount_behind(directory, self._mounts)
+            choice = choose(self._mode, mount.filesystem)
             polled = choice.poll or self.tracker is None
-            if self._polled.get(directory) is polled:
+            # On another mount whoever looks at it may still hang in the one before.
+            if self._placed.get(directory) == (polled, mount):
                 continue
-            self._polled[directory] = polled
+            self._placed[directory] = polled, mount
             event = Rescan(directory)
             self._forget(event)
             self._note(event)
@@ -113,11 +120,16 @@ class Watcher:
             elif self.tracker is not None:
                 self.tracker.watch(event)
 
-    def _refuse(self, directory: str) -> bool:
-        blind = is_blind(filesystem_of(directory, self._mounts))
-        return blind and self._mode is WatchMode.AUTO
+    def _refuse(self, event: WatchEvent, path: str) -> bool:
+        if not isinstance(event, Rescan):
+            blind = self._blind.now()
+            return bool(blind) and any(place in blind for place in (path, *above(path)))
+        return self._mode is WatchMode.AUTO and is_blind(filesystem_of(path, self._mounts))
 
     def _give_up(self, event: WatchEvent, error: OSError | None) -> None:
+        if error is None and not isinstance(event, Rescan):
+            self._note(event)
+            return
         if error is not None:
             reason = f"cannot be watched with inotify ({error.strerror}), polling instead"
             self._note(Degraded(path_of(event), reason))

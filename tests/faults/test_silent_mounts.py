@@ -56,6 +56,89 @@ def test_vassal_whose_folder_stops_answering_is_told_of_and_costs_nobody_else_an
     assert "event=emperor_hung" not in emperor.log()
 
 
+def test_touched_files_are_noticed_beside_one_that_does_not_answer(
+    emperor: Emperor, remote: FallingSilent
+) -> None:
+    emperor.app("hello")
+    with FallingSilent(touch="1") as other:
+        remote.files["touch"] = b"1"
+        here = emperor.base / "touch"
+        here.touch()
+        places = {
+            "far": f"{remote.path}/touch",
+            "further": f"{other.path}/touch",
+            "near": str(here),
+        }
+        # Also where a link has to be followed.
+        (emperor.base / "link").symlink_to(remote.path)
+        places["linked"] = f"{emperor.base}/link/touch"
+        for name, path in places.items():
+            emperor.drop(name, touch_reload=[path])
+        emperor.start()
+        for name in places:
+            emperor.wait_state(name, "ready")
+
+        def reloaded(name: str, times: int = 1) -> bool:
+            return emperor.vassal(name)["generation"] == 1 + times
+
+        remote.files["touch"] += b"2"
+        wait_until(lambda: reloaded("far") and reloaded("linked"), 20, "a reload from afar")
+
+        brain = emperor.brain_pid
+        remote.fall_silent()
+        remote.files["touch"] += b"3"
+        other.files["touch"] += b"2"
+        wait_until(lambda: reloaded("further"), 20, "a reload from elsewhere")
+        os.utime(here, (1, 1))
+        wait_until(lambda: reloaded("near"), 20, "a reload from here")
+        emperor.drop("near", touch_reload=[f"{remote.path}/touch"])
+        emperor.wait_new_brain(emperor.kill_brain(), 30)
+        emperor.drop("more")
+        emperor.wait_state("more", "ready", 30)
+        assert brain != emperor.brain_pid
+
+        remote.answer_again()
+        wait_until(lambda: says_nothing_is_wrong(emperor), 60, "all is well")
+        remote.files["touch"] += b"4"
+        serial = emperor.vassal("far")["generation"]
+        wait_until(lambda: emperor.vassal("far")["generation"] > serial, 20, "a reload from afar")
+        assert "event=emperor_hung" not in emperor.log()
+
+
+def says_nothing_is_wrong(emperor: Emperor) -> bool:
+    status = emperor.status()
+    return not status["emperor"]["errors"] and not any(v.get("problems") for v in status["vassals"])
+
+
+def test_vassal_file_behind_a_link_is_read_when_it_answers(
+    emperor: Emperor, remote: FallingSilent
+) -> None:
+    emperor.app("hello")
+    port = emperor.drop("far")
+    file = emperor.vassals / "far.toml"
+    remote.files["far.toml"] = file.read_bytes()
+    file.unlink()
+    file.symlink_to(remote.path / "far.toml")
+    emperor.start()
+    emperor.wait_state("far", "ready")
+    remote.fall_silent()
+    brain = emperor.brain_pid
+    remote.files["far.toml"] += b"workers = 2\n"
+    emperor.drop("near")
+    emperor.wait_state("near", "ready")
+    emperor.wait_new_brain(emperor.kill_brain(), 30)
+    emperor.drop("more")
+    emperor.wait_state("more", "ready", 30)
+    assert get(port)[0] == 200
+    assert any("does not answer" in line for line in emperor.status()["emperor"]["errors"])
+    remote.answer_again()
+    wait_until(lambda: len(emperor.vassal("far")["workers"]) == 2, 30, "the change is applied")
+    remote.files["far.toml"] = remote.files["far.toml"].replace(b"workers = 2", b"workers = 3")
+    wait_until(lambda: len(emperor.vassal("far")["workers"]) == 3, 30, "the next one too")
+    assert not emperor.status()["emperor"]["errors"]
+    assert brain != emperor.brain_pid
+
+
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGHUP])
 def test_brain_whose_look_cannot_even_be_killed_is_replaced(

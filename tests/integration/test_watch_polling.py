@@ -160,19 +160,28 @@ def test_blind_file_system_is_polled_without_being_asked(vassals, monkeypatch):
     asyncio.run(scenario())
 
 
-def test_symlink_into_a_blind_file_system_is_polled(vassals, tmp_path, monkeypatch):
-    (tmp_path / "nfs").mkdir()
-    (tmp_path / "nfs" / "blog.toml").write_text("x")
-    (vassals / "blog.toml").symlink_to(tmp_path / "nfs" / "blog.toml")
-    mounts = (Mount("/", "ext4"), Mount(str(tmp_path / "nfs"), "fuse.sshfs"))
+def test_what_leads_into_a_blind_file_system_is_reported_and_left_to_who_is_told(
+    vassals, tmp_path, monkeypatch
+):
+    far = tmp_path / "nfs"
+    far.mkdir()
+    (far / "blog.toml").write_text("x")
+    link = tmp_path / "link"
+    link.symlink_to(far / "touch")
+    mounts = (Mount("/", "ext4"), Mount(str(far), "fuse.sshfs"))
     monkeypatch.setattr("emperor.watch.watcher.read_mounts", lambda: mounts)
+    monkeypatch.setattr("emperor.watch.choose.read_mounts", lambda: mounts)
 
     async def scenario():
-        async with watching(vassals, poll_interval_s=0.03) as seen:
-            await seen.settled(0.15)
-            assert str(tmp_path / "nfs") not in seen.watched_directories()
-            (tmp_path / "nfs" / "blog.toml").write_text("longer")
+        async with watching(vassals, files=[str(link)], poll_interval_s=0.03) as seen:
+            assert FileChanged(str(link)) in await seen.settled(0.15)
+            (vassals / "blog.toml").symlink_to(far / "blog.toml")
             await seen.until(Changed(str(vassals), "blog.toml"))
+            await seen.settled(0.15)
+            assert str(far) not in seen.watched_directories()
+            (far / "blog.toml").write_text("longer")
+            (far / "touch").touch()
+            assert await seen.settled(0.15) == []
 
     asyncio.run(scenario())
 

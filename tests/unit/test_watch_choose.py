@@ -4,9 +4,9 @@ from emperor.config.settings import WatchMode
 from emperor.watch.choose import (
     Mount,
     choose,
-    filesystem_behind,
     filesystem_of,
     is_blind,
+    mount_behind,
     parse_mountinfo,
 )
 
@@ -111,4 +111,4 @@ def test_links_are_followed_to_a_file_system_that_may_not_answer_and_not_into_it
         (tmp_path / "not there", "ext4"),
         (tmp_path / "loop", ""),
     ):
-        assert filesystem_behind(str(path), mounts) == filesystem, path
+        assert mount_behind(str(path), mounts).filesystem == filesystem, path
