@@ -18,6 +18,7 @@ from emperor.brain.headroom import Headroom
 from emperor.brain.heartbeat import Heartbeat
 from emperor.brain.listeners import Listeners
 from emperor.brain.masters import Masters
+from emperor.brain.patience import LookNow
 from emperor.brain.roll import Publish, Roll
 from emperor.brain.sleepers import Door, Sleepers
 from emperor.brain.wishes import BY_HAND, Wish
@@ -48,7 +49,8 @@ CLOSED_S = 0.1
 
 class Fleet:
     """All vassals. One event loop's; `publish` gets every event, `changed` the names of those
-    that were looked at, `served` the name of each that has come to serve what is wanted."""
+    that were looked at, `served` the name of each that has come to serve what is wanted.
+    `look_now` looks at the files of sockets."""
 
     def __init__(
         self,
@@ -60,6 +62,7 @@ class Fleet:
         publish: Publish,
         changed: Callable[[Collection[str]], None],
         served: Callable[[str], None],
+        look_now: LookNow,
     ) -> None:
         self._agenda = Agenda(concurrency)
         self._unsettled: set[str] = set()
@@ -76,6 +79,7 @@ class Fleet:
             is_known=lambda name: name in self._roll.wishes or name in self._roll.vassals,
             asks=self._asks,
             freed=self._on_address_freed,
+            look=look_now,
         )
         self._roll = Roll(publish, self._agenda.note)
         self._masters = Masters(self._on_master_message, self._on_nonsense)

@@ -3,14 +3,17 @@
 Bound sockets go to the spawner at once and outlive every other process.
 """
 
+import contextlib
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from errno import EADDRINUSE
+from functools import partial
 
 from emperor.brain.binding import bind, explain
 from emperor.brain.birth import Spec
+from emperor.brain.patience import LookNow, Silence, without_patience
 from emperor.brain.sleepers import Bell
-from emperor.brain.socket_files import FileId, give, identify, remove
+from emperor.brain.socket_files import UNSEEN, FileId, give, identify, remove
 from emperor.config.identity import UNKNOWN_UID, Identity
 from emperor.config.network import overlaps
 from emperor.config.settings import ListenAddress, VassalSettings
@@ -25,7 +28,7 @@ class Listeners:
 
     `is_wanted` tells whether a vassal has a file, `is_known` whether it has one or runs, `asks`
     whether it wants the socket of a key; `freed` gets the name of each that was refused an
-    address, when it may have it.
+    address, when it may have it. `look` looks at the sockets' files.
     """
 
     def __init__(
@@ -36,8 +39,10 @@ class Listeners:
         is_known: Callable[[str], bool],
         asks: Callable[[str, str], bool],
         freed: Callable[[str], None],
+        look: LookNow,
     ) -> None:
         self._hold = hold
+        self._look = look
         self._drop = drop
         self._is_wanted = is_wanted
         self._is_known = is_known
@@ -78,7 +83,11 @@ class Listeners:
         """
         held = socket.socket(fileno=fd)
         if key.startswith("unix:/"):
-            file = identify(key.removeprefix("unix:"))
+            path = key.removeprefix("unix:")
+            try:
+                file = self._look((path,), 0, lambda: identify(path))
+            except Silence:
+                file = UNSEEN
             if file is None:
                 held.close()
                 self._drop(key)
@@ -123,12 +132,9 @@ class Listeners:
         try:
             for address in addresses:
                 if address.key not in self._sockets:
-                    self._sockets[address.key] = bind(
-                        address, settings.backlog, settings.socket, identity.uid, identity.gid
-                    )
+                    self._sockets[address.key], file = self._bind(address, settings, identity)
                     bound.append(address.key)
-                    # An abstract name is no file: there is nothing to remove later.
-                    if address.file is not None and (file := identify(address.file)):
+                    if file is not None:
                         self._files[address.key] = file
         except OSError as error:
             for key in bound:
@@ -144,6 +150,18 @@ class Listeners:
             self._give_files(settings, identity)
         return [self._sockets[address.key] for address in addresses]
 
+    def _bind(
+        self, address: ListenAddress, settings: VassalSettings, identity: Identity
+    ) -> tuple[socket.socket, FileId | None]:
+        def act() -> tuple[socket.socket, FileId | None]:
+            uid, gid = identity.uid, identity.gid
+            held = bind(address, settings.backlog, settings.socket, uid, gid)
+            # An abstract name is no file: there is nothing to remove later.
+            return held, identify(address.file) if address.file is not None else None
+
+        paths = (address.file,) if address.file is not None else ()
+        return self._look(paths, identity.uid, act)
+
     def serves(self, settings: VassalSettings, identity: Identity) -> None:
         """Just what is wanted of a vassal serves, for good: it holds its addresses and no others,
         and the sockets' files are as it says."""
@@ -155,7 +173,10 @@ class Listeners:
             file = self._files.get(address.key)
             if address.file is not None and file is not None:
                 if self._holders.get(address.key) == settings.name:
-                    give(address.file, file, settings.socket, identity.uid, identity.gid)
+                    uid, gid = identity.uid, identity.gid
+                    act = partial(give, address.file, file, settings.socket, uid, gid)
+                    with contextlib.suppress(Silence):
+                        self._look((address.file,), uid, act)
 
     def _in_the_way(self, vassal: str, address: ListenAddress) -> str:
         """Return which of our sockets keeps an address from being bound, "" = none of ours."""
@@ -307,7 +328,9 @@ class Listeners:
         held = self._sockets.pop(key)
         file = self._files.pop(key, None)
         if file is not None:
-            remove(key.removeprefix("unix:"), file)
+            path = key.removeprefix("unix:")
+            with contextlib.suppress(Silence):
+                self._look((path,), 0, partial(remove, path, file))
         held.close()
 
 
@@ -320,4 +343,5 @@ def unheld() -> Listeners:
         is_known=lambda vassal: True,
         asks=lambda vassal, key: False,
         freed=lambda vassal: None,
+        look=without_patience,
     )

@@ -173,6 +173,7 @@ class Brain:
             self._publish,
             self._on_change,
             self._on_served,
+            patience.look_now,
         )
         self._incidents = Incidents(self._cgroups, self._fleet, self._publish)
         specs = SpecMaker(settings, facts, self._cgroups, patience)
@@ -212,6 +213,7 @@ class Brain:
             self._incidents,
             self._routing,
             facts,
+            patience,
             self._about(facts.euid),
             self._begin_anew,
         )

@@ -12,7 +12,7 @@ import errno
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from emperor.watch.choose import BlindMounts, Mount, lead
@@ -46,6 +46,17 @@ class Silence(OSError):
 
     def __str__(self) -> str:
         return str(self.strerror)
+
+
+class LookNow(Protocol):
+    """What Patience.look_now does."""
+
+    def __call__(self, paths: Iterable[str], uid: int, call: Callable[[], T]) -> T: ...
+
+
+def without_patience(paths: Iterable[str], uid: int, call: Callable[[], T]) -> T:
+    """The same for a process that nobody else waits for."""
+    return call()
 
 
 class Patience:

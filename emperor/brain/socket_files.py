@@ -21,6 +21,10 @@ class FileId(NamedTuple):
     inode: int
 
 
+UNSEEN = FileId(0, 0)
+"""No file: what was there could not be looked at."""
+
+
 def identify(path: str) -> FileId | None:
     """Return which socket is at `path`; None = none that can be reached."""
     with contextlib.suppress(OSError), _folder(path) as folder_fd:

@@ -18,7 +18,7 @@ from emperor.brain.neighbours import Neighbours
 from emperor.brain.patience import Patience
 from emperor.brain.places import emperors_own, find_places, named_by
 from emperor.brain.release_links import missing_folders, unseen_link
-from emperor.brain.tenancy import refusals
+from emperor.brain.tenancy import far_sockets, refusals
 from emperor.config.file_names import speaks_uwsgi
 from emperor.config.identity import Identity, decide, find, owner_of, why_not_group
 from emperor.config.policy import Holder, choose, shared_uid, too_many
@@ -55,6 +55,7 @@ class SpecMaker:
         self._patience = patience
         self._facts = facts
         self._cgroups = cgroups
+        self._sockets_dir = f"{settings.runtime_dir}/sockets"
         self._machine = os.uname().machine
         self._filters: dict[bytes, bytes | None] = {}
         self._missing: dict[bytes, tuple[Unsupported, ...]] = {}
@@ -87,6 +88,9 @@ class SpecMaker:
         settings = msgspec.structs.replace(settings, remarks=settings.remarks + remarks)
         asked = _Asked(settings, identity, owner_uid, path)
         problems = self._policy_problems(asked)
+        if owner_uid not in (0, os.geteuid()):
+            is_far, sockets_dir = self._patience.is_foreign, self._sockets_dir
+            problems += far_sockets(settings, is_far, sockets_dir, path)
         spec = await self._patience.look(
             named_by(settings, identity), owner_uid, lambda: self._look(asked, problems)
         )
@@ -104,8 +108,7 @@ class SpecMaker:
         """
         settings, identity, owner_uid, path = asked
         if owner_uid not in (0, os.geteuid()):
-            sockets_dir = f"{self._settings.runtime_dir}/sockets"
-            problems += refusals(settings, identity, sockets_dir, path)
+            problems += refusals(settings, identity, self._sockets_dir, path)
         if problems:
             raise ConfigError(problems)
         variables: Mapping[str, str] = {}

@@ -18,6 +18,7 @@ from emperor.brain.host import processes_below
 from emperor.brain.incidents import Incidents
 from emperor.brain.limits_view import applied, missing, usage_of
 from emperor.brain.limits_view import steps as steps_of
+from emperor.brain.patience import Patience
 from emperor.brain.routing import Routing
 from emperor.brain.views import Confined, HostProcess, explanation, vassal_status
 from emperor.brain.wishes import Wish
@@ -52,6 +53,7 @@ class BrainSteering:
         incidents: Incidents,
         routing: Routing,
         facts: HostFacts,
+        patience: Patience,
         about: EmperorStatus,
         begin_anew: Callable[[], str],
     ) -> None:
@@ -62,6 +64,7 @@ class BrainSteering:
         self._incidents = incidents
         self._routing = routing
         self._facts = facts
+        self._patience = patience
         self._about = about
         self._began_at = time.monotonic()
         self._begin_anew = begin_anew
@@ -267,6 +270,8 @@ class BrainSteering:
             target = own
         if target == "inherit":
             raise NotPossible("its log is the emperor's own (log = inherit)")
+        if wish.spec.settings.log.target != "file" and self._patience.is_foreign(target):
+            raise NotPossible(f"{target} is on a file system that others serve: read it there")
         try:
             return _open_safely(Path(target), uid)
         except NotPossible:

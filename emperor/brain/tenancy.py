@@ -7,6 +7,7 @@ folder, or take a port that belongs to the host.
 import os
 import posixpath
 import stat
+from collections.abc import Callable
 
 from emperor.config.identity import Identity
 from emperor.config.problems import Problem
@@ -63,6 +64,25 @@ def refusals(
             )
         )
     return problems
+
+
+def far_sockets(
+    settings: VassalSettings, is_far: Callable[[str], bool], sockets_dir: str, file: str
+) -> list[Problem]:
+    """Return which sockets a tenant's file has where somebody else has to answer for theirs.
+
+    Everybody would wait for that whenever one is bound, given away or removed.
+    """
+    return [
+        _problem(
+            file,
+            "listen" if address in settings.listen else "stats",
+            f"{address.url}: that is on a file system that others serve",
+            f"write a path on a local one, or in {sockets_dir}",
+        )
+        for address in settings.addresses
+        if address.file is not None and is_far(address.file)
+    ]
 
 
 def may_write(status: os.stat_result, identity: Identity) -> bool:

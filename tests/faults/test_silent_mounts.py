@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 from collections.abc import Iterator
 
 import pytest
@@ -137,6 +138,25 @@ def test_vassal_file_behind_a_link_is_read_when_it_answers(
     wait_until(lambda: len(emperor.vassal("far")["workers"]) == 3, 30, "the next one too")
     assert not emperor.status()["emperor"]["errors"]
     assert brain != emperor.brain_pid
+
+
+def test_socket_whose_folder_does_not_answer_is_not_bound_and_holds_nobody_up(
+    emperor: Emperor, remote: FallingSilent
+) -> None:
+    emperor.app("hello")
+    port = emperor.drop("near")
+    remote.fall_silent()
+    emperor.drop("far", listen=[f"http+unix://{remote.path}/far.sock"])
+    emperor.start()
+    emperor.wait_state("near", "ready")
+    wait_until(lambda: says_silent(emperor, "far"), 20, "it says why")
+    # As others are made, and by the umask that they are to have.
+    local = emperor.base / "late.sock"
+    emperor.drop("late", listen=[f"http+unix://{local}"])
+    emperor.wait_state("late", "ready")
+    assert stat.S_IMODE(local.stat().st_mode) == 0o660
+    assert get(port)[0] == 200
+    assert "event=emperor_hung" not in emperor.log()
 
 
 @pytest.mark.timeout(180)
