@@ -150,6 +150,7 @@ class VassalStatus(msgspec.Struct, frozen=True, kw_only=True):
     backlog: tuple[Backlog, ...] = ()  # of the sockets that are bound
     rolled_back_to: float | None = None  # when the version first served that is used again
     paused: bool = False  # somebody told the master that nobody shall accept
+    served_as: str = ""  # under which earlier name of it what serves was started
     held: str = ""  # why it does not run though it has a file: somebody said stop, say
     refusing: bool = False  # nothing runs, and its clients are answered 503
 
@@ -208,6 +209,14 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     fields: dict[str, str] = {}
 
 
+def served_on(name: str, served_as: str) -> str:
+    """Return, for people, what it means that `name` is served under its earlier name still."""
+    return (
+        f"{served_as}, whose file is gone, serves on until {name} does; if that has failed, "
+        f"correct the file of {name}, or remove it to stop both"
+    )
+
+
 class UnknownVassal(LookupError):
     """No vassal of this name."""
 
@@ -225,6 +234,10 @@ class Steering(Protocol):
         """Return one vassal's status; raise UnknownVassal."""
 
     def names(self) -> tuple[str, ...]: ...
+
+    def is_now(self, name: str) -> str:
+        """Return what the vassal is called now whose file had this name before it was renamed;
+        `name` for any other."""
 
     def owner_uid(self, name: str) -> int:
         """Return the uid that may read and steer this vassal; raise UnknownVassal."""

@@ -3,6 +3,7 @@
 import json
 import socket
 import time
+from collections.abc import Callable
 
 import msgspec
 
@@ -15,7 +16,7 @@ from emperor.brain.roll import Roll
 from emperor.brain.wishes import serial_of
 from emperor.config.identity import UNKNOWN_UID
 from emperor.core.adoption import Adopted, Duty, Found, Patience, adopt
-from emperor.core.registry import Retiring, Vassal, latest
+from emperor.core.registry import Retiring, Vassal, birth_under, latest
 from emperor.status import VassalState
 from vassal.code import DIGEST
 from vassal.messages import Describe, Description, FromMaster, HeldMaster, Resume, StandBy
@@ -27,7 +28,8 @@ ADOPTED_START_S = 120.0
 class Adoption:
     """Every master is asked; a vassal is adopted when all of its masters have answered.
 
-    Until then its record says that it starts, and names all of them: one that never answers
+    `name_of` gives a master's vassal, by its token and the name that it was born with. Until all
+    have answered its record says that it starts, and names all of them: one that never answers
     is killed at its deadline.
     """
 
@@ -39,6 +41,7 @@ class Adoption:
         cgroups: Cgroups,
         deeds: Deeds,
         allotments: Allotments,
+        name_of: Callable[[str, str], str],
     ) -> None:
         self._roll = roll
         self._masters = masters
@@ -46,6 +49,7 @@ class Adoption:
         self._cgroups = cgroups
         self._deeds = deeds
         self._allotments = allotments
+        self._name_of = name_of
         self._names: dict[str, str] = {}
         self._held: dict[str, dict[str, HeldMaster]] = {}  # by vassal and token
         self._said: dict[str, Description] = {}
@@ -57,13 +61,16 @@ class Adoption:
 
     def hold(self, held: HeldMaster, channel: socket.socket) -> None:
         """Take in a master, the oldest first, and ask it what it is."""
-        self._names[held.token] = held.vassal
-        self._held.setdefault(held.vassal, {})[held.token] = held
-        self._roll.name_token(held.token, held.vassal)
-        self._cgroups.adopt(held.vassal, held.token, _in_memo(held.memo, "cgroup"))
-        uid = _in_memo(held.memo, "uid")
-        self._listeners.run_as(held.vassal, int(uid) if uid.isdecimal() else UNKNOWN_UID)
-        self._note_unknown(held.vassal)
+        name = self._name_of(held.token, held.vassal)
+        self._names[held.token] = name
+        self._held.setdefault(name, {})[held.token] = held
+        self._roll.name_token(held.token, name)
+        self._cgroups.adopt(name, held.token, _in_memo(held.memo, "cgroup"))
+        self._listeners.run_as(name, uid_in_memo(held.memo))
+        if name != held.vassal and held.vassal not in self._roll.wishes:
+            # What was held under the name of its birth is held under the one that it has now.
+            self._listeners.rename(held.vassal, name)
+        self._note_unknown(name)
         self._masters.connect(held.token, channel)
         self._masters.send(held.token, Describe())
 
@@ -96,7 +103,7 @@ class Adoption:
     def _note_unknown(self, name: str) -> None:
         now = time.monotonic()
         *others, last = self._held[name].values()
-        birth = _in_memo(last.memo, "birth")
+        birth = _birth(last, name)
         record = Vassal(
             name=name,
             state=VassalState.STARTING,
@@ -121,7 +128,7 @@ class Adoption:
         said = [self._said.pop(held.token) for held in masters]
         for held in masters:
             del self._names[held.token]
-        found = [_found(held, one) for held, one in zip(masters, said, strict=True)]
+        found = [_found(name, held, one) for held, one in zip(masters, said, strict=True)]
         patience = Patience(ADOPTED_START_S, self._deeds.stop_patience_s(name))
         adopted = adopt(name, found, time.monotonic(), patience)
         at = found.index(adopted.current)
@@ -163,11 +170,21 @@ def path_in_memo(memo: str) -> str:
     return _in_memo(memo, "path")
 
 
-def _found(held: HeldMaster, said: Description) -> Found:
+def uid_in_memo(memo: str) -> int:
+    """Return as whom the processes below a master run."""
+    uid = _in_memo(memo, "uid")
+    return int(uid) if uid.isdecimal() else UNKNOWN_UID
+
+
+def _birth(held: HeldMaster, name: str) -> str:
+    return birth_under(name, held.vassal, _in_memo(held.memo, "birth")) or ""
+
+
+def _found(name: str, held: HeldMaster, said: Description) -> Found:
     return Found(
         token=held.token,
         pid=held.pid,
-        birth=_in_memo(held.memo, "birth"),
+        birth=_birth(held, name),
         duty=_duty(said),
         fingerprint=said.fingerprint,
         newest=said.newest,

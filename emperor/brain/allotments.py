@@ -58,6 +58,10 @@ class Allotments:
         if granted > 0:
             self._granted[name] = granted
 
+    def rename(self, old: str, new: str) -> None:
+        """What `old` was granted is `new`'s."""
+        self.restore(new, self._granted.pop(old, 0))
+
     def _running(self) -> list[Spec]:
         wishes = self._roll.wishes
         return [

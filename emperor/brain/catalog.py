@@ -7,16 +7,19 @@ nothing about what runs; its problems are remembered for status.
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
+from emperor.brain.adoption import path_in_memo
 from emperor.brain.birth import Spec
+from emperor.brain.entry import Entry
 from emperor.brain.far_files import FarFiles
 from emperor.brain.fleet import Fleet
+from emperor.brain.heirs import Heirs
 from emperor.brain.history import History, Pin, Version, choose_back
 from emperor.brain.later import Later
 from emperor.brain.patience import Patience, Silence
@@ -36,25 +39,13 @@ from emperor.config.settings import EmperorSettings
 from emperor.status import NotPossible
 from emperor.touches import Touch, touches
 from emperor.watch.scan import misnamed, scan
-from vassal.messages import Failure
+from vassal.messages import Failure, HeldMaster
 
 RETRY_CHANGING_S = 0.05
 RENAME_PATIENCE_S = 1.0
 SLOW_S = 0.05
 T = TypeVar("T")
 GONE = "does not exist; what runs of it runs on until the directory is there again"
-
-
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One vassal file as it was read last. `problems` are the lines that status shows."""
-
-    directory: str
-    file_name: str
-    owner_uid: int = 0
-    digest: str = ""
-    mtime_ns: int = 0
-    problems: tuple[str, ...] = ()
-    touches: frozenset[tuple[str, Touch]] = frozenset()
 
 
 class Catalog:
@@ -80,11 +71,13 @@ class Catalog:
         self._unanswered: set[tuple[str, str]] = set()  # like the keys of _tasks
         self._unproven: dict[str, Version] = {}
         self._entries: dict[str, Entry] = {}
+        self._heirs = Heirs(fleet, self._entries)
         self._touch_files = TouchFiles(patience)
         self._far_files = FarFiles(patience, settings.poll_interval, self._on_far_file)
         self._far_links: set[str] = set()
         self._later = Later(self.on_changed)
         self._strays: dict[str, str] = {}
+        self._rescans: dict[str, float] = {}  # which directories are being read, and since when
         self._misnamed: set[str] = set()
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._again: set[tuple[str, str]] = set()
@@ -198,11 +191,12 @@ class Catalog:
         if entry is None:
             raise NotPossible(f"{name} has no file any more")
         pin = self._history.pin_of(name)
-        in_effect = pin.version.digest if pin is not None else entry.digest
+        of_file = _version_of(entry)
+        in_effect = pin.version if pin is not None else of_file
         version = choose_back(self._history.versions(name), in_effect)
         if version is None:
             raise NotPossible(f"no other version of {name} has served: write the file anew")
-        if version.digest == entry.digest:
+        if version.is_same(of_file):
             self._history.unpin(name)
         else:
             self._history.pin(name, Pin(version=version, instead_of=entry.digest))
@@ -303,18 +297,22 @@ class Catalog:
         self._tell_misnamed(directory, strange)
         there = frozenset(names)
         known = {e.file_name for e in self._entries.values() if e.directory == directory}
+        self._rescans[directory] = time.monotonic()
         # Those that are there first: what a file that is gone gives up they may take over.
         slow: set[asyncio.Task[None]] = set()
-        for file_name in sorted(known | set(names), key=lambda one: (one not in there, one)):
-            if self._patience.is_needed:
-                # What takes its time keeps no other file waiting.
-                task = asyncio.create_task(self._read(directory, file_name))
-                slow |= (await asyncio.wait([task], timeout=SLOW_S))[1]
-            else:
-                await self._read(directory, file_name)
-            await asyncio.sleep(0)  # a thousand files must not keep the control API waiting
-        if slow:
-            await asyncio.wait(slow)
+        try:
+            for file_name in sorted(known | set(names), key=lambda one: (one not in there, one)):
+                if self._patience.is_needed:
+                    # What takes its time keeps no other file waiting.
+                    task = asyncio.create_task(self._read(directory, file_name))
+                    slow |= (await asyncio.wait([task], timeout=SLOW_S))[1]
+                else:
+                    await self._read(directory, file_name)
+                await asyncio.sleep(0)  # a thousand files must not keep the control API waiting
+            if slow:
+                await asyncio.wait(slow)
+        finally:
+            del self._rescans[directory]
 
     async def _ask(self, path: str, call: Callable[[], T]) -> T:
         """Look at a path that is the provider's choice; raise Silence."""
@@ -358,9 +356,8 @@ class Catalog:
         elif isinstance(found, Missing):
             await self._on_missing(name, directory, file_name)
         elif isinstance(found, Unreadable):
-            self._refuse(
-                name, directory, file_name, found.owner_uid, "", (f"{path}: {found.reason}",)
-            )
+            entry = Entry(directory=directory, file_name=file_name, owner_uid=found.owner_uid)
+            self._refuse(name, entry, (f"{path}: {found.reason}",))
         else:
             await self._take(name, directory, file_name, found)
 
@@ -375,6 +372,7 @@ class Catalog:
         if not await self._ask(directory, lambda: os.path.isdir(directory)):
             self._note_unreadable(directory, FileNotFoundError())
             return
+        gone_at = self._rescans.get(directory, time.monotonic())
         if name in self._entries:
             self._reader.forget(name)  # whoever comes is not one too many beside it
             self._reconsider(name)
@@ -389,7 +387,45 @@ class Catalog:
                 self._publish("info", "file_replaced", name, {"path": path, "by": "/".join(other)})
                 await self._move(name, *other)
                 return
+            heir = self._heirs.of_gone(name, self._entries[name], gone_at)
+            if heir is not None:
+                await self._hand_over(name, heir, path)
+                return
         self._drop(name, path)
+
+    async def _hand_over(self, name: str, heir: str, path: str) -> None:
+        """The file was renamed: what serves goes on until `heir` does, with all that has served."""
+        self._forget_entry(name, path)
+        self._fleet.rename(name, heir)
+        await self._inherit(name, heir)
+
+    async def _inherit(self, name: str, heir: str) -> None:
+        """What served of `name` is what served of `heir`: to go back to, or in its place."""
+        self._history.rename(name, heir)
+        entry = self._entries[heir]
+        if self._history.pin_of(heir) is not None:
+            await self.refresh(heir)
+        elif entry.problems:
+            self._note_problems(heir, entry.problems)
+            await self._fall_back(heir, self.path_of(heir), _version_of(entry))
+
+    async def presume_all(
+        self, masters: Sequence[HeldMaster], keys: Mapping[str, Set[str]]
+    ) -> None:
+        """These run, and hold these addresses by their names: of those that have no file it may be
+        there all the same, or have another name by now."""
+        taken = {held.vassal for held in masters}
+        for held in masters:
+            name = self._fleet.renames.name_of(held.token, held.vassal)
+            if name not in self._fleet.wishes:
+                self.presume(name, path_in_memo(held.memo))
+            if name not in self._fleet.wishes:
+                name = self._heirs.of_left(held, self._history, keys, taken) or name
+                self._fleet.renames.note(held.token, name, held.vassal)
+        for held in masters:
+            name = self._fleet.renames.name_of(held.token, held.vassal)
+            if name != held.vassal and held.vassal not in self._entries:
+                await self._inherit(held.vassal, name)
 
     def _note_second(self, path: str, used: str) -> None:
         """Tell, once, that a vassal has another file, which is used; "" = not any more."""
@@ -444,16 +480,20 @@ class Catalog:
 
     def _drop(self, name: str, path: str) -> None:
         self._strays.pop(path, None)
-        if self._entries.pop(name, None) is not None:
-            self._touch_files.want(name, 0, frozenset())
-            self._far_links.discard(path)
-            self._later.forget(name)
-            self._unanswered = {key for key in self._unanswered if "/".join(key) != path}
-            self._publish("info", "file_removed", name, {"path": path})
-            self._reader.forget(name)
+        if name in self._entries:
+            self._forget_entry(name, path)
             self._history.forget(name)
-            self._unproven.pop(name, None)
             self._fleet.wish(name, None)
+
+    def _forget_entry(self, name: str, path: str) -> None:
+        del self._entries[name]
+        self._touch_files.want(name, 0, frozenset())
+        self._far_links.discard(path)
+        self._later.forget(name)
+        self._unanswered = {key for key in self._unanswered if "/".join(key) != path}
+        self._publish("info", "file_removed", name, {"path": path})
+        self._reader.forget(name)
+        self._unproven.pop(name, None)
 
     async def _take(self, name: str, directory: str, file_name: str, found: Content) -> None:
         """Turn a file's content into a wish, unless it is the content we know."""
@@ -466,10 +506,24 @@ class Catalog:
         if pin is not None and pin.instead_of != digest:
             self._history.unpin(name)
             pin = None
-        version = Version(text=found.text, owner_uid=found.owner_uid, gid=found.gid, digest=digest)
-        effective = pin.version if pin is not None else version
         path = f"{directory}/{file_name}"
-        spec = await self._reader.read(name, path, effective)
+        version = Version(
+            text=found.text,
+            owner_uid=found.owner_uid,
+            gid=found.gid,
+            digest=digest,
+            path=path,
+            ino=found.ino,
+        )
+        effective = pin.version if pin is not None else version
+        entry = Entry(
+            directory=directory,
+            file_name=file_name,
+            owner_uid=found.owner_uid,
+            digest=digest,
+            ino=found.ino,
+        )
+        spec = await self._interpret(name, path, effective)
         if isinstance(spec, Refusal):
             if spec.is_silence:
                 self._unanswered.add((directory, file_name))
@@ -477,16 +531,11 @@ class Catalog:
                 self._later.again(name, directory, file_name)
             if known is not None and known.owner_uid not in (UNKNOWN_UID, found.owner_uid):
                 self._evict(name)
-            self._refuse(name, directory, file_name, found.owner_uid, digest, spec.lines)
+            self._refuse(name, entry, spec.lines)
             await self._fall_back(name, path, version)
             return
-        entry = Entry(
-            directory=directory,
-            file_name=file_name,
-            owner_uid=found.owner_uid,
-            digest=digest,
-            mtime_ns=found.mtime_ns,
-            touches=touches(spec.settings),
+        entry = msgspec.structs.replace(
+            entry, mtime_ns=found.mtime_ns, touches=touches(spec.settings)
         )
         self._later.forget(name)
         self._enter(name, entry)
@@ -495,8 +544,16 @@ class Catalog:
         if touched:
             self._reload(name)
 
+    async def _interpret(self, name: str, path: str, version: Version) -> Spec | Refusal:
+        """Return what the file at `path` says if this version of it counts, which may have been
+        written under another name, in other words."""
+        spec = await self._reader.read(name, version.path or path, version)
+        return spec if isinstance(spec, Refusal) else msgspec.structs.replace(spec, path=path)
+
     def _enter(self, name: str, entry: Entry) -> None:
-        self._entries[name] = entry
+        known = self._entries.get(name)
+        since = known.since if known is not None else time.monotonic()
+        self._entries[name] = msgspec.structs.replace(entry, since=since)
         self._touch_files.want(name, entry.owner_uid, entry.touches)
 
     def _reload(self, name: str) -> None:
@@ -517,10 +574,10 @@ class Catalog:
         wish = self._fleet.wishes.get(name)
         if wish is not None and wish.spec is not None:
             return
-        last = choose_back(self._history.versions(name), refused.digest)
+        last = choose_back(self._history.versions(name), refused)
         if last is None or last.owner_uid != refused.owner_uid:
             return
-        spec = await self._reader.read(name, path, last)
+        spec = await self._interpret(name, path, last)
         if not isinstance(spec, Refusal):
             self._publish("warning", "last_good_used", name, {"path": path})
             self._adopt(name, spec, last)
@@ -542,34 +599,30 @@ class Catalog:
             self._fleet.wish(name, evicted)
             self._fleet.refuse_clients(name)
 
-    def _refuse(
-        self,
-        name: str,
-        directory: str,
-        file_name: str,
-        owner_uid: int,
-        digest: str,
-        lines: tuple[str, ...],
-    ) -> None:
+    def _refuse(self, name: str, entry: Entry, lines: tuple[str, ...]) -> None:
         """Remember what is wrong with a file; what runs of it goes on running."""
         known = self._entries.get(name)
         if known is not None and known.problems == lines:
             return
-        entry = Entry(
-            directory=directory,
-            file_name=file_name,
-            owner_uid=owner_uid,
-            digest=digest,
-            problems=lines,
-            touches=known.touches if known else frozenset(),
-        )
-        self._enter(name, entry)
+        touched_at = known.touches if known else frozenset()
+        self._enter(name, msgspec.structs.replace(entry, problems=lines, touches=touched_at))
         for line in lines:
             self._publish("error", "file_refused", name, {"error": line})
         if name not in self._fleet.wishes:
             self._fleet.wish(name, Wish(run=name not in self._stopped))
+        self._note_problems(name, lines)
+
+    def _note_problems(self, name: str, lines: tuple[str, ...]) -> None:
         failure = Failure(kind="config", message="\n".join(lines), at=time.time())
         self._fleet.note_failure(name, failure)
+
+
+def _version_of(entry: Entry) -> Version:
+    """Return the version that the file has now, as far as it is to be told from others."""
+    path = f"{entry.directory}/{entry.file_name}"
+    return Version(
+        text="", owner_uid=entry.owner_uid, gid=0, digest=entry.digest, path=path, ino=entry.ino
+    )
 
 
 def _is_touched(known: Entry, file_name: str, found: Content) -> bool:

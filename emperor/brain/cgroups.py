@@ -297,6 +297,13 @@ class Cgroups:
             self._leaving.add(tried)
             self.sweep()
 
+    def rename(self, old: str, new: str) -> None:
+        """The cgroup of `old` is that of `new` until another is made for it."""
+        path = self._paths.pop(old, None)
+        if path is not None:
+            self._paths[new] = path
+        self._failed[new] = self._failed.pop(old, ())
+
     def released(self, token: str) -> None:
         """A master was reaped: kill what it left behind, if no other one lives there.
 

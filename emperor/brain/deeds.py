@@ -399,6 +399,13 @@ class Deeds:
         if digest:
             self._born_with[name] = digest
 
+    def rename(self, old: str, new: str) -> None:
+        """What is known of the limits of `old` is true of `new`, which was called so."""
+        if old in self._limited:
+            self._limited[new] = self._limited.pop(old)
+        self.remember_limits(new, self._born_with.pop(old, ""))
+        self._changing.pop(old, None)
+
     def take_changes(self, name: str) -> tuple[str, ...]:
         """Return, once, the keys that the last order to change limits was about."""
         return self._changing.pop(name, ())

@@ -71,6 +71,7 @@ class Facts:
         look: Callable[[], None],
         doubt: Callable[[str], None],
         served: Callable[[str], None],
+        name_of: Callable[[str, str], str],
     ) -> None:
         self._roll = roll
         self._masters = masters
@@ -83,7 +84,7 @@ class Facts:
         self._look = look
         self._doubt = doubt
         self._served = served
-        self._adoption = Adoption(roll, masters, listeners, cgroups, deeds, allotments)
+        self._adoption = Adoption(roll, masters, listeners, cgroups, deeds, allotments, name_of)
 
     def on_spawner_message(self, message: FromSpawner, fds: list[int]) -> None:
         """Take in one fact; the descriptors become the fleet's."""

@@ -19,6 +19,7 @@ from emperor.brain.heartbeat import Heartbeat
 from emperor.brain.listeners import Listeners
 from emperor.brain.masters import Masters
 from emperor.brain.patience import LookNow
+from emperor.brain.renames import Renames
 from emperor.brain.roll import Publish, Roll
 from emperor.brain.sleepers import Door, Sleepers
 from emperor.brain.wishes import BY_HAND, Wish
@@ -49,7 +50,8 @@ CLOSED_S = 0.1
 
 class Fleet:
     """All vassals. One event loop's; `publish` gets every event, `changed` the names of those
-    that were looked at, `served` the name of each that has come to serve what is wanted.
+    that were looked at, `served` the name of each that has come to serve what is wanted;
+    `renamed` the earlier and the present name of one, and `keep_names` is that of `Renames`.
     `look_now` looks at the files of sockets."""
 
     def __init__(
@@ -62,11 +64,14 @@ class Fleet:
         publish: Publish,
         changed: Callable[[Collection[str]], None],
         served: Callable[[str], None],
+        renamed: Callable[[str, str], None],
+        keep_names: Callable[[Mapping[str, str]], None],
         look_now: LookNow,
     ) -> None:
         self._agenda = Agenda(concurrency)
         self._unsettled: set[str] = set()
         self._changed = changed
+        self._renamed = renamed
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._looked_at = 0.0
@@ -98,6 +103,9 @@ class Fleet:
             to_spawner,
             facts,
         )
+        self.renames = Renames(
+            self._roll, self.listeners, cgroups, self._deeds, allotments, keep_names
+        )
         self._facts = Facts(
             self._roll,
             self._masters,
@@ -109,6 +117,7 @@ class Fleet:
             self.look,
             self._heartbeat.doubt,
             served,
+            self.renames.name_of,
         )
 
     @property
@@ -143,6 +152,14 @@ class Fleet:
         self._roll.wish(name, wish)
         if wish is None:
             self.listeners.offer(name)
+        self.look()
+
+    def rename(self, old: str, new: str) -> None:
+        """The file of `old` has the name of `new` now, of which nothing runs: what serves goes on
+        until `new` does."""
+        self._sleepers.leave(new)
+        self.renames.rename(old, new)
+        self._renamed(old, new)
         self.look()
 
     def _asks(self, name: str, key: str) -> bool:

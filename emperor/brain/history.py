@@ -19,13 +19,21 @@ KEPT = 2
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
-    """A vassal file as it was read. `at` is when it first served, in Unix time."""
+    """A vassal file as it was read. `at` is when it first served, in Unix time; `path`, which says
+    in whose words it is, and `ino` are the file's, "" and 0 = of a time when they were not kept."""
 
     text: str
     owner_uid: int
     gid: int
     digest: str
     at: float = 0.0
+    path: str = ""
+    ino: int = 0
+
+    def is_same(self, other: "Version") -> bool:
+        """Return whether both say the same: with the same words, read in the same way."""
+        ways = {Path(one.path).suffix for one in (self, other) if one.path}
+        return self.digest == other.digest and len(ways) < 2
 
 
 class Pin(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +93,16 @@ class History:
         self._newest.pop(name, None)
         self._path(name).unlink(missing_ok=True)
 
+    def rename(self, old: str, new: str) -> None:
+        """What served of `old` is what served of `new`, which is its name now."""
+        pin, versions = self._pins.get(old), self.versions(old)
+        if versions:
+            self._write(self._path(new), versions)
+        if pin is not None:
+            self.pin(new, pin)
+        self._newest.pop(new, None)
+        self.forget(old)
+
     def _path(self, name: str) -> Path:
         return self._directory / f"{name}.versions"
 
@@ -112,9 +130,9 @@ def write_whole(path: Path, value: object) -> None:
     new.replace(path)
 
 
-def choose_back(versions: list[Version], in_effect: str) -> Version | None:
+def choose_back(versions: list[Version], in_effect: Version) -> Version | None:
     """Return the version to go back to from the one in effect; None = there is none. Pure."""
-    return next((one for one in versions if one.digest != in_effect), None)
+    return next((one for one in versions if not one.is_same(in_effect)), None)
 
 
 def _read(path: Path, kind: type[T]) -> T | None:

@@ -46,6 +46,11 @@ class Incidents:
         if usage is not None:
             self._counters[name] = _counters(usage)
 
+    def rename(self, old: str, new: str) -> None:
+        """A vassal has another name, and the cgroup that it had."""
+        self._incidents[new] = self._incidents.pop(old, ())
+        self.begin(new)
+
     def forget(self, name: str) -> None:
         """The vassal is gone."""
         self._counters.pop(name, None)

@@ -24,6 +24,7 @@ from vassal.messages import (
 LOCK = "emperor:lock"
 SETTINGS = "emperor:settings"
 STOPPED = "emperor:stopped"
+NAMES = "emperor:names"
 
 
 class Inventory(NamedTuple):
@@ -73,7 +74,7 @@ class Keeper:
         """Let the spawner hold a copy of `fd` under `key`."""
         self._send(HoldListener(key=key), [fd])
 
-    def keep(self, key: str, value: msgspec.Struct | list[str]) -> None:
+    def keep(self, key: str, value: msgspec.Struct | list[str] | dict[str, str]) -> None:
         """Let the spawner hold `value`, as JSON in a memory file, under `key`."""
         fd = os.memfd_create(key, os.MFD_CLOEXEC)
         try:

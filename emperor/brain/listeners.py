@@ -237,6 +237,25 @@ class Listeners:
         """Its file is gone: who was refused what it holds may try again."""
         self._tell_freed(self._keys.get(vassal, ()))
 
+    def uids_of(self, vassal: str) -> frozenset[int]:
+        """Return as whom processes of a vassal run that may have its sockets."""
+        return frozenset(self._users.get(vassal, ()))
+
+    def keys_of(self, vassal: str) -> frozenset[str]:
+        """Return the keys of the addresses that a vassal holds."""
+        return frozenset(self._keys.get(vassal, ()))
+
+    def rename(self, old: str, new: str) -> None:
+        """`old` is called `new` from now on: all that it holds, or held with an earlier emperor,
+        is that one's."""
+        self._want_no_more(new)
+        self._want_no_more(old)
+        self._users.setdefault(new, set()).update(self._users.pop(old, ()))
+        fresh = self._fresh.pop(old, {})
+        for key in self._keys.get(old, set()) | self._earlier.pop(old, set()):
+            self._hold_for(new, key)
+        self._fresh.setdefault(new, {}).update(fresh)
+
     def forget(self, vassal: str) -> None:
         """Close what it holds, and remove the sockets' files: nothing runs of it any more."""
         self._want_no_more(vassal)

@@ -25,6 +25,7 @@ from emperor.brain.holders import Holders
 from emperor.brain.incidents import Incidents
 from emperor.brain.inventory import (
     LOCK,
+    NAMES,
     SETTINGS,
     STOPPED,
     Inventory,
@@ -61,6 +62,7 @@ from vassal import packets
 from vassal.messages import (
     Exit,
     FromSpawner,
+    HeldListener,
     HeldMaster,
     NotifySystemd,
     Ping,
@@ -173,8 +175,11 @@ class Brain:
             self._publish,
             self._on_change,
             self._on_served,
+            self._on_renamed,
+            self._keep_names,
             patience.look_now,
         )
+        self._fleet.renames.restore(self._kept_names())
         self._incidents = Incidents(self._cgroups, self._fleet, self._publish)
         specs = SpecMaker(settings, facts, self._cgroups, patience)
         reader = VersionReader(settings, specs, patience)
@@ -191,7 +196,7 @@ class Brain:
         # and again would be a fifth of the start over thousands of files.
         gc.disable()
         await self._catalog.rescan_all(first=self._paths_of_masters())
-        self._take_over()
+        await self._take_over()
         # Masters answer meanwhile: it is a third of all that a brain has to load.
         from emperor.control.server import ControlServer
 
@@ -262,11 +267,16 @@ class Brain:
         # The newest first: that is what was wanted last.
         return [path_in_memo(message.memo) for message in reversed(masters)]
 
-    def _take_over(self) -> None:
+    async def _take_over(self) -> None:
         """Adopt what an earlier emperor left running, and ask every master what it is."""
+        messages = [message for message, _ in self._inventory.rest]
+        keys: dict[str, set[str]] = {}
+        for message in messages:
+            if isinstance(message, HeldListener):
+                keys.setdefault(message.holder, set()).add(message.key)
+        masters = [message for message in messages if isinstance(message, HeldMaster)]
+        await self._catalog.presume_all(masters, keys)
         for message, fds in self._inventory.rest:
-            if isinstance(message, HeldMaster) and message.vassal not in self._fleet.wishes:
-                self._catalog.presume(message.vassal, path_in_memo(message.memo))
             self._fleet.on_spawner_message(message, fds)
 
     async def _until_described(self) -> None:
@@ -400,6 +410,9 @@ class Brain:
         texts = {key: str(value) for key, value in fields.items() if value is not None}
         self._stream.publish(Event(at=time.time(), event=event, vassal=vassal, fields=texts))
 
+    def _on_renamed(self, old: str, new: str) -> None:
+        self._incidents.rename(old, new)
+
     def _on_served(self, name: str) -> None:
         self._catalog.on_served(name)
 
@@ -435,6 +448,14 @@ class Brain:
         if fd is None:
             return frozenset()
         return frozenset(msgspec.json.decode(read_kept(fd), type=list[str]))
+
+    def _kept_names(self) -> dict[str, str]:
+        fd = self._inventory.ours.get(NAMES)
+        return msgspec.json.decode(read_kept(fd), type=dict[str, str]) if fd is not None else {}
+
+    def _keep_names(self, names: Mapping[str, str]) -> None:
+        """Masters whose vassal has another name by now are that one's for the next brain too."""
+        self._keeper.keep(NAMES, dict(names))
 
     def _keep_stopped(self) -> None:
         """What people stopped by hand stays stopped when the brain is started again."""

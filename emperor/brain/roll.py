@@ -3,14 +3,14 @@
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 
 import msgspec
 
 from emperor.brain.wishes import BY_HAND, Wish
-from emperor.core.registry import Fact, Vassal, advance, fail
+from emperor.core.registry import Fact, Vassal, advance, born_as, fail
 from emperor.core.restarts import RestartPolicy
-from emperor.status import LimitChange, VassalState
+from emperor.status import LimitChange, VassalState, served_on
 from vassal.messages import Failure
 
 EXIT_PATIENCE_S = 5.0
@@ -96,6 +96,24 @@ class Roll:
         self.limit_changes.pop(name, None)
         self._note(name)
 
+    def rename(self, old: str, record: Vassal, tokens: Iterable[str]) -> None:
+        """`old`, with these masters, is what `record` says from now on; of its file, which is
+        gone, nothing is wanted."""
+        self.wish(old, None)
+        moved = self.unsupported.get(old), self.limit_changes.get(old)
+        self.drop(old)
+        self.set(record)
+        for token in tokens:
+            self.name_token(token, record.name)
+        if moved[0] is not None:
+            self.unsupported[record.name] = moved[0]
+        if moved[1] is not None:
+            self.limit_changes[record.name] = moved[1]
+
+    def knows(self, token: str) -> bool:
+        """Return whether `token` is a master of anybody's."""
+        return token in self._names
+
     def name_token(self, token: str, name: str) -> None:
         """Remember that `token` is a master of the vassal `name`."""
         self._names[token] = name
@@ -138,7 +156,12 @@ class Roll:
 
     def publish_failed_reload(self, vassal: Vassal, failure: Failure) -> None:
         """Tell log and event stream why the old code serves on, or again."""
-        fields = {"reason": failure.kind, "message": failure.message}
+        first = born_as(vassal.birth)
+        fields = {
+            "reason": failure.kind,
+            "message": failure.message,
+            "do": served_on(vassal.name, first) if first else None,
+        }
         self.publish("error", "reload_failed", vassal.name, fields)
 
     def clearing_s(self, name: str) -> float:

@@ -150,6 +150,10 @@ class BrainSteering:
     def names(self) -> tuple[str, ...]:
         return tuple(sorted(self._fleet.wishes.keys() | self._fleet.vassals.keys()))
 
+    def is_now(self, name: str) -> str:
+        """Return what the vassal is called now that was called `name` before it was renamed."""
+        return self._fleet.renames.is_now(name)
+
     def owner_uid(self, name: str) -> int:
         """Return the uid that may read and steer this vassal; raise UnknownVassal."""
         self._check(name)

@@ -29,6 +29,7 @@ from emperor.status import (
     VassalState,
     VassalStatus,
     WorkerStatus,
+    served_on,
 )
 from vassal.messages import Failure
 
@@ -118,6 +119,8 @@ def vassal_view(vassal: VassalStatus, now: float) -> View:
         view.append(_field("held", vassal.held))
     if vassal.refusing:
         view.append(_field("clients", cell("are answered 503", BAD)))
+    if vassal.served_as:
+        view.append(_field("served as", served_on(vassal.name, vassal.served_as)))
     if vassal.next_retry_s is not None:
         view.append(_field("next try", f"in {units.duration(vassal.next_retry_s)}"))
     view += _usage_lines(vassal, now)
@@ -264,8 +267,10 @@ def _worker_row(worker: WorkerStatus, now: float) -> tuple[Cell, ...]:
 
 
 def _is_in_trouble(vassal: VassalStatus) -> bool:
-    return vassal.state in (VassalState.BACKOFF, VassalState.PARKED) or bool(
-        vassal.last_failure and vassal.last_failure.kind == "config"
+    return (
+        vassal.state in (VassalState.BACKOFF, VassalState.PARKED)
+        or (vassal.last_failure is not None and vassal.last_failure.kind == "config")
+        or (vassal.served_as != "" and vassal.state is VassalState.READY)
     )
 
 

@@ -171,9 +171,10 @@ class Routes:
         return response
 
     def _authorised_name(self, request: web.Request) -> str:
-        name = request.match_info["name"]
+        asked = request.match_info["name"]
+        name = self._steering.is_now(asked)
         if not may_handle(_caller(), name, self._steering.owner_uid):
-            raise unknown_vassal(name)
+            raise unknown_vassal(asked)
         return name
 
     async def _begin(self, action: str, name: str) -> str:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from emperor.core.registry import RUNNING, Vassal
-from emperor.status import VassalState
+from emperor.core.registry import RUNNING, Vassal, born_as
+from emperor.status import VassalState, served_on
 
 S = VassalState
 
@@ -198,6 +198,9 @@ def why_not_yet(wanted: Desired | None, vassal: Vassal, now: float) -> str:
         return "parked until its file changes or somebody says start: trying again cannot help"
     if vassal.replace_at is not None:
         return "its master gives no sign of life: another is to take its place"
+    first = born_as(vassal.birth)
+    if first and vassal.state is S.READY:
+        return served_on(vassal.name, first)
     if vassal.state is S.STOPPING:
         return "waiting for its requests to finish"
     if vassal.state is S.DORMANT:

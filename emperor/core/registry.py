@@ -5,6 +5,7 @@ monotonic seconds.
 """
 
 from enum import Enum
+from typing import TypeVar
 
 import msgspec
 
@@ -141,9 +142,9 @@ class Vassal(msgspec.Struct, frozen=True, kw_only=True):
     `token` names its master process, None = none runs. `serving` and `attempted` are
     the fingerprints of the last generation that has settled and of the last one that was tried;
     `birth` and `attempted_birth` are those of what only a new master can change, of the
-    master that runs and of the last one that was tried; `limits` of what it was put under
-    last. `outdated`: its master runs older code of ours than a new one would. `deadline` is
-    when patience with the master ends, in the states that wait for it.
+    master that runs and of the last one that was tried (see `born_as`); `limits` of what it
+    was put under last. `outdated`: its master runs older code of ours than a new one would.
+    `deadline` is when patience with the master ends, in the states that wait for it.
     `retry_at` is when it may start: after a failure or, of a dormant one, because a connection
     came. `idle_at` is when its master said that no request comes any more; `replace_at` when
     another master is to be built, because this one has given no sign of life.
@@ -173,6 +174,9 @@ class Vassal(msgspec.Struct, frozen=True, kw_only=True):
     outdated: bool = False
     deadline: float | None = None
     last_failure: Failure | None = None
+
+
+M = TypeVar("M", Vassal, Successor, Standby)
 
 
 def advance(vassal: Vassal, fact: Fact, now: float, **changes: object) -> Vassal:
@@ -328,6 +332,39 @@ def without_retired(vassal: Vassal, token: str) -> Vassal:
     """Return the record after the retiring master `token` has gone."""
     left = tuple(master for master in vassal.retiring if master.token != token)
     return msgspec.structs.replace(vassal, retiring=left)
+
+
+def renamed(vassal: Vassal, name: str) -> Vassal:
+    """Return the record of one whose file has another name now: what runs of it goes on, until a
+    master is born under that. It is as if nothing had been tried yet."""
+
+    def again(master: M) -> M:
+        birth = birth_under(name, vassal.name, master.birth)
+        return msgspec.structs.replace(master, birth=birth)
+
+    return msgspec.structs.replace(
+        again(vassal),
+        name=name,
+        attempted=None,
+        attempted_birth=None,
+        successor=again(vassal.successor) if vassal.successor is not None else None,
+        standby=again(vassal.standby) if vassal.standby is not None else None,
+    )
+
+
+def birth_under(name: str, born_as: str, birth: str | None) -> str | None:
+    """Return what the birth of a master is called in the record of `name`: one that had another
+    name then begins with it, so that it is no birth that is wanted."""
+    if birth is None:
+        return None
+    first, _, rest = birth.rpartition("/")
+    first = first or born_as
+    return rest if first == name else f"{first}/{rest}"
+
+
+def born_as(birth: str | None) -> str:
+    """Return under which name a master was born, if that is not its vassal's; else ""."""
+    return (birth or "").rpartition("/")[0]
 
 
 def latest(one: Failure | None, other: Failure | None) -> Failure | None:

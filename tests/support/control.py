@@ -86,6 +86,9 @@ class FakeSteering:
     def names(self) -> tuple[str, ...]:
         return tuple(self.owners)
 
+    def is_now(self, name: str) -> str:
+        return name
+
     def owner_uid(self, name: str) -> int:
         if name not in self.owners:
             raise UnknownVassal(name)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from emperor.brain.deeds import attempt_of
 from emperor.core.adoption import Duty, Found, Patience, adopt
 from emperor.core.reconcile import Action, SleepVassal
-from emperor.core.registry import Vassal, can_stand_by
+from emperor.core.registry import Vassal, birth_under, can_stand_by
 from emperor.status import VassalState
 from limits.cgroups.names import app_path
 from tests.support.kept import Kept, Ports, Socket, Tree
@@ -30,8 +30,9 @@ SERVES = (Duty.SERVING, Duty.SETTLING)
 class Master:
     """What a master really does, and what it was told and has not read yet."""
 
-    def __init__(self, token: str, birth: str, restart_serial: int) -> None:
+    def __init__(self, token: str, name: str, birth: str, restart_serial: int) -> None:
         self.token, self.birth, self.restart_serial = token, birth, restart_serial
+        self.born_as = name
         self.orders: list[tuple[str, ...]] = []
         self.serving: str | None = None
         self.building: str | None = None
@@ -68,11 +69,11 @@ class Master:
             return Duty.STANDING_BY
         return Duty.SETTLING if self.settling else Duty.SERVING
 
-    def describe(self) -> Found:
+    def describe(self, name: str) -> Found:
         return Found(
             token=self.token,
             pid=1,
-            birth=self.birth,
+            birth=birth_under(name, self.born_as, self.birth) or "",
             duty=self.duty,
             fingerprint=self.serving or self.building or "",
             newest=self.newest,
@@ -98,7 +99,7 @@ class TrueWorld(World):
         key = port_of(self.wanted.fingerprint or "")
         address = SimpleNamespace(key=key, url=key, file=None)
         settings = SimpleNamespace(
-            name="x", limits=None, sandbox=None, backlog=1, socket=None, addresses=(address,)
+            name=self.name, limits=None, sandbox=None, backlog=1, socket=None, addresses=(address,)
         )
         customer = f"c{int(self.wanted.birth[1:]) % 2}"
         subject = SimpleNamespace(customer=customer)
@@ -116,13 +117,15 @@ class TrueWorld(World):
         return action
 
     def _unbind(self) -> None:
-        self.listeners.keep_only("x", {one.key for one in self.spec().settings.addresses})
+        self.listeners.keep_only(self.name, {one.key for one in self.spec().settings.addresses})
 
     def _spawn(self) -> str:
         token = super()._spawn()
         self._bind(token)
         assert self.wanted is not None
-        self.masters[token] = Master(token, self.wanted.birth, self.wanted.restart_serial)
+        self.masters[token] = Master(
+            token, self.name, self.wanted.birth, self.wanted.restart_serial
+        )
         self.cgroups.prepare(self.spec(), token)
         self.tree.inside[self.cgroups.path_of(token)].add(token)
         return token
@@ -144,29 +147,29 @@ class TrueWorld(World):
         self.masters[token].orders.append(("build", self.wanted.fingerprint, number, how))
 
     def forgotten(self) -> None:
-        self.cgroups.forget("x")
-        self.listeners.forget("x")
+        self.cgroups.forget(self.name)
+        self.listeners.forget(self.name)
 
     def _drop_successor(self) -> None:
         if self.vassal.successor is not None:
-            self.listeners.give_back("x", self.vassal.successor.token)
+            self.listeners.give_back(self.name, self.vassal.successor.token)
         super()._drop_successor()
 
     def _give_up_successor(self) -> None:
         super()._give_up_successor()
-        self.cgroups.serves_on("x", self.vassal.token)
+        self.cgroups.serves_on(self.name, self.vassal.token)
 
     def _fall_back(self) -> None:
         if self.vassal.token is not None:
-            self.listeners.give_back("x", self.vassal.token)
+            self.listeners.give_back(self.name, self.vassal.token)
         super()._fall_back()
-        self.cgroups.serves_on("x", self.vassal.token)
+        self.cgroups.serves_on(self.name, self.vassal.token)
 
     def _does_not_load(self) -> None:
         master = None if self.vassal.successor else self.masters.get(self.vassal.token or "")
         super()._does_not_load()
         if master is not None and self.vassal.state is S.READY:
-            self.listeners.give_back("x", attempt_of(master.token, master.newest))
+            self.listeners.give_back(self.name, attempt_of(master.token, master.newest))
 
     def check_doors(self) -> None:
         """Clients of what serves find it: its sockets are not closed, nor their files removed."""
@@ -174,6 +177,11 @@ class TrueWorld(World):
         serves = master is not None and master.duty in SERVES and self.vassal.state in DOORS_OPEN
         if master is not None and serves:
             assert port_of(master.serving or "") in self.held
+
+    def _rename(self, new: str) -> None:
+        self.listeners.rename(self.name, new)
+        self.cgroups.rename(self.name, new)
+        super()._rename(new)
 
     def _second_serves(self) -> None:
         vassal = self.vassal
@@ -234,7 +242,7 @@ class TrueWorld(World):
         master = self.masters.get(self.vassal.token or "")
         if master is not None and self.vassal.state is S.READY:
             self.vassal = msgspec.structs.replace(self.vassal, serving=master.serving)
-            self.listeners.settled("x", attempt_of(master.token, master.number))
+            self.listeners.settled(self.name, attempt_of(master.token, master.number))
             if self.wanted is not None and self.wanted.fingerprint == master.serving:
                 self._unbind()
 
@@ -257,24 +265,27 @@ class TrueWorld(World):
                 master.read()
             master.orders.clear()
         self.cgroups, self.listeners = Kept(self.tree), Ports(self.held)
+        for master in self.masters.values():
+            if master.born_as != self.name and self.wanted is not None:
+                self.listeners.rename(master.born_as, self.name)
         paths = {token: path for path, tokens in self.tree.inside.items() for token in tokens}
         for token in self.masters:
-            self.cgroups.adopt("x", token, paths[token])
-        self.vassal = Vassal(name="x")
+            self.cgroups.adopt(self.name, token, paths[token])
+        self.vassal = Vassal(name=self.name)
         if self.masters:
             self._adopt()
         if self.wanted is not None:
-            self.listeners.claim("x", self.spec())
+            self.listeners.claim(self.name, self.spec())
         elif self.masters:
-            self.listeners.claim("x", None)
+            self.listeners.claim(self.name, None)
         self.listeners.close_unclaimed(all_known=True)
         self.cgroups.remove_orphans([self.spec()] if self.wanted is not None else [])
 
     def _adopt(self) -> None:
-        found = [master.describe() for master in self.masters.values()]
-        adopted = adopt("x", found, self.now, Patience(120.0, 35.0))
+        found = [master.describe(self.name) for master in self.masters.values()]
+        adopted = adopt(self.name, found, self.now, Patience(120.0, 35.0))
         self.vassal = adopted.record
-        self.cgroups.serves_on("x", adopted.record.token)
+        self.cgroups.serves_on(self.name, adopted.record.token)
         for token in (adopted.stand_by, adopted.resume, *adopted.stop):
             order = "stop" if token in adopted.stop else "resume"
             self.say(token, "stand by" if token == adopted.stand_by else order)
@@ -312,6 +323,7 @@ STORIES = (
     ("the successor serves", "all is read", "the master dies"),
     ("silence", "obey", "the successor serves"),
     ("edit", "obey", "ready"),
+    ("the file is renamed", "obey"),
 )
 """What leads somewhere; one happening after another by chance seldom does."""
 
@@ -357,13 +369,14 @@ def live(stories: list[tuple[str, ...]]) -> None:
         assert world.alive == {vassal.token}
         master = world.masters[vassal.token or ""]
         master.read()
-        assert (master.duty, master.serving, master.birth) == (
+        assert (master.born_as, master.duty, master.serving, master.birth) == (
+            world.name,
             Duty.SERVING,
             wanted.fingerprint,
             wanted.birth,
         )
-        assert list(world.tree.inside) == [app_path(world.spec().subject.customer, "x")]
-    assert world.held == {port_of(wanted.fingerprint or ""): "x"}
+        assert list(world.tree.inside) == [app_path(world.spec().subject.customer, world.name)]
+    assert world.held == {port_of(wanted.fingerprint or ""): world.name}
     world.happen("the file goes")
     world.settle()
     assert not world.alive

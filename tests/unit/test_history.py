@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from emperor.brain.history import History, Pin, Version, choose_back
@@ -83,7 +84,28 @@ def test_full_disk_is_told_and_costs_nothing_else(history: History, problems: li
 
 def test_way_back_leads_to_another_version_than_the_one_in_effect() -> None:
     kept = [version(2), version(1)]
-    assert choose_back(kept, "d2:7") == version(1)
-    assert choose_back(kept, "d3:7") == version(2)  # it never served
-    assert choose_back(kept, "d1:7") == version(2)
-    assert choose_back([version(1)], "d1:7") is None
+    assert choose_back(kept, version(2)) == version(1)
+    assert choose_back(kept, version(3)) == version(2)  # it never served
+    assert choose_back(kept, version(1)) == version(2)
+    assert choose_back([version(1)], version(1)) is None
+
+
+def test_same_words_in_another_dialect_are_another_version() -> None:
+    def written(path: str) -> Version:
+        return msgspec.structs.replace(version(1), path=path)
+
+    assert choose_back([written("/v/blog.ini")], written("/v/shop.toml")) is not None
+    assert choose_back([written("/v/blog.ini")], written("/v/shop.ini")) is None
+    assert choose_back([written("")], written("/v/shop.ini")) is None  # kept by an older emperor
+
+
+def test_renamed_vassal_has_what_served_before_it(history: History, tmp_path: Path) -> None:
+    history.served("blog", version(1))
+    history.served("blog", version(2))
+    history.pin("blog", Pin(version=version(1), instead_of="d2:7"))
+    history.rename("blog", "shop")
+    for known in (history, History(tmp_path, lambda problem: None)):
+        assert known.versions("shop") == [version(2), version(1)]
+        assert known.pin_of("shop") == Pin(version=version(1), instead_of="d2:7")
+        assert known.versions("blog") == []
+        assert known.pin_of("blog") is None

@@ -33,6 +33,7 @@ from emperor.core.registry import (
     can_stand_by,
     fail,
     fall_back,
+    renamed,
     settle_until,
     succeed,
     take_place,
@@ -57,7 +58,8 @@ class World:
     """
 
     def __init__(self) -> None:
-        self.vassal = Vassal(name="x")
+        self.name = "x"
+        self.vassal = Vassal(name=self.name)
         self.alive: set[str] = set()
         self.now = 0.0
         self.wanted: Desired | None = Desired(fingerprint="v0", birth="b0", limits="l0")
@@ -151,7 +153,7 @@ class World:
             case ForgetVassal():
                 assert not self.alive
                 self.forgotten()
-                self.vassal = Vassal(name="x")
+                self.vassal = Vassal(name=self.name)
         return action
 
     def is_content(self) -> bool:
@@ -250,9 +252,18 @@ class World:
             self.vassal = msgspec.structs.replace(vassal, replace_at=None)
         elif what == "the file goes":
             self.wanted = None
+        elif what == "the file is renamed" and wanted is not None and wanted.run:
+            if vassal.state in RUNNING and vassal.serving is not None:
+                self._rename("y" if self.name == "x" else "x")
         elif what in EDITS:
             before = wanted or Desired(fingerprint="v0", birth="b0", limits="l0")
             self.wanted = msgspec.structs.replace(before, **EDITS[what](before))
+
+    def _rename(self, new: str) -> None:
+        assert self.wanted is not None
+        serial = self.vassal.restart_serial
+        self.name, self.vassal = new, renamed(self.vassal, new)
+        self.wanted = msgspec.structs.replace(self.wanted, restart_serial=serial)
 
     def _ready(self) -> None:
         vassal = self.vassal
@@ -351,6 +362,7 @@ HAPPENINGS = (
     "it speaks",
     "our code is newer",
     "the file goes",
+    "the file is renamed",
     *(what for what in EDITS if what != "new code"),
 )
 

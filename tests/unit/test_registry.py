@@ -3,7 +3,19 @@
 import msgspec
 import pytest
 
-from emperor.core.registry import TRANSITIONS, Fact, Vassal, advance, fail, without_conflict
+from emperor.core.registry import (
+    TRANSITIONS,
+    Fact,
+    Standby,
+    Successor,
+    Vassal,
+    advance,
+    birth_under,
+    born_as,
+    fail,
+    renamed,
+    without_conflict,
+)
 from emperor.core.restarts import RestartPolicy
 from emperor.status import VassalState
 from vassal.messages import FAILURE_KINDS, Failure
@@ -116,3 +128,33 @@ def test_who_failed_for_an_address_tries_again_when_it_is_free() -> None:
         Vassal(name="shop", state=S.STOPPED, last_failure=refused),
     ]
     assert [without_conflict(one, 5.0) for one in others] == others
+
+
+def test_birth_under_another_name_is_no_birth_that_is_wanted() -> None:
+    assert birth_under("shop", "blog", "b:1") == "blog/b:1"
+    assert birth_under("third", "shop", "blog/b:1") == "blog/b:1"
+    assert birth_under("blog", "shop", "blog/b:1") == "b:1"
+    assert birth_under("blog", "blog", "b:1") == "b:1"
+    assert birth_under("shop", "blog", None) is None
+    assert [born_as(birth) for birth in ("blog/b:1", "b:1", None)] == ["blog", "", ""]
+
+
+def test_renamed_vassal_is_what_it_was_with_all_of_its_masters() -> None:
+    blog = Vassal(
+        name="blog",
+        state=S.RELOADING,
+        token="t1",
+        birth="b:1",
+        serving="f1",
+        attempted="f2",
+        attempted_birth="b:2",
+        successor=Successor(token="t2", birth="b:2", deadline=9.0),
+        standby=Standby(token="t0", deadline=9.0, birth="shop/b:0"),
+    )
+    shop = renamed(blog, "shop")
+    assert (shop.name, shop.token, shop.serving) == ("shop", "t1", "f1")
+    assert (shop.attempted, shop.attempted_birth) == (None, None)
+    assert shop.successor is not None
+    assert shop.standby is not None
+    births = [born_as(one.birth) for one in (shop, shop.successor, shop.standby)]
+    assert births == ["blog", "blog", ""]
