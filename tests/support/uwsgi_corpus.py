@@ -4,6 +4,7 @@
 The first file of a case is the one that is read. `environ` are variables beside the usual.
 """
 
+import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -58,6 +59,10 @@ def _sites() -> list[Case]:
     return [_ini(f"site-{name}", text) for name, text in texts.items()]
 
 
+# With it uWSGI 2.0.31 answers nothing in CPython 3.13.
+_AFTER_FORK = "" if sys.version_info >= (3, 13) else "py-call-osafterfork = true\n"
+
+
 def _more_sites() -> list[Case]:
     """Whole files in the ways of hosters' panels, handbooks and frameworks' pages."""
     shop = "chdir = /srv/shop\nmodule = shop.wsgi:application\n"
@@ -69,7 +74,7 @@ def _more_sites() -> list[Case]:
         "vacuum = true\nsingle-interpreter = true\ndie-on-term = true\nneed-app = true\n"
         "disable-logging = true\nlog-4xx = true\nlog-5xx = true\nharakiri = 60\n"
         "max-requests = 1000\nmax-worker-lifetime = 3600\nreload-on-rss = 2048\n"
-        "worker-reload-mercy = 60\npy-call-osafterfork = true\nauto-procname = true\n",
+        f"worker-reload-mercy = 60\n{_AFTER_FORK}auto-procname = true\n",
         "busyness": f"[uwsgi]\n{shop}master = true\nworkers = 6\ncheaper-algo = busyness\n"
         "cheaper = 2\ncheaper-initial = 2\ncheaper-step = 2\ncheaper-overload = 5\n"
         "cheaper-busyness-multiplier = 30\ncheaper-busyness-penalty = 2\n",
