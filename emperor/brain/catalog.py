@@ -5,6 +5,7 @@ nothing about what runs; its problems are remembered for status.
 """
 
 import asyncio
+import errno
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
@@ -21,6 +22,7 @@ from emperor.brain.far_files import FarFiles
 from emperor.brain.fleet import Fleet
 from emperor.brain.heirs import Heirs
 from emperor.brain.history import History, Pin, Version, choose_back
+from emperor.brain.homes import Home, Homes
 from emperor.brain.later import Later
 from emperor.brain.patience import Patience, Silence
 from emperor.brain.roll import Publish
@@ -34,7 +36,7 @@ from emperor.config.file_names import (
     vassal_name,
 )
 from emperor.config.identity import UNKNOWN_UID
-from emperor.config.read import Changing, Content, Missing, Unreadable, read_file
+from emperor.config.read import Changing, Content, Missing, Unreadable, look_into
 from emperor.config.settings import EmperorSettings
 from emperor.status import NotPossible
 from emperor.touches import Touch, touches
@@ -46,6 +48,11 @@ RENAME_PATIENCE_S = 1.0
 SLOW_S = 0.05
 T = TypeVar("T")
 GONE = "does not exist; what runs of it runs on until the directory is there again"
+ANOTHER = (
+    "is not the directory in which all vassals' files were (is something not mounted, or mounted "
+    "over it?); vassals whose files are not in it run on until they are there again, or until "
+    "emperor stop NAME"
+)
 
 
 class Catalog:
@@ -60,6 +67,8 @@ class Catalog:
         stopped: frozenset[str],
         history: History,
         patience: Patience,
+        homes: Homes,
+        scanned: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._reader = reader
@@ -68,6 +77,8 @@ class Catalog:
         self._stopped = stopped
         self._history = history
         self._patience = patience
+        self._homes = homes
+        self._scanned = scanned
         self._unanswered: set[tuple[str, str]] = set()  # like the keys of _tasks
         self._unproven: dict[str, Version] = {}
         self._entries: dict[str, Entry] = {}
@@ -102,9 +113,12 @@ class Catalog:
         """
         began = time.monotonic()
         self._read_level = "debug"  # ten thousand lines would hide what else happens
-        for directory, _, file_name in (path.rpartition("/") for path in first):
-            if directory in self._settings.directories:
-                await self._read(directory, file_name)
+        parts = (path.rpartition("/") for path in first)
+        await self._read_each(
+            (directory, file_name)
+            for directory, _, file_name in parts
+            if directory in self._settings.directories
+        )
         for directory in self._settings.directories:
             await self._rescan(directory)
         self._read_level = "info"
@@ -213,7 +227,7 @@ class Catalog:
         directory, _, file_name = path.rpartition("/")
         if name in self._entries or directory not in self._settings.directories:
             return
-        if not self._patience.is_foreign(path):
+        if not self._patience.is_foreign(path) and not self._homes.is_another(directory):
             try:
                 os.lstat(path)
             except FileNotFoundError:
@@ -221,11 +235,20 @@ class Catalog:
                     return
             except OSError:
                 pass
+        self._homes.presume(name, directory)
         presumed = Entry(directory=directory, file_name=file_name, owner_uid=UNKNOWN_UID)
         self._enter(name, presumed)
         self._fleet.wish(name, Wish(run=name not in self._stopped))
         self._publish("warning", "file_presumed", name, {"path": path})
         self._in_background((directory, file_name))
+
+    @property
+    def has_all_files(self) -> bool:
+        """Whether every directory could be read, and is what it was for the brain before."""
+        return not any(
+            directory in self._strays or self._homes.is_another(directory)
+            for directory in self._settings.directories
+        )
 
     # ── what is known ────────────────────────────────────────────────────────────────
 
@@ -275,6 +298,7 @@ class Catalog:
                     await self._read(directory, file_name)
                 else:
                     await self._rescan(directory)
+                    self._scanned()
                 if key not in self._again:
                     self._reload_if_asked(file_name)
                     return
@@ -286,6 +310,7 @@ class Catalog:
         try:
             names = await self._ask(directory, lambda: scan(directory))
             strange = await self._ask(directory, lambda: misnamed(directory))
+            status = await self._ask(directory, lambda: os.stat(directory))
         except OSError as error:
             # That says nothing about its files. One that was moved away by mistake, or is not
             # mounted, is no reason to end all sites at once: what was removed is when it is back.
@@ -293,26 +318,32 @@ class Catalog:
                 self._unanswered.add((directory, ""))
             self._note_unreadable(directory, error)
             return
-        self._strays.pop(directory, None)
+        self._homes.see(directory, self._home(directory, (status.st_dev, status.st_ino)))
         self._tell_misnamed(directory, strange)
         there = frozenset(names)
         known = {e.file_name for e in self._entries.values() if e.directory == directory}
         self._rescans[directory] = time.monotonic()
         # Those that are there first: what a file that is gone gives up they may take over.
-        slow: set[asyncio.Task[None]] = set()
+        in_order = sorted(known | set(names), key=lambda one: (one not in there, one))
         try:
-            for file_name in sorted(known | set(names), key=lambda one: (one not in there, one)):
-                if self._patience.is_needed:
-                    # What takes its time keeps no other file waiting.
-                    task = asyncio.create_task(self._read(directory, file_name))
-                    slow |= (await asyncio.wait([task], timeout=SLOW_S))[1]
-                else:
-                    await self._read(directory, file_name)
-                await asyncio.sleep(0)  # a thousand files must not keep the control API waiting
-            if slow:
-                await asyncio.wait(slow)
+            await self._read_each((directory, file_name) for file_name in in_order)
         finally:
             del self._rescans[directory]
+        if not self._homes.lost(directory):
+            self._strays.pop(directory, None)
+
+    async def _read_each(self, files: Iterable[tuple[str, str]]) -> None:
+        slow: set[asyncio.Task[None]] = set()
+        for directory, file_name in files:
+            if self._patience.is_needed:
+                # What takes its time keeps no other file waiting.
+                task = asyncio.create_task(self._read(directory, file_name))
+                slow |= (await asyncio.wait([task], timeout=SLOW_S))[1]
+            else:
+                await self._read(directory, file_name)
+            await asyncio.sleep(0)  # a thousand files must not keep the control API waiting
+        if slow:
+            await asyncio.wait(slow)
 
     async def _ask(self, path: str, call: Callable[[], T]) -> T:
         """Look at a path that is the provider's choice; raise Silence."""
@@ -320,7 +351,7 @@ class Catalog:
 
     def _note_unreadable(self, path: str, error: OSError) -> None:
         problem = GONE if isinstance(error, FileNotFoundError) else error.strerror
-        if self._strays.get(path) is None:
+        if self._strays.get(path) != f"{path}: {problem}":
             kind = "directory" if path in self._settings.directories else "file"
             self._publish("error", f"{kind}_unreadable", None, {"path": path, "error": problem})
         self._strays[path] = f"{path}: {problem}"
@@ -349,12 +380,15 @@ class Catalog:
             if self._is_anothers(name, directory, file_name):  # that one has not gone meanwhile
                 self._note_second(path, self.path_of(name) if there else "")
                 return
-        found = await self._ask(path, lambda: read_file(directory, file_name))
+        found, home = await self._ask(path, lambda: look_into(directory, file_name))
+        home = self._home(directory, home) if home is not None else None
+        if home is not None and isinstance(found, Content | Unreadable):
+            self._homes.found(name, directory, home)
         if isinstance(found, Changing):
             await asyncio.sleep(RETRY_CHANGING_S)
             self._in_background((directory, file_name))
         elif isinstance(found, Missing):
-            await self._on_missing(name, directory, file_name)
+            await self._on_missing(name, directory, file_name, home)
         elif isinstance(found, Unreadable):
             entry = Entry(directory=directory, file_name=file_name, owner_uid=found.owner_uid)
             self._refuse(name, entry, (f"{path}: {found.reason}",))
@@ -366,11 +400,16 @@ class Catalog:
         known = self._entries.get(name)
         return known is not None and (known.directory, known.file_name) != (directory, file_name)
 
-    async def _on_missing(self, name: str, directory: str, file_name: str) -> None:
+    async def _on_missing(
+        self, name: str, directory: str, file_name: str, home: Home | None
+    ) -> None:
         """A file is gone: removed, or it has another name now under which it goes on."""
         path = f"{directory}/{file_name}"
-        if not await self._ask(directory, lambda: os.path.isdir(directory)):
+        if home is None:
             self._note_unreadable(directory, FileNotFoundError())
+            return
+        if self._homes.is_lost(name, home):
+            await self._on_lost(name, directory, file_name, home)
             return
         gone_at = self._rescans.get(directory, time.monotonic())
         if name in self._entries:
@@ -382,10 +421,7 @@ class Catalog:
             if await self._ask(path, lambda: os.path.lexists(path)):
                 self._in_background((directory, file_name))
                 return
-            other = await self._other_file(name)
-            if other is not None:
-                self._publish("info", "file_replaced", name, {"path": path, "by": "/".join(other)})
-                await self._move(name, *other)
+            if await self._is_replaced(name, path):
                 return
             heir = self._heirs.of_gone(name, self._entries[name], gone_at)
             if heir is not None:
@@ -426,6 +462,32 @@ class Catalog:
             name = self._fleet.renames.name_of(held.token, held.vassal)
             if name != held.vassal and held.vassal not in self._entries:
                 await self._inherit(held.vassal, name)
+
+    def _home(self, directory: str, home: Home) -> Home:
+        """Return what tells a directory from another one at its path."""
+        # Some that others serve number their folders anew all the time.
+        return (home[0], 0) if self._patience.is_foreign(directory) else home
+
+    async def _on_lost(self, name: str, directory: str, file_name: str, home: Home) -> None:
+        """A vassal's file was in another directory than is there now: it runs on."""
+        self._homes.see(directory, home)
+        if await self._is_replaced(name, f"{directory}/{file_name}"):
+            return
+        self._note_unreadable(directory, OSError(errno.ESTALE, ANOTHER))
+        wish, pin = self._fleet.wishes.get(name), self._history.pin_of(name)
+        if wish is not None and wish.spec is None:
+            # An earlier brain read the file: without a spec nobody could start the vassal again.
+            versions = [pin.version] if pin is not None else self._history.versions(name)
+            if versions:
+                await self._use_last_good(name, f"{directory}/{file_name}", versions[0])
+
+    async def _is_replaced(self, name: str, path: str) -> bool:
+        """Let another file describe the vassal of one that is gone; return whether one does."""
+        other = await self._other_file(name)
+        if other is not None:
+            self._publish("info", "file_replaced", name, {"path": path, "by": "/".join(other)})
+            await self._move(name, *other)
+        return other is not None
 
     def _note_second(self, path: str, used: str) -> None:
         """Tell, once, that a vassal has another file, which is used; "" = not any more."""
@@ -493,6 +555,7 @@ class Catalog:
         self._unanswered = {key for key in self._unanswered if "/".join(key) != path}
         self._publish("info", "file_removed", name, {"path": path})
         self._reader.forget(name)
+        self._homes.forget(name)
         self._unproven.pop(name, None)
 
     async def _take(self, name: str, directory: str, file_name: str, found: Content) -> None:
@@ -577,10 +640,13 @@ class Catalog:
         last = choose_back(self._history.versions(name), refused)
         if last is None or last.owner_uid != refused.owner_uid:
             return
-        spec = await self._interpret(name, path, last)
+        await self._use_last_good(name, path, last)
+
+    async def _use_last_good(self, name: str, path: str, version: Version) -> None:
+        spec = await self._interpret(name, path, version)
         if not isinstance(spec, Refusal):
             self._publish("warning", "last_good_used", name, {"path": path})
-            self._adopt(name, spec, last)
+            self._adopt(name, spec, version)
 
     def _adopt(self, name: str, spec: Spec, version: Version) -> None:
         """From now on this is what is wanted; whether it serves is to be seen."""

@@ -25,6 +25,7 @@ LOCK = "emperor:lock"
 SETTINGS = "emperor:settings"
 STOPPED = "emperor:stopped"
 NAMES = "emperor:names"
+HOMES = "emperor:homes"
 
 
 class Inventory(NamedTuple):

@@ -305,6 +305,11 @@ class Listeners:
             if address.key in fresh:
                 fresh[address.key].add(attempt)
 
+    @property
+    def has_unclaimed(self) -> bool:
+        """Whether an adopted socket is nobody's yet."""
+        return len(self._sockets) > len(self._holders)
+
     def close_unclaimed(self, all_known: bool) -> None:
         """Close adopted sockets that no vassal claimed; `all_known` false: some file could not
         be read, and its vassal may be the one whose socket nobody claims."""

@@ -22,8 +22,10 @@ from emperor.brain.eventstream import EventStream
 from emperor.brain.fleet import DESCRIBE_PATIENCE_S, Fleet
 from emperor.brain.history import History
 from emperor.brain.holders import Holders
+from emperor.brain.homes import Homes, KeptHomes
 from emperor.brain.incidents import Incidents
 from emperor.brain.inventory import (
+    HOMES,
     LOCK,
     NAMES,
     SETTINGS,
@@ -184,8 +186,18 @@ class Brain:
         specs = SpecMaker(settings, facts, self._cgroups, patience)
         reader = VersionReader(settings, specs, patience)
         history = History(Path(settings.state_dir), self._on_history_problem)
+        self._kept_homes = self._homes_before()
+        self._homes = Homes(self._kept_homes)
         self._catalog = Catalog(
-            settings, reader, self._fleet, self._publish, self._stopped(), history, patience
+            settings,
+            reader,
+            self._fleet,
+            self._publish,
+            self._stopped(),
+            history,
+            patience,
+            self._homes,
+            self._on_scanned,
         )
         self._holders = Holders(
             settings.state_dir, lambda: self._fleet.listeners.holders, self._on_history_problem
@@ -284,7 +296,14 @@ class Brain:
         deadline = time.monotonic() + DESCRIBE_PATIENCE_S
         while self._fleet.is_adopting and time.monotonic() < deadline:
             await asyncio.sleep(0.005)
+        self._drop_what_is_nobodys()
+        self._keep_homes()
+
+    def _drop_what_is_nobodys(self) -> None:
+        """Close sockets and remove cgroups of vassals that have no file, when that is known."""
         self._fleet.claim_all()
+        if not self._catalog.has_all_files:
+            return
         all_read = all(wish.spec is not None for wish in self._fleet.wishes.values())
         self._fleet.listeners.close_unclaimed(all_read)
         if all_read:
@@ -292,6 +311,23 @@ class Brain:
             self._cgroups.remove_orphans(
                 [wish.spec for wish in self._fleet.wishes.values() if wish.spec is not None]
             )
+
+    def _on_scanned(self) -> None:
+        """A directory was read again: it may be the one that was missing at the start."""
+        if self._watcher is None:
+            return  # this brain has not begun
+        if self._fleet.listeners.has_unclaimed:
+            self._drop_what_is_nobodys()
+        self._keep_homes()
+
+    def _keep_homes(self) -> None:
+        """Tell the next brain where files were found: an empty directory may be another one."""
+        if self._fleet.listeners.has_unclaimed and not self._catalog.has_all_files:
+            return  # whose they are nobody would know any more
+        homes = self._homes.to_keep()
+        if homes != self._kept_homes:
+            self._kept_homes = homes
+            self._keeper.keep(HOMES, homes)
 
     async def _until_stopped(self) -> None:
         stopping = asyncio.create_task(self._stopping.wait())
@@ -442,6 +478,10 @@ class Brain:
             runtime_dir=self._settings.runtime_dir,
             directories=self._settings.directories,
         )
+
+    def _homes_before(self) -> KeptHomes:
+        fd = self._inventory.ours.get(HOMES)
+        return msgspec.json.decode(read_kept(fd), type=KeptHomes) if fd is not None else KeptHomes()
 
     def _stopped(self) -> frozenset[str]:
         fd = self._inventory.ours.get(STOPPED)

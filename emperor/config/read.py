@@ -59,19 +59,24 @@ _KINDS = {
 
 def read_file(directory: str, file_name: str) -> Found:
     """Return what is in a file of a watched directory, or why it cannot be had."""
+    return look_into(directory, file_name)[0]
+
+
+def look_into(directory: str, file_name: str) -> tuple[Found, tuple[int, int] | None]:
+    """The same, with device and inode of the directory that was looked into, if there is one."""
     with ExitStack() as stack:
         try:
             at = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
-            return Missing()
+            return Missing(), None
         except OSError as error:
-            return _failed(error, 0)
+            return _failed(error, 0), None
         stack.callback(os.close, at)
-        return read_at(at, file_name)
+        status = os.fstat(at)
+        return _read_at(at, file_name), (status.st_dev, status.st_ino)
 
 
-def read_at(directory_fd: int, file_name: str) -> Found:
-    """The same for a directory that the caller holds open."""
+def _read_at(directory_fd: int, file_name: str) -> Found:
     with ExitStack() as stack:
         try:
             found = resolve(directory_fd, [file_name])

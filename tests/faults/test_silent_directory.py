@@ -1,5 +1,6 @@
 """A directory of vassals on a file system that stops answering costs its own changes, no more."""
 
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -57,3 +58,27 @@ def test_directory_that_stops_answering_costs_nobody_else_anything(
     wait_until(lambda: len(emperor.vassal("far")["workers"]) == 2, 30, "the change is applied")
     wait_until(lambda: not emperor.status()["emperor"]["errors"], 10, "nothing is wrong any more")
     assert "event=emperor_hung" not in emperor.log()
+
+
+def test_directory_that_is_mounted_anew_is_read_though_a_look_at_the_old_one_hangs(
+    emperor: Emperor, remote: FallingSilent
+) -> None:
+    emperor.app("hello")
+    port = free_port()
+    remote.files["far.toml"] = vassal(emperor, port)
+    emperor.start(str(remote.path))
+    far = emperor.wait_state("far", "ready")
+    remote.fall_silent()
+    remote.files["far.toml"] += b"workers = 2\n"
+    emperor.do("reload", "far")
+    wait_until(lambda: emperor.status()["emperor"]["errors"], 20, "the complaint")
+    subprocess.run(["umount", "-l", remote.path], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "anew", remote.path], check=True)
+    try:
+        (remote.path / "far.toml").write_bytes(remote.files["far.toml"])
+        wait_until(lambda: len(emperor.vassal("far")["workers"]) == 2, 40, "the change is applied")
+        (remote.path / "far.toml").write_bytes(vassal(emperor, port))
+        wait_until(lambda: len(emperor.vassal("far")["workers"]) == 1, 20, "and the next one")
+        assert emperor.vassal("far")["pid"] == far["pid"]
+    finally:
+        subprocess.run(["umount", "-l", remote.path], check=True)

@@ -1,0 +1,90 @@
+"""What is looked at with patience: nobody waits forever, and no tenant can fill us with threads."""
+
+import asyncio
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from emperor.brain import patience
+from emperor.brain.patience import HANGING_MAX, Patience, Silence
+from emperor.watch.choose import BlindMounts, Mount
+
+TENANT, OTHER = 1000, 1001
+MOUNTS = {f"/mnt/{number}": Mount(f"/mnt/{number}", "fuse.x", number) for number in range(1, 9)}
+
+
+@pytest.fixture
+def answer(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Yield what makes all looks come back."""
+    monkeypatch.setattr(patience, "TIMEOUT_S", 0.01)
+    monkeypatch.setattr(patience, "BLOCKING_S", 0.01)
+    monkeypatch.setattr(BlindMounts, "now", lambda self: MOUNTS)
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def test_what_is_here_is_looked_at_in_the_same_thread(answer: threading.Event) -> None:
+    async def scenario() -> None:
+        one = Patience(lambda: None)
+        assert await one.look(["/srv"], TENANT, threading.get_ident) == threading.get_ident()
+        assert await one.look(["/mnt/1"], TENANT, threading.get_ident) != threading.get_ident()
+        with pytest.raises(FileNotFoundError):
+            await one.look(["/mnt/1"], TENANT, lambda: os.stat("/not/there"))
+
+    asyncio.run(scenario())
+
+
+def test_silent_mount_is_left_alone_until_it_answers_and_only_for_who_asked(
+    answer: threading.Event,
+) -> None:
+    async def scenario() -> None:
+        answered = asyncio.Event()
+        one = Patience(answered.set)
+        with pytest.raises(Silence, match=r"/mnt/1 .* does not answer"):
+            await one.look(["/mnt/1/app"], TENANT, answer.wait)
+        before = threading.active_count()
+        with pytest.raises(Silence):
+            await one.look(["/mnt/1/other"], TENANT, answer.wait)
+        with pytest.raises(Silence):
+            one.look_now(["/mnt/1"], TENANT, answer.wait)
+        assert threading.active_count() == before
+        assert await one.look(["/mnt/1"], OTHER, lambda: 1) == 1
+        assert await one.look(["/mnt/2"], TENANT, lambda: 2) == 2
+        answer.set()
+        await answered.wait()
+        assert await one.look(["/mnt/1"], TENANT, lambda: 3) == 3
+
+    asyncio.run(scenario())
+
+
+def test_tenant_with_many_silent_mounts_has_few_threads_and_root_is_not_bounded(
+    answer: threading.Event,
+) -> None:
+    async def scenario() -> None:
+        one = Patience(lambda: None)
+        before = threading.active_count()
+        for uid in (TENANT, 0):
+            for path in MOUNTS:
+                with pytest.raises(Silence):
+                    await one.look([path], uid, answer.wait)
+        assert threading.active_count() == before + HANGING_MAX + len(MOUNTS)
+        assert await one.look(["/mnt/8"], OTHER, lambda: 8) == 8
+
+    asyncio.run(scenario())
+
+
+def test_many_looks_at_once_at_what_does_not_answer_are_one_thread(
+    answer: threading.Event,
+) -> None:
+    async def scenario() -> None:
+        one = Patience(lambda: None)
+        before = threading.active_count()
+        looks = [one.look(["/mnt/1"], TENANT, answer.wait) for _ in range(20)]
+        found = await asyncio.gather(*looks, return_exceptions=True)
+        assert all(isinstance(error, Silence) for error in found)
+        assert threading.active_count() == before + 1
+
+    asyncio.run(scenario())
