@@ -39,7 +39,7 @@ class Listeners:
         is_known: Callable[[str], bool],
         asks: Callable[[str, str], bool],
         freed: Callable[[str], None],
-        look: LookNow,
+        look: LookNow = without_patience,
     ) -> None:
         self._hold = hold
         self._look = look
@@ -367,5 +367,4 @@ def unheld() -> Listeners:
         is_known=lambda vassal: True,
         asks=lambda vassal, key: False,
         freed=lambda vassal: None,
-        look=without_patience,
     )

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from emperor.brain.birth import NO_CGROUP
 from emperor.brain.deeds import attempt_of
 from emperor.core.adoption import Duty, Found, Patience, adopt
 from emperor.core.reconcile import Action, SleepVassal
@@ -103,7 +104,7 @@ class TrueWorld(World):
         )
         customer = f"c{int(self.wanted.birth[1:]) % 2}"
         subject = SimpleNamespace(customer=customer)
-        return SimpleNamespace(settings=settings, subject=subject, identity=ROOT)
+        return SimpleNamespace(settings=settings, subject=subject, identity=ROOT, cgroup=NO_CGROUP)
 
     def _bind(self, attempt: str) -> None:
         settings = self.spec().settings
