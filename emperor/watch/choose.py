@@ -112,7 +112,7 @@ def lead(path: str, blind: Mapping[str, Mount], plain: set[str] | None = None) -
             continue
         step = f"{here.rstrip('/')}/{name}"
         if step in blind:
-            return Way(os.path.join(step, *reversed(ahead)), blind[step])
+            return _into(blind, step, ahead[::-1])
         if step in plain:
             here = step
             continue
@@ -128,6 +128,19 @@ def lead(path: str, blind: Mapping[str, Mount], plain: set[str] | None = None) -
         here = "/" if target.startswith("/") else here
         ahead += target.split("/")[::-1]
     return Way(here, None)
+
+
+def _into(blind: Mapping[str, Mount], point: str, ahead: list[str]) -> Way:
+    """Return where a path leads beyond a blind mount, as far as its words tell: homes are mounted
+    each by itself below an autofs."""
+    here = deepest = point
+    for name in ahead:
+        here = f"{here}/{name}"
+        if name == "..":
+            break
+        if here in blind:
+            deepest = here
+    return Way("/".join((point, *ahead)), blind[deepest])
 
 
 def parse_mountinfo(text: str) -> tuple[Mount, ...]:

@@ -3,9 +3,11 @@ import pytest
 from emperor.config.settings import WatchMode
 from emperor.watch.choose import (
     Mount,
+    blind_mounts,
     choose,
     filesystem_of,
     is_blind,
+    lead,
     mount_behind,
     parse_mountinfo,
 )
@@ -112,3 +114,21 @@ def test_links_are_followed_to_a_file_system_that_may_not_answer_and_not_into_it
         (tmp_path / "loop", ""),
     ):
         assert mount_behind(str(path), mounts).filesystem == filesystem, path
+
+
+def test_of_mounts_within_a_mount_the_deepest_is_who_has_to_answer():
+    mounts = (
+        Mount("/", "ext4", 1),
+        Mount("/home", "autofs", 2),
+        Mount("/home/blog", "nfs4", 3),
+        Mount("/home/shop", "nfs4", 4),
+    )
+    for path, number in (
+        ("/home/blog/site", 3),
+        ("/home/shop", 4),
+        ("/home/new/site", 2),
+        ("/home/../etc", 2),  # whether that leads out again is not looked at
+        ("/etc", None),
+    ):
+        blind = lead(path, blind_mounts(mounts)).blind
+        assert (blind.number if blind else None) == number, path
