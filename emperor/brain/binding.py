@@ -3,8 +3,9 @@
 import os
 import socket
 import stat
+from typing import NamedTuple
 
-from emperor.brain.socket_files import owners
+from emperor.brain.socket_files import FileId, owners
 from emperor.config.resolve import open_folder
 from emperor.config.settings import ListenAddress, SocketMode
 from emperor.config.stats_addresses import STATS, STATS_HTTP
@@ -14,20 +15,26 @@ DEFER_ACCEPT_S = 1
 worker that took it earlier could begin another request, and keep this one waiting."""
 
 
-def bind(
-    address: ListenAddress, backlog: int, access: SocketMode, uid: int, gid: int
-) -> socket.socket:
-    """Return a new non-blocking listening socket for `address`; raise OSError.
+class Bound(NamedTuple):
+    """A non-blocking listening socket, and its file, if it has one."""
+
+    listener: socket.socket
+    file: FileId | None = None
+
+
+def bind(address: ListenAddress, backlog: int, access: SocketMode, uid: int, gid: int) -> Bound:
+    """Listen at `address`; raise OSError.
 
     A socket's file belongs to `uid` and `gid`, unless `access` names others.
     """
     if address.is_abstract:
-        return _bind_abstract(address.path or "", backlog)
+        # It is no file: there is nothing to remove later.
+        return Bound(_bind_abstract(address.path or "", backlog))
     if address.file is not None:
         return _bind_unix(address.file, backlog, access, uid, gid)
     # Who asks for statistics sends nothing.
     speaks_first = address.protocol not in (STATS, STATS_HTTP)
-    return _bind_tcp(address.host, address.port or 0, backlog, speaks_first)
+    return Bound(_bind_tcp(address.host, address.port or 0, backlog, speaks_first))
 
 
 def _bind_abstract(name: str, backlog: int) -> socket.socket:
@@ -61,7 +68,7 @@ def _bind_tcp(host: str, port: int, backlog: int, speaks_first: bool) -> socket.
     return listener
 
 
-def _bind_unix(path: str, backlog: int, access: SocketMode, uid: int, gid: int) -> socket.socket:
+def _bind_unix(path: str, backlog: int, access: SocketMode, uid: int, gid: int) -> Bound:
     folder, name = os.path.split(path)
     # Through a descriptor of the folder: whoever owns it may swap it under a path.
     folder_fd = open_folder(folder)
@@ -72,7 +79,7 @@ def _bind_unix(path: str, backlog: int, access: SocketMode, uid: int, gid: int) 
         local = path if _is_ours_alone(folder_fd) else f"/proc/self/fd/{folder_fd}/{name}"
         _remove_stale(local, path)
         listener.bind(local)
-        _give_to(folder_fd, name, access, uid, gid)
+        file = _give_to(folder_fd, name, access, uid, gid)
         listener.listen(backlog)
     except OSError:
         listener.close()
@@ -80,7 +87,7 @@ def _bind_unix(path: str, backlog: int, access: SocketMode, uid: int, gid: int) 
     finally:
         os.umask(umask)
         os.close(folder_fd)
-    return listener
+    return Bound(listener, file)
 
 
 def _is_ours_alone(folder_fd: int) -> bool:
@@ -89,16 +96,20 @@ def _is_ours_alone(folder_fd: int) -> bool:
     return status.st_uid in (0, os.geteuid()) and not status.st_mode & 0o022
 
 
-def _give_to(folder_fd: int, name: str, access: SocketMode, uid: int, gid: int) -> None:
-    """Change the owner of the socket file that was just made, and of no other file."""
-    if os.geteuid() != 0:
-        return
+def _give_to(folder_fd: int, name: str, access: SocketMode, uid: int, gid: int) -> FileId:
+    """Change the owner of the socket file that was just made, and of no other file; return which
+    it is."""
     fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
     try:
         status = os.fstat(fd)
-        if not stat.S_ISSOCK(status.st_mode) or status.st_uid != 0 or status.st_nlink != 1:
+        owner = os.geteuid()
+        if not stat.S_ISSOCK(status.st_mode) or status.st_uid != owner or status.st_nlink != 1:
             raise PermissionError(1, "somebody replaced the socket while it was made")
-        os.chown(f"/proc/self/fd/{fd}", *owners(access, uid, gid))
+        if stat.S_IMODE(status.st_mode) != access.mode:  # an ACL of the folder's knows no umask
+            os.chmod(f"/proc/self/fd/{fd}", access.mode)
+        if owner == 0:
+            os.chown(f"/proc/self/fd/{fd}", *owners(access, uid, gid))
+        return FileId(status.st_dev, status.st_ino)
     finally:
         os.close(fd)
 

@@ -46,6 +46,7 @@ from vassal.messages import Failure, HeldMaster
 RETRY_CHANGING_S = 0.05
 RENAME_PATIENCE_S = 1.0
 SLOW_S = 0.05
+TURN_S = 0.01
 T = TypeVar("T")
 GONE = "does not exist; what runs of it runs on until the directory is there again"
 ANOTHER = (
@@ -334,16 +335,21 @@ class Catalog:
 
     async def _read_each(self, files: Iterable[tuple[str, str]]) -> None:
         slow: set[asyncio.Task[None]] = set()
+        began = time.monotonic()
         for directory, file_name in files:
             if self._patience.is_needed:
                 # What takes its time keeps no other file waiting.
                 task = asyncio.create_task(self._read(directory, file_name))
-                slow |= (await asyncio.wait([task], timeout=SLOW_S))[1]
+                done, late = await asyncio.wait([task], timeout=SLOW_S)
+                slow |= late
+                await asyncio.gather(*done)  # what it raised is raised here
             else:
                 await self._read(directory, file_name)
-            await asyncio.sleep(0)  # a thousand files must not keep the control API waiting
-        if slow:
-            await asyncio.wait(slow)
+            if time.monotonic() - began > TURN_S:
+                # A thousand files must not keep the control API waiting.
+                await asyncio.sleep(0)
+                began = time.monotonic()
+        await asyncio.gather(*slow)
 
     async def _ask(self, path: str, call: Callable[[], T]) -> T:
         """Look at a path that is the provider's choice; raise Silence."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from errno import EADDRINUSE
 from functools import partial
 
-from emperor.brain.binding import bind, explain
+from emperor.brain.binding import Bound, bind, explain
 from emperor.brain.birth import Spec
 from emperor.brain.patience import LookNow, Silence, without_patience
 from emperor.brain.sleepers import Bell
@@ -132,10 +132,11 @@ class Listeners:
         try:
             for address in addresses:
                 if address.key not in self._sockets:
-                    self._sockets[address.key], file = self._bind(address, settings, identity)
+                    one = self._bind(address, settings, identity)
+                    self._sockets[address.key] = one.listener
                     bound.append(address.key)
-                    if file is not None:
-                        self._files[address.key] = file
+                    if one.file is not None:
+                        self._files[address.key] = one.file
         except OSError as error:
             for key in bound:
                 self._close(key)
@@ -147,20 +148,14 @@ class Listeners:
             self._sockets[address.key].listen(settings.backlog)
             self._hold_for(settings.name, address.key)
         if not beside:
-            self._give_files(settings, identity)
+            self._give_files(settings, identity, but=bound)
         return [self._sockets[address.key] for address in addresses]
 
-    def _bind(
-        self, address: ListenAddress, settings: VassalSettings, identity: Identity
-    ) -> tuple[socket.socket, FileId | None]:
-        def act() -> tuple[socket.socket, FileId | None]:
-            uid, gid = identity.uid, identity.gid
-            held = bind(address, settings.backlog, settings.socket, uid, gid)
-            # An abstract name is no file: there is nothing to remove later.
-            return held, identify(address.file) if address.file is not None else None
-
+    def _bind(self, address: ListenAddress, settings: VassalSettings, identity: Identity) -> Bound:
+        uid, gid = identity.uid, identity.gid
         paths = (address.file,) if address.file is not None else ()
-        return self._look(paths, identity.uid, act)
+        act = partial(bind, address, settings.backlog, settings.socket, uid, gid)
+        return self._look(paths, uid, act)
 
     def serves(self, settings: VassalSettings, identity: Identity) -> None:
         """Just what is wanted of a vassal serves, for good: it holds its addresses and no others,
@@ -168,9 +163,11 @@ class Listeners:
         self.keep_only(settings.name, {address.key for address in settings.addresses})
         self._give_files(settings, identity)
 
-    def _give_files(self, settings: VassalSettings, identity: Identity) -> None:
+    def _give_files(
+        self, settings: VassalSettings, identity: Identity, but: Sequence[str] = ()
+    ) -> None:
         for address in settings.addresses:
-            file = self._files.get(address.key)
+            file = self._files.get(address.key) if address.key not in but else None
             if address.file is not None and file is not None:
                 if self._holders.get(address.key) == settings.name:
                     uid, gid = identity.uid, identity.gid

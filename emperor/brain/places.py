@@ -40,10 +40,11 @@ def find_places(
 
     `by_tenant`: its file may not uncover homes that are not that user's.
     """
-    must_see: list[Home] = [(real_path(settings.directory), True)]
+    directory = real_path(settings.directory)
+    must_see: list[Home] = [(directory, True)]
     must_see += [(real_path(os.path.dirname(log)), True) for log in logs if log.startswith("/")]
     must_see += [(path, False) for path in _interpreter_folders(python)]
-    own: list[Home] = [(own_folder(settings.directory, identity.uid), True)]
+    own: list[Home] = [(_owned_around(directory, identity.uid), True)]
     if identity.uid != 0 and _owner(identity.home) == identity.uid:
         own.append((real_path(identity.home), True))
     modules = [real_path(path) for path in settings.pythonpath]
@@ -144,7 +145,10 @@ def own_folder(directory: str, uid: int) -> str:
 
     With releases beside one another and a symlink to the current one, it holds them all.
     """
-    path = real_path(directory)
+    return _owned_around(real_path(directory), uid)
+
+
+def _owned_around(path: str, uid: int) -> str:
     if uid == 0 or _owner(path) != uid:
         return path
     while (above := os.path.dirname(path)) != path and _owner(above) == uid:

@@ -14,13 +14,14 @@ import msgspec
 from emperor.brain import interpreter, withheld
 from emperor.brain.birth import Logs, Spec, build
 from emperor.brain.cgroups import Cgroups
+from emperor.brain.lately import Lately
 from emperor.brain.neighbours import Neighbours
 from emperor.brain.patience import Patience
 from emperor.brain.places import emperors_own, find_places, named_by
 from emperor.brain.release_links import missing_folders, unseen_link
 from emperor.brain.tenancy import far_sockets, refusals
 from emperor.config.file_names import speaks_uwsgi
-from emperor.config.identity import Identity, decide, find, owner_of, why_not_group
+from emperor.config.identity import Identity, RunAs, decide, find, owner_of, why_not_group
 from emperor.config.policy import Holder, choose, shared_uid, too_many
 from emperor.config.problems import ConfigError, Problem, printable
 from emperor.config.settings import EmperorSettings, Remark, VassalSettings
@@ -60,6 +61,7 @@ class SpecMaker:
         self._filters: dict[bytes, bytes | None] = {}
         self._missing: dict[bytes, tuple[Unsupported, ...]] = {}
         self._neighbours = Neighbours()
+        self._lately = Lately()
         self._emperors_own = emperors_own(settings, patience.without_links)
         # What this brain was started with: it changes when another is.
         self._inherited = inherited(os.environ)
@@ -80,9 +82,7 @@ class SpecMaker:
         decided = decide(owner_uid, file_gid, os.geteuid(), settings, policy, path)
         if isinstance(decided, Problem):
             raise ConfigError([decided])
-        identity, decided, remarks = find(decided)
-        if isinstance(identity, Problem):
-            raise ConfigError([identity])
+        identity, decided, remarks = self._found(decided)
         if decided.group is None and decided.file_gid not in (None, 0, identity.gid):
             remarks += (Remark(key="group", reason=why_not_group(identity, file_gid)),)
         settings = msgspec.structs.replace(settings, remarks=settings.remarks + remarks)
@@ -94,12 +94,28 @@ class SpecMaker:
         spec = await self._patience.look(
             named_by(settings, identity), owner_uid, lambda: self._look(asked, problems)
         )
-        # While that took its time others may have come.
-        late = self._policy_problems(asked)
-        if late:
+        late = self._policy_problems(asked) if self._patience.is_needed else ()
+        if late:  # while that took its time others have come
             raise ConfigError(late)
         self._neighbours.enter(_holder(settings, identity), owner_uid)
         return spec
+
+    def _found(self, decided: RunAs) -> tuple[Identity, RunAs, tuple[Remark, ...]]:
+        """Return the identity with what was decided and what is said of it; raise ConfigError."""
+
+        def look_up() -> tuple[Identity, RunAs, tuple[Remark, ...]]:
+            found = find(decided)
+            if isinstance(found.identity, Problem):
+                raise ConfigError([found.identity])
+            return found.identity, found.run_as, found.remarks
+
+        return self._lately.ask(msgspec.structs.replace(decided, file=""), look_up)
+
+    def _interpreter(self, python: str | None, identity: Identity) -> str:
+        if python is not None:
+            return interpreter.choose(python, identity)
+        # A path of the file's own may be a link that is on its way to the next release.
+        return self._lately.ask(identity, lambda: interpreter.choose(None, identity))
 
     def _look(self, asked: _Asked, problems: list[Problem]) -> Spec:
         """Return the spec, as the host's files are now; `problems` are those known already.
@@ -116,7 +132,7 @@ class SpecMaker:
             if not owner_of(owner_uid).tenant:
                 variables = self._variables(settings)
                 settings = _with_left_out(settings, self._inherited.left_out)
-        python = interpreter.choose(settings.python, identity)
+        python = self._interpreter(settings.python, identity)
         logs = self._logs(settings, identity)
         by_tenant = owner_uid not in (0, os.geteuid())
         seen = find_places(self._emperors_own, settings, identity, python, logs, by_tenant)

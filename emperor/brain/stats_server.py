@@ -56,7 +56,7 @@ class EmperorStats:
     async def _listen(self, addresses: Iterable[ListenAddress], tell: Tell) -> None:
         for address in addresses:
             try:
-                listener = bind(address, _BACKLOG, _ACCESS, os.geteuid(), os.getegid())
+                listener = bind(address, _BACKLOG, _ACCESS, os.geteuid(), os.getegid()).listener
             except OSError as error:
                 self._on_problem(f"{address.url}: {explain(error)}")
                 continue

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from emperor.brain.binding import Bound
 from emperor.brain.birth import NO_CGROUP
 from emperor.brain.deeds import attempt_of
 from emperor.core.adoption import Duty, Found, Patience, adopt
@@ -346,7 +347,7 @@ def test_brain_that_dies_between_two_steps_loses_no_vassal_and_leaves_none_behin
     stories: list[tuple[str, ...]],
 ) -> None:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("emperor.brain.listeners.bind", lambda *_: Socket())
+        patched.setattr("emperor.brain.listeners.bind", lambda *_: Bound(Socket()))
         patched.setattr("socket.socket", lambda fileno: Socket())
         live(stories)
 
