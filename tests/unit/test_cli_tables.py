@@ -230,11 +230,12 @@ def evil_views():
     ]
 
 
+@pytest.mark.parametrize("width", [40, 300])
 @pytest.mark.parametrize("view", evil_views(), ids=["status", "vassal", "explanation"])
-def test_nothing_that_a_tenant_wrote_can_steer_a_terminal(view):
+def test_nothing_that_a_tenant_wrote_can_steer_a_terminal(view, width):
     assert all(part.isprintable() for part in plain(view).split("\n"))
     written = io.StringIO()
-    console = Console(file=written, width=300, color_system=None, force_terminal=False)
+    console = Console(file=written, width=width, color_system=None, force_terminal=False)
     terminal.show(view, console)
     assert all(part.isprintable() for part in written.getvalue().split("\n"))
 
@@ -258,6 +259,53 @@ def test_markup_of_a_tenant_is_plain_text_on_the_terminal():
     console = Console(file=written, width=80, color_system=None, markup=False, emoji=False)
     terminal.show([line("[red]x[/red] :boom:")], console)
     assert written.getvalue() == "[red]x[/red] :boom:\n"
+
+
+def on_terminal(view, width):
+    written = io.StringIO()
+    terminal.show(view, Console(file=written, width=width, color_system=None, markup=False))
+    return [text.rstrip() for text in written.getvalue().split("\n")]
+
+
+TABLE = Table(
+    (Column("NAME"), Column("HARAKIRIS", right=True), Column("LISTEN")),
+    (
+        (Cell("blog"), Cell("3"), Cell("http://127.0.0.1:8000, uwsgi://127.0.0.1:8001")),
+        (Cell("shop"), Cell("12"), Cell("")),
+    ),
+)
+
+
+def test_table_that_fits_has_one_line_for_each_row():
+    assert on_terminal([TABLE], 80) == [
+        "NAME  HARAKIRIS  LISTEN",
+        "─" * 62,
+        "blog          3  http://127.0.0.1:8000, uwsgi://127.0.0.1:8001",
+        "shop         12",
+        "",
+    ]
+
+
+def test_narrow_terminal_folds_the_last_column_only():
+    assert on_terminal([TABLE], 40) == [
+        "NAME  HARAKIRIS  LISTEN",
+        "─" * 40,
+        "blog          3  http://127.0.0.1:8000,",
+        "                 uwsgi://127.0.0.1:8001",
+        "shop         12",
+        "",
+    ]
+
+
+def test_where_hardly_anything_is_left_the_last_column_stands_below_its_row():
+    assert on_terminal([TABLE], 30) == [
+        "NAME HARAKIRIS",
+        "    LISTEN",
+        "blog         3",
+        "    http://127.0.0.1:8000, uwsgi://127.0.0.1:8001",
+        "shop        12",
+        "",
+    ]
 
 
 def test_terminal_gets_colours():
