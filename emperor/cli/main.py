@@ -4,6 +4,7 @@ What a command needs is imported when it is called for: a status must be there a
 """
 
 import argparse
+import errno
 import os
 import signal
 import sys
@@ -51,6 +52,7 @@ def main(words: Sequence[str] | None = None) -> int:
         # Ctrl-C ends a command at once. KeyboardInterrupt would come anywhere: in the middle of
         # an import it leaves a traceback, and inside msgspec a segmentation fault.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+        _open_standard_streams()
     if list(words[:1]) == ["uwsgi"] and words[1:2] not in (["-h"], ["--help"]):
         arguments = argparse.Namespace(command="uwsgi", words=words[1:])
     else:
@@ -63,10 +65,35 @@ def main(words: Sequence[str] | None = None) -> int:
             print(f"emperor {arguments.command}: {line}", file=sys.stderr)
         return USAGE
     except BrokenPipeError:
-        # `emperor status | head`. At exit Python would flush again, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()  # `emperor status | head`
         return DONE
+    except OSError as error:
+        prints = arguments.command not in ("run", "serve", "uwsgi")
+        if not prints or error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        _forget_output()
+        print(f"emperor {arguments.command}: standard output: {error.strerror}", file=sys.stderr)
+        return FAILED
     return status
+
+
+def _forget_output() -> None:
+    """Write no more to standard output. At exit Python would flush again, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _open_standard_streams() -> None:
+    """Fill descriptors 0 to 2 that were closed: a socket or a pipe of ours would get the number
+    of standard error, and what is logged."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest that is free
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
 
 
 def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:

@@ -515,6 +515,20 @@ def test_full_disk_for_the_emperors_own_log_stops_nothing(emperor: Emperor) -> N
         emperor.log_file = emperor.base / "none"
 
 
+def test_emperor_without_standard_streams_gives_their_numbers_to_nothing_else(
+    emperor: Emperor,
+) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.program = ["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *emperor.program]
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    assert get(port)[0] == 200
+    for number in range(3):
+        assert os.readlink(f"/proc/{emperor.pid}/fd/{number}") == os.devnull
+    assert emperor.stop() == 0
+
+
 class ThreadedReloads:
     """Reloads the vassal now and then for the time of a with block."""
 

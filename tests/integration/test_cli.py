@@ -155,6 +155,20 @@ def test_reader_that_has_enough_causes_no_complaint(api):
     log.unlink()
 
 
+@pytest.mark.parametrize(
+    ("output", "status", "complaint"),
+    [(">&-", 0, ""), (">/dev/full", 1, "standard output: No space left on device\n")],
+)
+def test_output_that_cannot_be_written_is_no_traceback(api, output, status, complaint):
+    command = " ".join(emperor_command("status")) + output
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=REPOSITORY, env={"PATH": os.defpath, **here(api)},
+        capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+    told = f"emperor status: {complaint}" if complaint else ""
+    assert (done.returncode, done.stderr) == (status, told)
+
+
 def test_without_an_emperor_the_exit_status_is_3_and_the_way_out_is_named(runtime_dir):
     done = emperor("status", "--runtime-dir", str(runtime_dir))
     assert done.returncode == 3
