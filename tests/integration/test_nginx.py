@@ -125,6 +125,14 @@ def test_large_uploads_and_downloads_pass_whole(behind: Behind, way: str) -> Non
     assert len(behind.ask(f"/{way}/large")[1]) == 8 * 1024 * 1024
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_answer_that_did_not_wait_for_a_large_upload_reaches_the_client(
+    behind: Behind, way: str
+) -> None:
+    for _ in range(8):
+        assert behind.ask(f"/{way}/ignore", "POST", BIG) == (200, b"ignored")
+
+
 @pytest.mark.parametrize("protocol", PASSES)
 def test_parts_pass_when_the_application_yields_them(
     behind: Behind, protocol: str, tmp_path: Path

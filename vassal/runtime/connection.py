@@ -43,7 +43,7 @@ class Connection:
     swallow the exception, but this connection carries nothing any more.
     """
 
-    __slots__ = ("address", "buffer", "failure", "fd", "listener", "registered", "socket", "spare")
+    __slots__ = ("address", "buffer", "failure", "fd", "listener", "registered", "socket")
 
     def __init__(self, socket: _socket.socket, fd: int, listener: Listener, address: Any):
         self.socket = socket
@@ -53,7 +53,6 @@ class Connection:
         self.buffer = b""
         self.failure: Exception | None = None
         self.registered = False  # in the worker's epoll
-        self.spare = 0  # bytes that were thrown away while lingering
 
     def receive(self, size: int = RECEIVE_BYTES) -> bytes:
         """Return bytes from the client, waiting for them; b"" at the end of the stream."""

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from .settings import WorkerSettings
 
 LINGER_S = 5.0
-LINGER_BYTES_MAX = 4 * 1024 * 1024
-"""A client that goes on sending after its answer is cut off then (nginx: 5 s, 30 s in all)."""
+"""A client that goes on sending after its answer is cut off then (nginx: 5 s, 30 s in all).
+Not after so many bytes: a web server sends a whole upload before it looks for the answer, and
+tells its client 502 if it cannot."""
+
+_DRAIN_BYTES = 256 * 1024
 
 UNUSED_S = 0.5
 """After STOP, how long a connection without a request may still begin one."""
@@ -88,14 +91,13 @@ class WaitingRoom:
     def drain(self, connection: Connection) -> None:
         """Throw away what a lingering connection received; close it when it is over."""
         try:
-            size = len(connection.socket.recv(65536, _socket.MSG_DONTWAIT))
+            more = connection.socket.recv(_DRAIN_BYTES, _socket.MSG_DONTWAIT)
         except BlockingIOError:
             self._watch(connection)
             return
         except OSError:
-            size = 0
-        connection.spare += size
-        if size and connection.spare < LINGER_BYTES_MAX:
+            more = b""
+        if more:
             self._watch(connection)
         else:
             self.close(connection)
