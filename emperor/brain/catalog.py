@@ -40,7 +40,7 @@ from emperor.config.read import Changing, Content, Missing, Unreadable, look_int
 from emperor.config.settings import EmperorSettings
 from emperor.status import NotPossible
 from emperor.touches import Touch, touches
-from emperor.watch.scan import misnamed, scan
+from emperor.watch.scan import MISNAMED_MAX, misnamed, scan
 from vassal.messages import Failure, HeldMaster
 
 RETRY_CHANGING_S = 0.05
@@ -363,15 +363,19 @@ class Catalog:
         self._strays[path] = f"{path}: {problem}"
 
     async def _read(self, directory: str, file_name: str) -> None:
-        name = vassal_name(file_name)
-        if name is None or not self._settings.takes(directory, file_name):
+        if not self._settings.takes(directory, file_name):
             return
         key, path = (directory, file_name), f"{directory}/{file_name}"
         if key in self._unanswered:
             self._unanswered.discard(key)
             self._strays.pop(path, None)
+        name = vassal_name(file_name)
         try:
-            await self._look(name, directory, file_name)
+            if name is not None:
+                await self._look(name, directory, file_name)
+            elif len(self._misnamed) < MISNAMED_MAX:
+                strange = await self._ask(directory, lambda: misnamed(directory))
+                self._tell_misnamed(directory, strange)
         except Silence as error:
             # That says nothing about the file: what is known of it stays.
             self._unanswered.add(key)

@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable
 
+from emperor.config.file_names import is_misnamed
 from emperor.watch.events import (
     Changed,
     FileChanged,
@@ -84,10 +85,14 @@ class Tracker:
     def _entry_changed(self, directory: str, name: str, mask: int) -> None:
         for event in self._interests.at(directory, name):
             self._announce(event)
-        if directory in self._directories and is_vassal_file_name(name):
-            event = Changed(directory, name)
+        if directory not in self._directories:
+            return
+        event = Changed(directory, name)
+        if is_vassal_file_name(name):
             being_written = self._look_at(event) and bool(mask & CREATED)
             self._emit(event, being_written)
+        elif is_misnamed(name):  # whoever dropped it is told
+            self._emit(event, False)
 
     def _directory_gone(self, directory: str) -> None:
         gone: set[WatchEvent] = set(self._interests.within(directory))

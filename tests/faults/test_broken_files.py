@@ -102,6 +102,19 @@ def test_file_that_is_written_in_two_halves_is_read_when_it_is_whole(
     assert get(port)[0] == 200
 
 
+def test_file_whose_name_is_none_for_a_vassal_is_told_of_when_it_is_dropped(
+    emperor: Emperor,
+) -> None:
+    emperor.start()
+    for name in ("my shop.toml", "ünï.toml", "n" * 64 + ".toml", ".hidden.toml", "x.toml~"):
+        put(emperor.vassals / name, b'app = "hello:application"\n')
+    wait_until(lambda: emperor.log().count("event=file_not_used") == 3, what="all are told of")
+    assert emperor.log().count("write a name like blog.toml") == 3
+    (emperor.vassals / "my shop.toml").rename(emperor.vassals / "shop.toml")
+    emperor.wait_state("shop", "parked")  # without `listen`
+    assert emperor.log().count("event=file_not_used") == 3
+
+
 def test_folder_that_comes_later_needs_no_other_word(emperor: Emperor) -> None:
     emperor.app("hello")
     late = emperor.base / "late"
