@@ -13,6 +13,7 @@ chmod 755 "$temporary"
 if [ "$(id -u)" = 0 ] && ! setpriv --reuid nobody --clear-groups test -r "$examples/hello.toml"; then
     echo "$examples is closed to the user nobody: serving a copy, $temporary/examples."
     cp -r "$examples" "$temporary/examples"
+    chmod -R a+rX "$temporary/examples"  # cloned under umask 077, it is root's alone
     examples=$temporary/examples
 fi
 

@@ -9,19 +9,23 @@ import fcntl
 import os
 import pty
 import re
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.emperor import get
 from tests.support.leftovers import stray_files
-from tests.support.need import need_program
+from tests.support.need import need_program, need_root
 from tests.support.processes import alive, cmdline, pid_tree
 from tests.support.wait import wait_until
 
@@ -41,7 +45,7 @@ pytestmark = pytest.mark.timeout(SET_UP_S + 60)
 class Demo:
     """`make demo` with a terminal, whose other end is in our hand."""
 
-    def __init__(self, temporary: Path) -> None:
+    def __init__(self, temporary: Path, root: Path = ROOT, command: str = "make demo") -> None:
         self.temporary = temporary
         self.screen = b""
         self._terminal, its_end = pty.openpty()
@@ -51,8 +55,8 @@ class Demo:
             # not the leader of the session, as it never is below somebody's shell.
             need_program("make")
             self.process = subprocess.Popen(
-                [need_program("setsid"), "--ctty", "sh", "-c", "make demo; exit $?"],
-                cwd=ROOT,
+                [need_program("setsid"), "--ctty", "sh", "-c", f"{command}; exit $?"],
+                cwd=root,
                 stdin=its_end,
                 stdout=its_end,
                 stderr=its_end,
@@ -129,8 +133,8 @@ def turn() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def demo(turn: None, nothing_left_behind: None) -> Iterator[Demo]:
+@contextmanager
+def running(*where: Any) -> Iterator[Demo]:
     for port in (HELLO_PORT, SLOW_PORT):
         if not is_free(port):
             pytest.fail(
@@ -138,7 +142,7 @@ def demo(turn: None, nothing_left_behind: None) -> Iterator[Demo]:
             )
     with tempfile.TemporaryDirectory(prefix="demo-") as temporary:
         Path(temporary).chmod(0o755)  # as root its applications run as nobody
-        one = Demo(Path(temporary))
+        one = Demo(Path(temporary), *where)
         try:
             yield one
         except BaseException:
@@ -146,6 +150,12 @@ def demo(turn: None, nothing_left_behind: None) -> Iterator[Demo]:
             raise
         finally:
             one.end()
+
+
+@pytest.fixture
+def demo(turn: None, nothing_left_behind: None) -> Iterator[Demo]:
+    with running() as one:
+        yield one
 
 
 def is_free(port: int) -> bool:
@@ -215,6 +225,21 @@ def test_closed_terminal_stops_all_of_it(demo: Demo) -> None:
     demo.seconds_until_gone(family)
     assert stray_files(demo.temporary) == []
     assert not SHOP_SOCKET.exists()
+
+
+def test_clone_that_only_root_can_read_is_served_from_a_copy(
+    turn: None, nothing_left_behind: None, tmp_path: Path
+) -> None:
+    """Made under umask 077: the copy would be as closed as what it is a copy of."""
+    need_root()
+    closed = tmp_path / "closed"
+    shutil.copytree(ROOT / "packaging", closed / "packaging", symlinks=True)
+    (closed / ".venv").symlink_to(Path(sys.prefix))
+    subprocess.run(["chmod", "-R", "go=", str(closed / "packaging")], check=True)
+    closed.chmod(0o700)
+    with running(closed, "packaging/dev/demo.sh") as demo:
+        demo.wait_ready()
+        wait_until(lambda: get(HELLO_PORT)[0] == 200, what="the copy is served")
 
 
 def test_command_that_is_shown_reads_its_status(demo: Demo) -> None:
