@@ -127,6 +127,14 @@ def test_head_204_and_304_have_no_body_and_the_connection_goes_on(one: Serving) 
     assert closed(one) == ["parts", "status", "status"]
 
 
+def test_write_that_is_used_after_its_response_reaches_no_other(one: Serving) -> None:
+    request = b"GET /keepwrite HTTP/1.1\r\nHost: x\r\n\r\n"
+    last = b"GET /keepwrite HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    answers = one.exchange(request + request + last)
+    assert answers.count(b"\r\n\r\nkept") == 3
+    assert b"late" not in answers
+
+
 def test_body_is_read_in_every_way_that_a_file_is(one: Serving) -> None:
     expected = ["first\n", "se", "con", "", "d\n", "third\n", "fourth", "", ""]
     body = b"first\nsecond\nthird\nfourth"

@@ -223,6 +223,8 @@ class Response:
             self._connection.send(data, flags)
         elif head or data:
             self._send(head, data, flags)
+        # What the application has kept of write() must not reach the next response.
+        self.bodyless = True
         return outcome
 
     def _send(self, head: bytes, data: bytes, flags: int = 0) -> None:

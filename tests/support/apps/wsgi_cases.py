@@ -125,6 +125,17 @@ def do_write(environ, start_response):
     return Closing("write", [b"three ", b"", b"four"])
 
 
+def do_keepwrite(environ, start_response):
+    """Use what the request before has kept of write(); keep this one's."""
+    for write in kept:
+        write(b"late")
+    kept[:] = [start_response("200 OK", HTML)]
+    return [b"kept"]
+
+
+kept: list[object] = []
+
+
 def do_lazy(environ, start_response):
     """A generator that calls start_response only when it is asked for the first part."""
     yield b""
