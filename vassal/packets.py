@@ -52,12 +52,16 @@ def receive(channel: socket.socket) -> Packet:
     """
     space = socket.CMSG_SPACE(FDS_MAX * _FD_BYTES) + socket.CMSG_SPACE(12)
     # recvmsg, not socket.recv_fds: that one ignores its flags.
+    arguments = (RECEIVE_BYTES, space, socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT)
     try:
-        data, ancillary, flags, _ = channel.recvmsg(
-            RECEIVE_BYTES, space, socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
-        )
-    except ConnectionResetError as error:
-        raise PeerGone(str(error)) from error
+        data, ancillary, flags, _ = channel.recvmsg(*arguments)
+    except ConnectionResetError:
+        # The kernel says once, and before all that the peer had sent, that the peer ended with
+        # packets unread. Its last words are still there.
+        try:
+            data, ancillary, flags, _ = channel.recvmsg(*arguments)
+        except ConnectionResetError as error:
+            raise PeerGone(str(error)) from error
     fds = array.array("i")
     pid = 0
     for level, kind, value in ancillary:

@@ -203,6 +203,14 @@ def test_run_without_anything_to_run_is_a_usage_error():
     assert "name a folder of vassal files" in done.stderr
 
 
+def test_settings_that_cannot_be_read_end_the_emperor_with_one_line(tmp_path):
+    done = emperor("run", "--config", str(tmp_path / "none.toml"))
+    assert done.returncode == 78
+    assert [line.partition(": cannot")[0] for line in done.stderr.splitlines()] == [
+        f"emperor: {tmp_path}/none.toml"
+    ]
+
+
 def test_status_imports_nothing_that_is_slow(api):
     loaded = subprocess.run(
         [emperor_command()[0], "-X", "importtime", "-m", "emperor.cli.main", "status"],
