@@ -1,12 +1,13 @@
 #!/bin/sh
 # Makes what a make target needs: system packages and virtualenvs. Repeated, it does nothing.
 #
-#   setup.sh [product] [dev] [tenant] [uwsgi] [bench] [deb] [vm]
+#   setup.sh [product] [dev] [tenant] [uwsgi] [newest] [bench] [deb] [vm]
 #
 #   product  .venv with emperord in it, editable
 #   dev      the same, with the development tools; and the programs that tests start
 #   tenant   .venv-tenant: the applications that tests serve
 #   uwsgi    .cache/uwsgi-venv: uWSGI, which tests compare with
+#   newest   .cache/python3.14: the newest CPython that vassals may have, which tests serve with
 #   bench    .cache/bench-venv: uWSGI and gunicorn; and wrk and nginx
 #   deb      what builds the Debian package, for Debian's own Python
 #   vm       what makes and runs the virtual machine of tests/vm
@@ -20,6 +21,18 @@ GUNICORN_VERSION=27.0.1
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "setup: $*"; exit 1; }
+
+# quietly COMMAND…: says nothing, unless it fails: then all that it said.
+quietly() {
+    log=$(mktemp)
+    if "$@" >"$log" 2>&1; then
+        rm -f "$log"
+        return
+    fi
+    cat "$log" >&2
+    rm -f "$log"
+    return 1
+}
 
 # --- the interpreter ---------------------------------------------------------------------
 
@@ -89,15 +102,9 @@ install_missing() {
         exit 1
     fi
     say "installing $missing"
-    log=$(mktemp)
-    if ! { apt-get update -qq &&
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; } \
-        >"$log" 2>&1; then
-        cat "$log" >&2
-        rm -f "$log"
+    quietly apt-get update -qq && quietly env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends $missing ||
         die "apt-get install $missing failed"
-    fi
-    rm -f "$log"
 }
 
 # --- virtualenvs -------------------------------------------------------------------------
@@ -126,14 +133,8 @@ Work on a copy:  cp -r $root ~/emperord && make -C ~/emperord"
     if [ ! -x "$venv/bin/python" ] || ! grep -qsF "$root/$venv" "$venv/bin/pip"; then
         "$python" -m venv --clear "$venv"
     fi
-    log=$(mktemp)
-    if ! "$venv/bin/python" -m pip install --disable-pip-version-check --no-input "$@" \
-        >"$log" 2>&1; then
-        cat "$log" >&2
-        rm -f "$log"
+    quietly "$venv/bin/python" -m pip install --disable-pip-version-check --no-input "$@" ||
         die "$venv: pip install $* failed"
-    fi
-    rm -f "$log"
     key "$venv" "$made_from" >"$venv/.made-$kind"
 }
 
@@ -142,6 +143,24 @@ sum() { sha256sum "$@" | sha256sum | cut -c1-16; }
 # What pip reads of pyproject.toml: the settings of our tools come after it.
 requirements() { sed '/^\[tool\.ruff\]/,$d' pyproject.toml; }
 
+# --- the newest interpreter --------------------------------------------------------------
+
+# make_python RELEASE VERSION HOME: CPython and the libraries that it needs, from a Debian that is
+# newer than this one; apt verifies what it gets. It runs from HOME, and nowhere else.
+make_python() {
+    say "making $3"
+    rm -rf "$3"
+    # The lists of a release that still changes expire, and a mirror may be late.
+    quietly mmdebstrap --variant=extract --include="python$2" --aptopt='Acquire::Languages "none"' \
+        --aptopt='Acquire::Check-Valid-Until "false"' "$1" "$3" \
+        "deb http://deb.debian.org/debian $1 main" || die "$3: mmdebstrap $1 failed"
+    libraries=$(dirname "$(find "$3/usr/lib" -name libc.so.6)")
+    patchelf --set-interpreter "$(find "$libraries" -name 'ld-linux*')" --force-rpath \
+        --set-rpath "$libraries" "$3/usr/bin/python$2"
+    "$3/usr/bin/python$2" -c 'import ctypes, sqlite3, ssl' || die "$3: it does not work"
+    echo "$3" >"$3/made"
+}
+
 # --- what was asked for ------------------------------------------------------------------
 
 missing=
@@ -149,6 +168,7 @@ product_key=$(requirements | sum)
 tenant_key=$(sum tests/support/tenant-requirements.txt)
 uwsgi_key="$UWSGI_VERSION json pcre xml"
 bench_key="$UWSGI_VERSION $GUNICORN_VERSION"
+newest=$root/.cache/python3.14
 
 for part in "$@"; do
     case $part in
@@ -184,6 +204,12 @@ for part in "$@"; do
             need_file /usr/include/pcre2.h libpcre2-dev
             need_program xml2-config libxml2-dev
             ;;
+        newest)
+            [ "$(cat "$newest/made" 2>/dev/null)" != "$newest" ] || continue
+            need_program mmdebstrap mmdebstrap
+            need_program patchelf patchelf
+            need_file /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
+            ;;
         bench)
             need_program nginx nginx-light
             need_program wrk wrk
@@ -209,7 +235,7 @@ for part in "$@"; do
             # Not any busybox: one that needs no library in the initramfs.
             need_file /usr/share/doc/busybox-static busybox-static
             ;;
-        *) die "$part: not a part; write product, dev, tenant, uwsgi, bench, deb or vm" ;;
+        *) die "$part: not a part; write product, dev, tenant, uwsgi, newest, bench, deb or vm" ;;
     esac
 done
 install_missing
@@ -228,6 +254,11 @@ for part in "$@"; do
             # Built anew where another build of the same version is there.
             make_venv .cache/uwsgi-venv uwsgi "$uwsgi_key" --no-cache-dir --force-reinstall \
                 "uwsgi==$UWSGI_VERSION"
+            ;;
+        newest)
+            mkdir -p .cache
+            [ "$(cat "$newest/made" 2>/dev/null)" = "$newest" ] ||
+                make_python forky 3.14 "$newest"
             ;;
         bench)
             mkdir -p .cache

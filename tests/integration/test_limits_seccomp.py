@@ -23,6 +23,7 @@ from limits.seccomp.numbers import NUMBERS
 from tests.support import smoke
 from tests.support.confined import ROOT, run_python
 from tests.support.forked import run_forked
+from tests.support.interpreters import SUPPORTED, SYSTEM, need_interpreter
 from tests.support.need import need, need_root
 
 NOBODY = 65534
@@ -257,8 +258,9 @@ def test_abort_leaves_no_core(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("python", [sys.executable, "/usr/bin/python3"])
-def test_programs_do_everything_they_do_without_a_filter(tmp_path, python):
+@pytest.mark.parametrize("version", ["", SYSTEM, SUPPORTED[-1]])  # "": our own
+def test_programs_do_everything_they_do_without_a_filter(tmp_path, version):
+    python = need_interpreter(version) if version else sys.executable
     program = str(ROOT / "tests" / "support" / "smoke.py")
     code = f"import os, sys; os.execv(sys.executable, [sys.executable, {program!r}])"
 
