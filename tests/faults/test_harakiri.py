@@ -415,6 +415,7 @@ def test_other_requests_of_a_killed_worker_are_answered_503(emperor: Emperor) ->
     assert answers["late"] == (504, b"504 Gateway Timeout\n")
     assert answers["http"] == answers["uwsgi"] == unavailable
     assert answers["begun"] is http.client.IncompleteRead
+    wait_until(lambda: emperor.vassal_log("blog").count("event=request_lost") >= 3, what="the log")
     log = emperor.vassal_log("blog").splitlines()
     lost = sorted(line.partition("uri=")[2] for line in log if "event=request_lost" in line)
     assert lost == ["'/sleep/61' answered=503", "'/sleep/62' answered=503", "'/stream' answered=no"]

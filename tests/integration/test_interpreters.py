@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.emperor import Emperor, get
 from tests.support.interpreters import SUPPORTED, SYSTEM, need_interpreter
-from tests.support.need import need, need_tenant_venv
+from tests.support.need import need_tenant_venv
 from tests.support.wait import wait_until
 
 APPS = Path(__file__).parent.parent / "support" / "apps"
@@ -46,6 +46,24 @@ def install(emperor: Emperor, name: str) -> None:
     emperor.app(name, (APPS / f"{name}.py").read_text())
 
 
+EVERYDAY = """
+import multiprocessing, time
+
+def square(number):
+    return number * number
+
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/hang":
+        environ["emperor.set_harakiri"](1)
+        time.sleep(60)
+    for _ in range(5):
+        with multiprocessing.Pool(2) as pool:
+            squares = pool.map(square, [1, 2, 3])
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [repr(squares).encode()]
+"""
+
+
 @pytest.mark.parametrize("version", [SYSTEM, *SUPPORTED])
 def test_every_interpreter_serves_and_sees_nothing_of_ours(emperor: Emperor, version: str) -> None:
     binary = need_interpreter(version)
@@ -74,6 +92,23 @@ def test_every_interpreter_serves_and_sees_nothing_of_ours(emperor: Emperor, ver
         # Our compiled parser fits one version of CPython; everywhere else it is h11.
         assert ("_emperord_httptools" in parsers) is own_version
         assert ("_emperord_h11" in parsers) is not own_version
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("version", [SYSTEM, *SUPPORTED])
+def test_every_interpreter_begins_processes_and_says_where_it_hangs(
+    emperor: Emperor, version: str, threads: int
+) -> None:
+    python = need_interpreter(version)
+    emperor.app("everyday", EVERYDAY)
+    keys = {"threads": threads, "harakiri": 30, **as_root(emperor)}
+    port = emperor.drop("blog", app="everyday:application", python=python, **keys)
+    emperor.start()
+    emperor.wait_state("blog", "ready", 30)
+    assert get(port) == (200, b"[1, 4, 9]")
+    assert get(port, "/hang")[0] == 504
+    wait_until(lambda: 'everyday.py", line 10 in application' in emperor.vassal_log("blog"), 5)
+    assert get(port) == (200, b"[1, 4, 9]")
 
 
 def check_view(port: int, emperor: Emperor) -> dict[str, Any]:

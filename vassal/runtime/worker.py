@@ -20,7 +20,7 @@ from .listeners import remote_address
 from .probe import answer_probe
 from .recycling import ANSWER_S, Recycling, random_fraction
 from .runner import Runner
-from .signals import SOFT_HARAKIRI_SIGNAL
+from .signals import SOFT_HARAKIRI_SIGNAL, handle_alone
 from .soft import strike_all
 from .threads import Pool
 from .waiting import WaitingRoom
@@ -116,12 +116,13 @@ class Worker:
     def _set_signals(self) -> None:
         # A terminal's Ctrl-C reaches the whole process group; with a master that one decides.
         alone = self._control is None
-        _signal.signal(_signal.SIGINT, self._on_term if alone else _signal.SIG_IGN)
         _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)
-        _signal.signal(_signal.SIGTERM, self._on_term)
-        _signal.signal(SOFT_HARAKIRI_SIGNAL, self._on_soft_harakiri)
-        # The handlers run between two bytecodes; what ends a sleep in epoll is this byte.
-        _signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        handlers = {
+            _signal.SIGINT: self._on_term if alone else _signal.SIG_IGN,
+            _signal.SIGTERM: self._on_term,
+            SOFT_HARAKIRI_SIGNAL: self._on_soft_harakiri,
+        }
+        handle_alone(handlers, self._wake_write)
         # Blocked across the fork, so that none could be lost before there was a handler.
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, {_signal.SIGTERM, SOFT_HARAKIRI_SIGNAL})
 
