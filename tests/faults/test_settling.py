@@ -173,6 +173,7 @@ def test_brain_that_dies_while_it_settles(emperor: Emperor, port: int, when: str
         emperor.wait_new_brain(brain)
         # Nothing is known of that try any more: it is tried once again.
         wait_until(lambda: emperor.log().count("successor_serves") == 2, 15, "it is tried again")
+        wait_until(lambda: {get(port)[1] for _ in range(5)} == {NEW}, 5, "only the new one answers")
         crash_twice(port)
     serves_again(emperor, port, before)
 
