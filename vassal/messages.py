@@ -448,7 +448,8 @@ class Description(Message, frozen=True, tag="description"):
     "" = of a time when masters did not say. `settle_s`: how much longer another master stands by
     until what serves has settled, None = it has; `state_s`: how long it has been doing what it
     does, None = of a time when masters did not say; `standing_by`: `generation` serves again if
-    the other master's does not settle.
+    the other master's does not settle. `building` is the number of the one that is being built,
+    0 = none is, None = of a time when masters did not say.
     """
 
     state: str
@@ -469,6 +470,7 @@ class Description(Message, frozen=True, tag="description"):
     settle_s: float | None = None
     state_s: float | None = None
     standing_by: bool = False
+    building: int | None = None
 
 
 class GenerationServes(Message, frozen=True, tag="generation-serves"):

@@ -140,6 +140,7 @@ class Adoption:
         self._roll.set(record)
         self._cgroups.serves_on(name, record.token)
         self._tell(name, adopted)
+        self._keep_addresses(name, adopted)
         self._roll.publish("info", "vassal_adopted", name, {"pid": record.pid})
 
     def _tell(self, name: str, adopted: Adopted) -> None:
@@ -147,6 +148,12 @@ class Adoption:
         self._masters.send(adopted.resume, Resume())
         for token in adopted.stop:
             self._deeds.retire(token, self._roll.get(name))
+
+    def _keep_addresses(self, name: str, adopted: Adopted) -> None:
+        """What an earlier emperor had bound for something that did not come to serve is closed."""
+        for attempt in adopted.settled:
+            self._listeners.settled(name, attempt)
+        self._listeners.retain(name, adopted.under_way)
 
     def _restore(self, name: str, current: Found, said: Description, memo: str) -> None:
         """What people asked for before this emperor's time is part of the truth."""
@@ -187,7 +194,9 @@ def _found(name: str, held: HeldMaster, said: Description) -> Found:
         birth=_birth(held, name),
         duty=_duty(said),
         fingerprint=said.fingerprint,
+        number=said.generation,
         newest=said.newest,
+        building=said.newest if said.building is None else said.building,
         restart_serial=_number(_in_memo(held.memo, "restart")),
         settle_s=said.settle_s or 0.0,
         state_s=said.age_s if said.state_s is None else min(said.state_s, said.age_s),

@@ -18,6 +18,7 @@ from emperor.brain.roll import EXIT_PATIENCE_S, Roll, dated
 from emperor.brain.sleepers import Sleepers
 from emperor.config.fields import changed_limits
 from emperor.config.settings import VassalSettings
+from emperor.core.attempts import attempt_of
 from emperor.core.reconcile import (
     Action,
     Desired,
@@ -445,11 +446,6 @@ class Deeds:
         self._roll.drop(vassal.name)
         self._limited.pop(vassal.name, None)
         self._roll.publish("info", "vassal_removed", vassal.name, {})
-
-
-def attempt_of(token: str, number: int) -> str:
-    """Return what a generation of a master is called where addresses are bound for it."""
-    return f"{token}/{number}"
 
 
 def _pid_of(vassal: Vassal, token: str | None) -> int:

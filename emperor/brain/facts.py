@@ -9,12 +9,13 @@ import msgspec
 from emperor.brain.adoption import Adoption
 from emperor.brain.allotments import Allotments
 from emperor.brain.cgroups import Cgroups
-from emperor.brain.deeds import Deeds, attempt_of
+from emperor.brain.deeds import Deeds
 from emperor.brain.listeners import Listeners
 from emperor.brain.masters import Masters
 from emperor.brain.petitions import Petitions
 from emperor.brain.roll import Roll
 from emperor.brain.wishes import serial_of
+from emperor.core.attempts import attempt_of
 from emperor.core.registry import (
     RUNNING,
     Fact,
@@ -186,6 +187,8 @@ class Facts:
                 exit_status=message.exit_status,
                 signal=message.signal,
             )
+            if vassal.standby is not None:
+                self._listeners.give_back(vassal.name, message.token)
             self._lose(msgspec.structs.replace(vassal, token=None, pid=0), failure, token=None)
             return
         record = advance(vassal, Fact.MASTER_GONE, time.monotonic(), token=None, pid=0)

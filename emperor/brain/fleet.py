@@ -16,6 +16,7 @@ from emperor.brain.deeds import Deeds
 from emperor.brain.facts import Facts
 from emperor.brain.headroom import Headroom
 from emperor.brain.heartbeat import Heartbeat
+from emperor.brain.inventory import ATTEMPTS, NAMES
 from emperor.brain.listeners import Listeners
 from emperor.brain.masters import Masters
 from emperor.brain.patience import LookNow
@@ -51,8 +52,8 @@ CLOSED_S = 0.1
 class Fleet:
     """All vassals. One event loop's; `publish` gets every event, `changed` the names of those
     that were looked at, `served` the name of each that has come to serve what is wanted;
-    `renamed` the earlier and the present name of one, and `keep_names` is that of `Renames`.
-    `look_now` looks at the files of sockets."""
+    `renamed` the earlier and the present name of one; `keep` has a value kept by its key for the
+    next emperor; `look_now` looks at the files of sockets."""
 
     def __init__(
         self,
@@ -65,7 +66,7 @@ class Fleet:
         changed: Callable[[Collection[str]], None],
         served: Callable[[str], None],
         renamed: Callable[[str, str], None],
-        keep_names: Callable[[Mapping[str, str]], None],
+        keep: Callable[[str, object], None],
         look_now: LookNow,
     ) -> None:
         self._agenda = Agenda(concurrency)
@@ -80,6 +81,7 @@ class Fleet:
         self.listeners = Listeners(
             hold=lambda key, name, fd: to_spawner(HoldListener(key=key, holder=name), [fd]),
             drop=lambda key: to_spawner(DropListener(key=key), []),
+            keep=lambda attempts: keep(ATTEMPTS, attempts),
             is_wanted=lambda name: name in self._roll.wishes,
             is_known=lambda name: name in self._roll.wishes or name in self._roll.vassals,
             asks=self._asks,
@@ -104,7 +106,12 @@ class Fleet:
             facts,
         )
         self.renames = Renames(
-            self._roll, self.listeners, cgroups, self._deeds, allotments, keep_names
+            self._roll,
+            self.listeners,
+            cgroups,
+            self._deeds,
+            allotments,
+            lambda names: keep(NAMES, names),
         )
         self._facts = Facts(
             self._roll,
@@ -338,6 +345,8 @@ class Fleet:
         for name in self.wishes.keys() | self.vassals.keys():
             wish = self.wishes.get(name)
             self.listeners.claim(name, wish.spec if wish is not None else None)
+            if self._roll.get(name).token is None:
+                self.listeners.retain(name, frozenset())
         for name, wish in self.wishes.items():
             vassal = self._roll.get(name)
             if wish.spec is None or vassal.serving is None or vassal.standby is not None:

@@ -26,6 +26,7 @@ SETTINGS = "emperor:settings"
 STOPPED = "emperor:stopped"
 NAMES = "emperor:names"
 HOMES = "emperor:homes"
+ATTEMPTS = "emperor:attempts"
 
 
 class Inventory(NamedTuple):
@@ -75,7 +76,7 @@ class Keeper:
         """Let the spawner hold a copy of `fd` under `key`."""
         self._send(HoldListener(key=key), [fd])
 
-    def keep(self, key: str, value: msgspec.Struct | list[str] | dict[str, str]) -> None:
+    def keep(self, key: str, value: object) -> None:
         """Let the spawner hold `value`, as JSON in a memory file, under `key`."""
         fd = os.memfd_create(key, os.MFD_CLOEXEC)
         try:

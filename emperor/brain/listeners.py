@@ -5,7 +5,7 @@ Bound sockets go to the spawner at once and outlive every other process.
 
 import contextlib
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from errno import EADDRINUSE
 from functools import partial
 
@@ -17,14 +17,21 @@ from emperor.brain.socket_files import UNSEEN, FileId, give, identify, remove
 from emperor.config.identity import UNKNOWN_UID, Identity
 from emperor.config.network import overlaps
 from emperor.config.settings import ListenAddress, VassalSettings
+from emperor.core.attempts import is_over
 
 
 class ListenError(Exception):
     """A socket could not be bound; str() names the URL, the reason and what to do."""
 
 
+Attempts = Mapping[str, Mapping[str, frozenset[str]]]
+"""By vassal and key of an address, which attempts need what was bound for something that has not
+settled."""
+
+
 class Listeners:
-    """All listening sockets by key. Owns them; `hold` and `drop` tell the spawner.
+    """All listening sockets by key. Owns them; `hold` and `drop` tell the spawner, and `keep` has
+    it keep the attempts for the next emperor.
 
     `is_wanted` tells whether a vassal has a file, `is_known` whether it has one or runs, `asks`
     whether it wants the socket of a key; `freed` gets the name of each that was refused an
@@ -35,6 +42,7 @@ class Listeners:
         self,
         hold: Callable[[str, str, int], None],
         drop: Callable[[str], None],
+        keep: Callable[[Attempts], None],
         is_wanted: Callable[[str], bool],
         is_known: Callable[[str], bool],
         asks: Callable[[str, str], bool],
@@ -44,6 +52,7 @@ class Listeners:
         self._hold = hold
         self._look = look
         self._drop = drop
+        self._keep = keep
         self._is_wanted = is_wanted
         self._is_known = is_known
         self._asks = asks
@@ -55,14 +64,17 @@ class Listeners:
         self._told: dict[str, str] = {}  # what the spawner knows of holders
         self._earlier: dict[str, set[str]] = {}  # by vassal, of an earlier emperor
         self._users: dict[str, set[int]] = {}  # by vassal, as whom its processes run
-        # By vassal and key, which attempts need what was bound for something that has not settled.
-        self._fresh: dict[str, dict[str, set[str]]] = {}
+        self._fresh: dict[str, Mapping[str, frozenset[str]]] = {}
         self._refused: dict[str, set[str]] = {}  # by key, who wants it too
         self._former: dict[str, str] = {}
 
     def remember(self, holders: Mapping[str, str]) -> None:
         """Keep addresses for the vassals that had them at an earlier time, if they want them."""
         self._former = dict(holders)
+
+    def restore(self, attempts: Attempts) -> None:
+        """Know again what was under way under an earlier emperor, as it was kept."""
+        self._fresh = dict(attempts)
 
     @property
     def holders(self) -> dict[str, str]:
@@ -248,10 +260,10 @@ class Listeners:
         self._want_no_more(new)
         self._want_no_more(old)
         self._users.setdefault(new, set()).update(self._users.pop(old, ()))
-        fresh = self._fresh.pop(old, {})
+        self._set_fresh(new, {**self._fresh.get(new, {}), **self._fresh.get(old, {})})
+        self._set_fresh(old, {})
         for key in self._keys.get(old, set()) | self._earlier.pop(old, set()):
             self._hold_for(new, key)
-        self._fresh.setdefault(new, {}).update(fresh)
 
     def forget(self, vassal: str) -> None:
         """Close what it holds, and remove the sockets' files: nothing runs of it any more."""
@@ -266,7 +278,7 @@ class Listeners:
     def keep_only(self, vassal: str, keys: set[str]) -> None:
         """Close what `vassal` holds besides `keys`, and remove the sockets' files."""
         self._close_of(vassal, self._keys.get(vassal, set()) - keys)
-        self._fresh.pop(vassal, None)
+        self._set_fresh(vassal, {})
 
     def _close_of(self, vassal: str, keys: set[str]) -> None:
         for key in keys:
@@ -281,26 +293,46 @@ class Listeners:
 
     def give_back(self, vassal: str, attempt: str) -> None:
         """What was to serve did not come to it, or has not settled: close what was bound for it,
-        and what nothing else serves at or is to serve at. An attempt at "a" is one at "a/1" too."""
-        fresh = self._fresh.get(vassal, {})
-        for attempts in fresh.values():
-            attempts -= {one for one in attempts if one.partition("/")[0] == attempt} | {attempt}
-        self._close_of(vassal, {key for key, attempts in fresh.items() if not attempts})
+        and what nothing else serves at or is to serve at."""
+        self._retain(vassal, lambda one: not is_over(one, attempt))
+
+    def retain(self, vassal: str, living: Set[str]) -> None:
+        """Of all attempts that an earlier emperor made these are under way."""
+        self._retain(vassal, living.__contains__)
+
+    def _retain(self, vassal: str, lives: Callable[[str], bool]) -> None:
+        fresh = {
+            key: frozenset(one for one in attempts if lives(one))
+            for key, attempts in self._fresh.get(vassal, {}).items()
+        }
+        over = {key for key, attempts in fresh.items() if not attempts}
+        self._close_of(vassal, over & self._keys.get(vassal, set()))
+        self._set_fresh(vassal, {key: attempts for key, attempts in fresh.items() if attempts})
 
     def settled(self, vassal: str, attempt: str) -> None:
         """This attempt serves for good: what it serves at is not closed if another one fails."""
         fresh = self._fresh.get(vassal, {})
-        self._fresh[vassal] = {key: of for key, of in fresh.items() if attempt not in of}
+        self._set_fresh(vassal, {key: of for key, of in fresh.items() if attempt not in of})
 
     def _note_attempt(
         self, vassal: str, attempt: str, bound: list[str], addresses: Sequence[ListenAddress]
     ) -> None:
-        fresh = self._fresh.setdefault(vassal, {})
+        fresh = dict(self._fresh.get(vassal, {}))
         if vassal in self._keys:  # else nothing has served yet, and clients wait for the next try
-            fresh.update({key: set() for key in bound})
-        for address in addresses:
-            if address.key in fresh:
-                fresh[address.key].add(attempt)
+            fresh.update({key: frozenset() for key in bound})
+        for key in fresh.keys() & {address.key for address in addresses}:
+            fresh[key] |= {attempt}
+        # Before the spawner holds what was bound: an emperor that dies now leaves nothing behind.
+        self._set_fresh(vassal, fresh)
+
+    def _set_fresh(self, vassal: str, fresh: Mapping[str, frozenset[str]]) -> None:
+        if fresh == self._fresh.get(vassal, {}):
+            return
+        if fresh:
+            self._fresh[vassal] = fresh
+        else:
+            del self._fresh[vassal]
+        self._keep(self._fresh)
 
     @property
     def has_unclaimed(self) -> bool:
@@ -314,6 +346,8 @@ class Listeners:
             if all_known or key in self._told:
                 self._drop_key(key)
         self._earlier.clear()
+        for vassal in [vassal for vassal in self._fresh if not self._is_known(vassal)]:
+            self._set_fresh(vassal, {})
 
     def close_all(self) -> None:
         """Close everything and remove the files: the emperor stops for good."""
@@ -340,7 +374,8 @@ class Listeners:
 
     def _release(self, key: str) -> None:
         vassal = self._holders.pop(key)
-        self._fresh.get(vassal, {}).pop(key, None)  # not its to give back any more
+        fresh = self._fresh.get(vassal, {})  # it is not the vassal's to give back any more
+        self._set_fresh(vassal, {one: of for one, of in fresh.items() if one != key})
         self._keys[vassal].discard(key)
         if not self._keys[vassal]:
             del self._keys[vassal]
@@ -360,6 +395,7 @@ def unheld() -> Listeners:
     return Listeners(
         hold=lambda key, vassal, fd: None,
         drop=lambda key: None,
+        keep=lambda attempts: None,
         is_wanted=lambda vassal: True,
         is_known=lambda vassal: True,
         asks=lambda vassal, key: False,

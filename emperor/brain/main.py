@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import prctl
@@ -25,6 +26,7 @@ from emperor.brain.holders import Holders
 from emperor.brain.homes import Homes, KeptHomes
 from emperor.brain.incidents import Incidents
 from emperor.brain.inventory import (
+    ATTEMPTS,
     HOMES,
     LOCK,
     NAMES,
@@ -76,6 +78,8 @@ from vassal.messages import (
     decode_from_spawner,
     encode,
 )
+
+T = TypeVar("T")
 
 SPAWNER_FD = 3
 EX_CONFIG = 78
@@ -178,15 +182,18 @@ class Brain:
             self._on_change,
             self._on_served,
             self._on_renamed,
-            self._keep_names,
+            self._keeper.keep,
             patience.look_now,
         )
-        self._fleet.renames.restore(self._kept_names())
+        self._fleet.renames.restore(self._kept(NAMES, dict[str, str]) or {})
+        self._fleet.listeners.restore(
+            self._kept(ATTEMPTS, dict[str, dict[str, frozenset[str]]]) or {}
+        )
         self._incidents = Incidents(self._cgroups, self._fleet, self._publish)
         specs = SpecMaker(settings, facts, self._cgroups, patience)
         reader = VersionReader(settings, specs, patience)
         history = History(Path(settings.state_dir), self._on_history_problem)
-        self._kept_homes = self._homes_before()
+        self._kept_homes = self._kept(HOMES, KeptHomes) or KeptHomes()
         self._homes = Homes(self._kept_homes)
         self._catalog = Catalog(
             settings,
@@ -479,23 +486,13 @@ class Brain:
             directories=self._settings.directories,
         )
 
-    def _homes_before(self) -> KeptHomes:
-        fd = self._inventory.ours.get(HOMES)
-        return msgspec.json.decode(read_kept(fd), type=KeptHomes) if fd is not None else KeptHomes()
-
     def _stopped(self) -> frozenset[str]:
-        fd = self._inventory.ours.get(STOPPED)
-        if fd is None:
-            return frozenset()
-        return frozenset(msgspec.json.decode(read_kept(fd), type=list[str]))
+        return self._kept(STOPPED, frozenset[str]) or frozenset()
 
-    def _kept_names(self) -> dict[str, str]:
-        fd = self._inventory.ours.get(NAMES)
-        return msgspec.json.decode(read_kept(fd), type=dict[str, str]) if fd is not None else {}
-
-    def _keep_names(self, names: Mapping[str, str]) -> None:
-        """Masters whose vassal has another name by now are that one's for the next brain too."""
-        self._keeper.keep(NAMES, dict(names))
+    def _kept(self, key: str, kind: type[T]) -> T | None:
+        """Return what an earlier emperor kept under a key; None = nothing."""
+        fd = self._inventory.ours.get(key)
+        return msgspec.json.decode(read_kept(fd), type=kind) if fd is not None else None
 
     def _keep_stopped(self) -> None:
         """What people stopped by hand stays stopped when the brain is started again."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from emperor.core.attempts import attempt_of
 from emperor.core.registry import Retiring, Standby, Vassal, settle_until
 from emperor.status import VassalState
 
@@ -27,16 +28,19 @@ class Duty(Enum):
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """One master. `fingerprint` is of what it serves or builds, `newest` the highest number of
-    a generation that was asked of it, `settle_s` how long it has to settle yet, `state_s` how
-    long it has been doing what it does."""
+    """One master. `fingerprint` and `number` are of what it serves or builds, `newest` is the
+    highest number of a generation that was asked of it, `building` that of the one that is being
+    built, 0 = none is; `settle_s` how long it has to settle yet, `state_s` how long it has been
+    doing what it does."""
 
     token: str
     pid: int
     birth: str
     duty: Duty
     fingerprint: str = ""
+    number: int = 0
     newest: int = 0
+    building: int = 0
     restart_serial: int = 0
     settle_s: float = 0.0
     state_s: float = 0.0
@@ -51,13 +55,16 @@ class Patience(NamedTuple):
 
 
 class Adopted(NamedTuple):
-    """The record, who is `current` in it, and who is to be told what: tokens."""
+    """The record, who is `current` in it, and who is to be told what: tokens. Of the attempts to
+    serve, which have `settled` and which are `under_way`; all others have come to nothing."""
 
     record: Vassal
     current: Found
     stand_by: str | None
     resume: str | None
     stop: tuple[str, ...]
+    settled: frozenset[str]
+    under_way: frozenset[str]
 
 
 def adopt(name: str, masters: Sequence[Found], now: float, patience: Patience) -> Adopted:
@@ -89,7 +96,21 @@ def adopt(name: str, masters: Sequence[Found], now: float, patience: Patience) -
         stand_by=standby.token if standby is not None and must_be_told else None,
         resume=again.token if again is not None else None,
         stop=tuple(one.token for one in others if one.duty is not Duty.ENDING),
+        settled=_attempts(current) if current.duty is Duty.SERVING else frozenset(),
+        under_way=_under_way(current),
     )
+
+
+def _attempts(one: Found) -> frozenset[str]:
+    """Return as which attempts a master serves, or builds, what it does."""
+    return frozenset({one.token, attempt_of(one.token, one.number)})
+
+
+def _under_way(current: Found) -> frozenset[str]:
+    attempts = {attempt_of(current.token, current.building)} if current.building else set()
+    if current.duty in (Duty.BUILDING, Duty.SETTLING):
+        attempts |= _attempts(current)
+    return frozenset(attempts)
 
 
 def _newest(masters: Sequence[Found], *duties: Duty) -> Found | None:

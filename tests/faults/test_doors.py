@@ -1,7 +1,11 @@
 """Addresses: what serves keeps those it serves at, whatever the file says meanwhile."""
 
+import os
+import signal
 import socket
 from pathlib import Path
+
+import pytest
 
 from tests.support.emperor import Emperor
 from tests.support.wait import wait_until
@@ -67,6 +71,35 @@ def test_failed_change_of_address_leaves_the_old_one_and_nothing_at_the_new_one(
         assert b"200 OK" in _answer(first)
         _fails(emperor)
     emperor.wait_state("blog", "ready")
+
+
+@pytest.mark.parametrize("told", ["while it is built", "when it has failed"])
+def test_address_of_a_build_that_outlives_its_brain_and_fails(emperor: Emperor, told: str) -> None:
+    first, second = emperor.base / "first.sock", emperor.base / "second.sock"
+    _ready_at(emperor, first)
+    go = emperor.apps / "go"
+    emperor.app(
+        "slow",
+        "import os, time\n"
+        f"while not os.path.exists({str(go)!r}): time.sleep(0.05)\n"
+        "raise ImportError('not yet')",
+    )
+    emperor.drop(
+        "blog", "slow:application", listen=[f"http+unix://{first}", f"http+unix://{second}"]
+    )
+    wait_until(second.exists, 10.0, "the new address")
+    wait_until(lambda: len(emperor.vassal("blog")["workers"]) == 1, 10.0, "what serves")
+    brain = emperor.brain_pid
+    if told == "when it has failed":
+        os.kill(brain, signal.SIGSTOP)
+        go.touch()
+        wait_until(lambda: "event=generation_failed" in emperor.vassal_log("blog"), 10.0, "the end")
+    os.kill(brain, signal.SIGKILL)
+    emperor.wait_new_brain(brain)
+    go.touch()
+    _fails(emperor)
+    wait_until(lambda: not second.exists(), 10.0, "nobody waits where nobody serves")
+    assert b"200 OK" in _answer(first)
 
 
 def test_file_that_cannot_be_read_keeps_the_sockets_of_what_runs(emperor: Emperor) -> None:

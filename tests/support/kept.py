@@ -1,7 +1,9 @@
 """The brain's accounts of cgroups and sockets, over names in place of directories and sockets."""
 
+from collections.abc import Mapping
+
 from emperor.brain.cgroups import Cgroups
-from emperor.brain.listeners import Listeners
+from emperor.brain.listeners import Attempts, Listeners
 from limits.cgroups.writes import CgroupPlan
 
 
@@ -71,12 +73,19 @@ class Socket:
 
 class Ports(Listeners):
     """One brain's account of the sockets; `held` is the spawner's, by key whose they are, and
-    outlives it."""
+    `attempts` is what it keeps of them: both outlive it."""
 
-    def __init__(self, held: dict[str, str]) -> None:
+    def __init__(
+        self, held: dict[str, str], attempts: dict[str, Mapping[str, frozenset[str]]]
+    ) -> None:
+        def keep(current: Attempts) -> None:
+            attempts.clear()
+            attempts.update(current)
+
         super().__init__(
             hold=lambda key, vassal, fd: held.update({key: vassal}),
             drop=lambda key: held.pop(key, None),
+            keep=keep,
             is_wanted=lambda vassal: True,
             is_known=lambda vassal: True,
             asks=lambda vassal, key: False,
@@ -84,3 +93,4 @@ class Ports(Listeners):
         )
         for key, holder in tuple(held.items()):
             self.adopt(key, holder, -1)
+        self.restore(attempts)

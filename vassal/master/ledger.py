@@ -133,7 +133,8 @@ class Ledger:
     def describe(self, state: str) -> Description:
         """Return the whole state, for status and for an emperor that was started anew."""
         now = time.monotonic()
-        shown = self.serving() or self.building() or self.standby()
+        building = self.building()
+        shown = self.serving() or building or self.standby()
         generation = self.forces[shown.number].generation if shown is not None else None
         scaler = self.scalers[shown.number] if shown is not None else None
         is_paused = shown is not None and shown.role is Role.SERVING and not shown.wanted
@@ -163,6 +164,7 @@ class Ledger:
             settle_s=self.settle_s(now),
             state_s=now - self._changed_at,
             standing_by=shown is not None and shown.role is Role.STANDBY,
+            building=building.number if building is not None else 0,
             workers_granted=(scaler.granted or 0) if scaler is not None else 0,
         )
 
