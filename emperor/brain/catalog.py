@@ -57,7 +57,10 @@ ANOTHER = (
 
 
 class Catalog:
-    """All vassal files of all directories; tells the fleet what they ask for."""
+    """All vassal files of all directories; tells the fleet what they ask for.
+
+    `chosen` is called when `choices` may be others.
+    """
 
     def __init__(
         self,
@@ -70,6 +73,7 @@ class Catalog:
         patience: Patience,
         homes: Homes,
         scanned: Callable[[], None],
+        chosen: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._reader = reader
@@ -81,6 +85,7 @@ class Catalog:
         self._homes = homes
         self._scanned = scanned
         self._unanswered: set[tuple[str, str]] = set()  # like the keys of _tasks
+        self._chosen = chosen
         self._unproven: dict[str, Version] = {}
         self._entries: dict[str, Entry] = {}
         self._heirs = Heirs(fleet, self._entries)
@@ -90,6 +95,7 @@ class Catalog:
         self._later = Later(self.on_changed)
         self._strays: dict[str, str] = {}
         self._rescans: dict[str, float] = {}  # which directories are being read, and since when
+        self._seconds: dict[str, str] = {}  # files that are not used, and their vassals
         self._misnamed: set[str] = set()
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._again: set[tuple[str, str]] = set()
@@ -264,6 +270,12 @@ class Catalog:
         entry = self._entries.get(name)
         return f"{entry.directory}/{entry.file_name}" if entry else ""
 
+    @property
+    def choices(self) -> dict[str, str]:
+        """Return, with its vassal, each file that is used where there are several."""
+        names = set(self._seconds.values()) & self._entries.keys()
+        return {self.path_of(name): name for name in names}
+
     def owner_uid(self, name: str) -> int:
         """Return the uid that may steer the vassal: what it runs as, else its file's owner."""
         wish = self._fleet.wishes.get(name)
@@ -388,7 +400,7 @@ class Catalog:
         if self._is_anothers(name, directory, file_name):
             there = await self._ask(path, Path(path).exists)
             if self._is_anothers(name, directory, file_name):  # that one has not gone meanwhile
-                self._note_second(path, self.path_of(name) if there else "")
+                self._note_second(name, path, self.path_of(name) if there else "")
                 return
         found, home = await self._ask(path, lambda: look_into(directory, file_name))
         home = self._home(directory, home) if home is not None else None
@@ -499,15 +511,23 @@ class Catalog:
             await self._move(name, *other)
         return other is not None
 
-    def _note_second(self, path: str, used: str) -> None:
+    def _note_second(self, name: str, path: str, used: str) -> None:
         """Tell, once, that a vassal has another file, which is used; "" = not any more."""
         if not used:
-            self._strays.pop(path, None)
+            self._forget_second(path)
             return
+        self._seconds[path] = name
+        self._chosen()
         line = f"{path}: {used} describes this vassal already: remove one of the two"
         if self._strays.get(path) != line:
             self._strays[path] = line
             self._publish("warning", "file_not_used", None, {"path": path, "used": used})
+
+    def _forget_second(self, path: str) -> None:
+        """The file is the only one of its vassal, or is gone."""
+        self._strays.pop(path, None)
+        if self._seconds.pop(path, None) is not None:
+            self._chosen()
 
     def _tell_misnamed(self, directory: str, names: list[str]) -> None:
         """Tell, once, of files that uWSGI would serve, and that have no name for a vassal here."""
@@ -547,11 +567,11 @@ class Catalog:
         known = self._entries[name]
         moved = Entry(directory=directory, file_name=file_name, owner_uid=known.owner_uid)
         self._enter(name, moved)
-        self._strays.pop(f"{directory}/{file_name}", None)
+        self._forget_second(f"{directory}/{file_name}")
         await self._look(name, directory, file_name)
 
     def _drop(self, name: str, path: str) -> None:
-        self._strays.pop(path, None)
+        self._forget_second(path)
         if name in self._entries:
             self._forget_entry(name, path)
             self._history.forget(name)

@@ -1,7 +1,8 @@
-"""Remembers across boots which vassal had which address.
+"""Remembers across boots which vassal had which address, and which of several files it had.
 
 Else, of two that name one address, the one that starts first would have it: a tenant could take a
-neighbour's clients by a file that is refused today and comes first tomorrow.
+neighbour's clients by a file that is refused today and comes first tomorrow. And of two files that
+describe one vassal, the first by name.
 """
 
 import asyncio
@@ -18,7 +19,8 @@ PAUSE_S = 1.0
 
 class Holders:
     """Kept in a file of the state directory, which is root's alone. `on_problem` is told of what
-    could not be kept; `current` gives the vassals by the keys that they hold."""
+    could not be kept; `current` gives the vassals by the keys that they hold, and by the path of
+    the file that is used where there are several."""
 
     def __init__(
         self,

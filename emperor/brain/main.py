@@ -195,6 +195,11 @@ class Brain:
         history = History(Path(settings.state_dir), self._on_history_problem)
         self._kept_homes = self._kept(HOMES, KeptHomes) or KeptHomes()
         self._homes = Homes(self._kept_homes)
+        self._holders = Holders(
+            settings.state_dir,
+            lambda: {**self._fleet.listeners.holders, **self._catalog.choices},
+            self._on_history_problem,
+        )
         self._catalog = Catalog(
             settings,
             reader,
@@ -205,16 +210,16 @@ class Brain:
             patience,
             self._homes,
             self._on_scanned,
+            self._holders.note,
         )
-        self._holders = Holders(
-            settings.state_dir, lambda: self._fleet.listeners.holders, self._on_history_problem
-        )
-        self._fleet.listeners.remember(self._holders.load())
+        held = self._holders.load()
+        self._fleet.listeners.remember(held)
         self._routing = Routing(settings.runtime_dir, self._fleet, self._publish)
         # All that is made from here to gc.freeze() is kept: looking for garbage among it again
         # and again would be a fifth of the start over thousands of files.
         gc.disable()
-        await self._catalog.rescan_all(first=self._paths_of_masters())
+        chosen = [key for key in held if key.startswith("/")]
+        await self._catalog.rescan_all(first=[*chosen, *self._paths_of_masters()])
         await self._take_over()
         # Masters answer meanwhile: it is a third of all that a brain has to load.
         from emperor.control.server import ControlServer

@@ -60,6 +60,34 @@ def test_same_vassal_by_a_file_of_another_dialect(emperor: Emperor) -> None:
     assert "event=vassal_stopping" not in emperor.log()
 
 
+@pytest.mark.parametrize("what", ["brain", "emperor"])
+def test_sleeping_vassal_keeps_the_file_it_has_when_there_is_another(
+    emperor: Emperor, what: str
+) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog", on_demand=True)
+    emperor.start()
+    emperor.wait_state("blog", "dormant")
+    # By its name it comes before.
+    (emperor.vassals / "blog.ini").write_text(
+        f"[uwsgi]\nchdir = {emperor.apps}\nmodule = other\nhttp-socket = 127.0.0.1:{port}\n"
+        "cheap = true\n"
+    )
+    wait_until(lambda: emperor.status()["emperor"]["errors"], 10.0, "a word about two files")
+    kept = emperor.runtime_dir / "state" / ".holders"
+    wait_until(lambda: kept.exists() and "blog.toml" in kept.read_text(), 10.0, "it is kept")
+    if what == "brain":
+        emperor.wait_new_brain(emperor.kill_brain())
+    else:
+        emperor.stop()
+        emperor.start()
+    assert emperor.vassal("blog")["config"].endswith("blog.toml")
+    assert get(port)[1].startswith(b"one")
+    assert "blog.toml describes this vassal already" in emperor.status()["emperor"]["errors"][0]
+    (emperor.vassals / "blog.ini").unlink()
+    wait_until(lambda: "blog.toml" not in kept.read_text(), 10.0, "it is the only one")
+
+
 def test_file_that_is_broken_under_its_new_name_changes_nothing(emperor: Emperor) -> None:
     port = _ready(emperor)
     (emperor.vassals / "blog.toml").rename(emperor.vassals / "blog.ini")
