@@ -316,6 +316,12 @@ class Deeds:
         return self._stop_timeout_s(name) + STOP_GRACE_S + self._roll.clearing_s(name)
 
     def _reload(self, vassal: Vassal, now: float) -> None:
+        spec = self._roll.wishes[vassal.name].spec
+        assert spec is not None  # decide() reloads nothing without a fingerprint
+        if vassal.serving is not None and self._listeners.borrows(spec.settings, spec.identity):
+            # Only a master of its own can be given up if whose address it takes over stays there.
+            self._succeed(msgspec.structs.replace(vassal, outdated=True), now)
+            return
         record = advance(vassal, Fact.RELOAD_BEGAN, now)
         self._roll.set(record)
         if vassal.state is VassalState.STARTING and vassal.pid == 0:

@@ -10,6 +10,7 @@ from emperor.brain.adoption import Adoption
 from emperor.brain.allotments import Allotments
 from emperor.brain.cgroups import Cgroups
 from emperor.brain.deeds import Deeds
+from emperor.brain.exchanges import Exchanges
 from emperor.brain.listeners import Listeners
 from emperor.brain.masters import Masters
 from emperor.brain.petitions import Petitions
@@ -73,6 +74,7 @@ class Facts:
         doubt: Callable[[str], None],
         served: Callable[[str], None],
         name_of: Callable[[str, str], str],
+        leaves: Callable[[str, str], bool],
     ) -> None:
         self._roll = roll
         self._masters = masters
@@ -85,6 +87,7 @@ class Facts:
         self._look = look
         self._doubt = doubt
         self._served = served
+        self._exchanges = Exchanges(roll, listeners, deeds, leaves, self._on_ready)
         self._adoption = Adoption(roll, masters, listeners, cgroups, deeds, allotments, name_of)
 
     def on_spawner_message(self, message: FromSpawner, fds: list[int]) -> None:
@@ -112,6 +115,10 @@ class Facts:
     def is_adopting(self) -> bool:
         """Whether a master of an earlier emperor's has not yet said what it is."""
         return not self._adoption.is_done
+
+    def look_at_exchanges(self) -> None:
+        """Give up what cannot come to serve at another vassal's address."""
+        self._exchanges.look()
 
     def _on_not_spawned(self, token: str, failure: Failure) -> None:
         vassal = self._roll.by_token(token)
@@ -243,7 +250,7 @@ class Facts:
             case BirthFailed(failure=failure):
                 self._roll.lose(vassal, failure, token=token)
             case GenerationReady(number=number, fingerprint=fingerprint):
-                self._on_ready(vassal, number, fingerprint)
+                self._exchanges.on_ready(vassal, number, fingerprint)
             case GenerationFailed():
                 self._on_generation_failed(vassal, token, message)
             case Idle():

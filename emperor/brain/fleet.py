@@ -27,7 +27,7 @@ from emperor.brain.wishes import BY_HAND, Wish
 from emperor.config.settings import ListenAddress
 from emperor.core.agenda import Agenda
 from emperor.core.allotment import Caps
-from emperor.core.reconcile import LimitVassal, reconcile
+from emperor.core.reconcile import LimitVassal, reconcile, stays
 from emperor.core.registry import Fact, Vassal, advance, fail, without_conflict
 from emperor.status import LimitChange, VassalState
 from limits.facts import HostFacts
@@ -85,6 +85,7 @@ class Fleet:
             is_wanted=lambda name: name in self._roll.wishes,
             is_known=lambda name: name in self._roll.wishes or name in self._roll.vassals,
             asks=self._asks,
+            leaves=self._leaves,
             freed=self._on_address_freed,
             look=look_now,
         )
@@ -125,6 +126,7 @@ class Fleet:
             self._heartbeat.doubt,
             served,
             self.renames.name_of,
+            self._leaves,
         )
 
     @property
@@ -157,8 +159,7 @@ class Fleet:
     def wish(self, name: str, wish: Wish | None) -> None:
         """Replace what is wanted of `name`; None = its file is gone."""
         self._roll.wish(name, wish)
-        if wish is None:
-            self.listeners.offer(name)
+        self.listeners.offer(name)
         self.look()
 
     def rename(self, old: str, new: str) -> None:
@@ -176,6 +177,13 @@ class Fleet:
         if wish is None or wish.spec is None:
             return wish is not None
         return any(address.key == key for address in wish.spec.settings.addresses)
+
+    def _leaves(self, name: str, key: str) -> bool:
+        """Return whether a vassal will serve at a key no more, if all goes well."""
+        wish = self._roll.wishes.get(name)
+        if wish is None:
+            return True
+        return not self._asks(name, key) and not stays(wish.desired(), self._roll.get(name))
 
     def _on_address_freed(self, name: str) -> None:
         """Who was refused an address may have it now, or when the spawner has closed it."""
@@ -302,6 +310,7 @@ class Fleet:
             self._deeds.act(action, now)
             if isinstance(action, LimitVassal):
                 self.look()  # it may need a new generation as well
+        self._facts.look_at_exchanges()
         for name in names:
             self._agenda.looked_at(name, vassals.get(name), now, name in look.waiting)
             self._attend(name)

@@ -34,7 +34,8 @@ class Listeners:
     it keep the attempts for the next emperor.
 
     `is_wanted` tells whether a vassal has a file, `is_known` whether it has one or runs, `asks`
-    whether it wants the socket of a key; `freed` gets the name of each that was refused an
+    whether it wants the socket of a key, `leaves` whether it will serve there no more, if
+    all goes well; `freed` gets the name of each that was refused an
     address, when it may have it. `look` looks at the sockets' files.
     """
 
@@ -46,6 +47,7 @@ class Listeners:
         is_wanted: Callable[[str], bool],
         is_known: Callable[[str], bool],
         asks: Callable[[str, str], bool],
+        leaves: Callable[[str, str], bool],
         freed: Callable[[str], None],
         look: LookNow = without_patience,
     ) -> None:
@@ -56,6 +58,7 @@ class Listeners:
         self._is_wanted = is_wanted
         self._is_known = is_known
         self._asks = asks
+        self._leaves = leaves
         self._freed = freed
         self._sockets: dict[str, socket.socket] = {}
         self._files: dict[str, FileId] = {}
@@ -136,8 +139,10 @@ class Listeners:
         self._want_no_more(settings.name)
         for address in addresses:
             holder = self._holder_of(address.key, settings.name)
-            if holder != settings.name and not self._gives_way(holder, identity):
-                self._refused.setdefault(address.key, set()).add(settings.name)
+            if holder == settings.name or self._gives_way(holder, identity):
+                continue
+            if not beside or not self._lends(address.key, settings.name, identity):
+                self.refuse(settings.name, address.key)
                 raise ListenError(f"{address.url}: vassal {holder} listens there already")
         self.run_as(settings.name, identity.uid)
         bound: list[str] = []
@@ -154,11 +159,13 @@ class Listeners:
                 self._close(key)
             why = self._in_the_way(settings.name, address) if error.errno == EADDRINUSE else ""
             raise ListenError(f"{address.url}: {why or explain(error)}") from error
-        self._note_attempt(settings.name, attempt, bound, addresses)
+        lent = {one.key for one in addresses if self._lends(one.key, settings.name, identity)}
+        self._note_attempt(settings.name, attempt, {*bound, *lent}, addresses)
         for address in addresses:
             # Again for those bound earlier: what was edited takes effect.
             self._sockets[address.key].listen(settings.backlog)
-            self._hold_for(settings.name, address.key)
+            if address.key not in lent:
+                self._hold_for(settings.name, address.key)
         if not beside:
             self._give_files(settings, identity, but=bound)
         return [self._sockets[address.key] for address in addresses]
@@ -199,7 +206,7 @@ class Listeners:
                 return (
                     f"it has {host or '*'}:{port}, and not both at once: emperor restart {vassal}"
                 )
-            self._refused.setdefault(key, set()).add(vassal)
+            self.refuse(vassal, key)
             return f"vassal {holder} listens at {host or '*'}:{port} already"
         return ""
 
@@ -242,9 +249,38 @@ class Listeners:
         """
         return not self._is_wanted(holder) and self._users.get(holder) == {heir.uid}
 
+    def borrows(self, settings: VassalSettings, identity: Identity) -> bool:
+        """Return whether a vassal is to serve where another does that is about to leave."""
+        return any(self._lends(one.key, settings.name, identity) for one in settings.addresses)
+
+    def _lends(self, key: str, borrower: str, identity: Identity) -> bool:
+        """Return whether another vassal lets this one serve beside it where it leaves.
+
+        Of the same user, as above; to one at a time.
+        """
+        holder = self._holders.get(key, borrower)
+        if holder == borrower or not self._is_wanted(holder) or not self._leaves(holder, key):
+            return False
+        others = {name for name, one, _ in self.loans() if one == key} - {borrower}
+        return not others and self._users.get(holder) == {identity.uid}
+
+    def loans(self) -> list[tuple[str, str, str]]:
+        """Return each vassal that is to serve at an address of another, its key, and the other."""
+        return [
+            (name, key, self._holders[key])
+            for name, fresh in self._fresh.items()
+            for key in fresh
+            if self._holders.get(key, name) != name
+        ]
+
+    def refuse(self, vassal: str, key: str) -> None:
+        """Note that a vassal wants an address too that another has."""
+        self._refused.setdefault(key, set()).add(vassal)
+
     def offer(self, vassal: str) -> None:
-        """Its file is gone: who was refused what it holds may try again."""
-        self._tell_freed(self._keys.get(vassal, ()))
+        """It may want less than before: who was refused what it holds may try again."""
+        held = self._keys.get(vassal, ())
+        self._tell_freed([key for key in held if not self._asks(vassal, key)])
 
     def uids_of(self, vassal: str) -> frozenset[int]:
         """Return as whom processes of a vassal run that may have its sockets."""
@@ -281,9 +317,13 @@ class Listeners:
         self._set_fresh(vassal, {})
 
     def _close_of(self, vassal: str, keys: set[str]) -> None:
+        borrowers = {key: name for name, key, _ in self.loans()}
         for key in keys:
-            self._release(key)
-            self._drop_key(key)
+            if key in borrowers:
+                self._hold_for(borrowers[key], key)
+            else:
+                self._release(key)
+                self._drop_key(key)
         self._tell_freed(keys)
 
     def _tell_freed(self, keys: Iterable[str]) -> None:
@@ -310,16 +350,19 @@ class Listeners:
         self._set_fresh(vassal, {key: attempts for key, attempts in fresh.items() if attempts})
 
     def settled(self, vassal: str, attempt: str) -> None:
-        """This attempt serves for good: what it serves at is not closed if another one fails."""
+        """This attempt serves for good: what it serves at is its vassal's, and is not closed if
+        another one fails."""
         fresh = self._fresh.get(vassal, {})
+        for key in [key for key, of in fresh.items() if attempt in of and key in self._sockets]:
+            self._hold_for(vassal, key)
         self._set_fresh(vassal, {key: of for key, of in fresh.items() if attempt not in of})
 
     def _note_attempt(
-        self, vassal: str, attempt: str, bound: list[str], addresses: Sequence[ListenAddress]
+        self, vassal: str, attempt: str, new: Set[str], addresses: Sequence[ListenAddress]
     ) -> None:
         fresh = dict(self._fresh.get(vassal, {}))
         if vassal in self._keys:  # else nothing has served yet, and clients wait for the next try
-            fresh.update({key: frozenset() for key in bound})
+            fresh = {**{key: frozenset() for key in new}, **fresh}
         for key in fresh.keys() & {address.key for address in addresses}:
             fresh[key] |= {attempt}
         # Before the spawner holds what was bound: an emperor that dies now leaves nothing behind.
@@ -399,5 +442,6 @@ def unheld() -> Listeners:
         is_wanted=lambda vassal: True,
         is_known=lambda vassal: True,
         asks=lambda vassal, key: False,
+        leaves=lambda vassal, key: False,
         freed=lambda vassal: None,
     )

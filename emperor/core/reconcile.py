@@ -158,6 +158,11 @@ def reconcile(
     return Look(actions, frozenset(waiting))
 
 
+def stays(wanted: Desired, vassal: Vassal) -> bool:
+    """Return whether a vassal goes on as it is: it is what is wanted, or that has failed."""
+    return vassal.state is S.READY and wanted.run and wanted.fingerprint == vassal.attempted
+
+
 def is_building(vassal: Vassal) -> bool:
     """Return whether a master of it is being built: few may be at a time."""
     return vassal.state is S.STARTING or vassal.successor is not None

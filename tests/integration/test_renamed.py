@@ -206,3 +206,85 @@ def test_directory_that_is_replaced_or_away_for_a_moment(emperor: Emperor) -> No
     emperor.vassals.rename(away)
     wait_until(lambda: emperor.status()["emperor"]["errors"], 10.0, "the complaint")
     assert any("vassals" in line for line in emperor.status()["emperor"]["errors"])
+
+
+def _two(emperor: Emperor) -> tuple[int, int]:
+    """Let blog serve "one" at the first port, and shop "other" at the second."""
+    first = _ready(emperor)
+    _other(emperor)
+    second = emperor.drop("shop", "other:application")
+    emperor.wait_state("shop", "ready")
+    return first, second
+
+
+def _swapped(first: int, second: int) -> bool:
+    return {get(first)[1][:5] for _ in range(5)} == {b"other"} and {
+        get(second)[1][:3] for _ in range(5)
+    } == {b"one"}
+
+
+def test_two_vassals_swap_their_addresses(emperor: Emperor) -> None:
+    first, second = _two(emperor)
+    with asked_all_the_time(first) as one, asked_all_the_time(second) as other:
+        emperor.drop("blog", port=second)
+        wait_until(lambda: emperor.vassal("blog")["last_failure"], 10.0, "the refusal")
+        emperor.drop("shop", "other:application", port=first)
+        wait_until(lambda: _swapped(first, second), 20.0, "the exchange")
+        emperor.wait_state("blog", "ready")
+        emperor.wait_state("shop", "ready")
+    assert {status for status, _ in (*one, *other)} == {200}
+    # They hold what they have: nothing of it is lost with the brain, or by another deploy.
+    emperor.wait_new_brain(emperor.kill_brain())
+    for name in ("blog", "shop"):
+        emperor.do("reload", name)
+        wait_until(lambda name=name: emperor.vassal(name)["generation"] > 2, 15.0, "a reload")
+        emperor.wait_state(name, "ready")
+    assert _swapped(first, second)
+
+
+def test_brain_that_is_killed_while_two_swap(emperor: Emperor) -> None:
+    first, second = _two(emperor)
+    with asked_all_the_time(first) as one, asked_all_the_time(second) as other:
+        emperor.drop("blog", port=second)
+        emperor.drop("shop", "other:application", port=first)
+        wait_until(lambda: emperor.log().count("event=successor_serves") == 2, 20.0, "both serve")
+        emperor.wait_new_brain(emperor.kill_brain())
+        emperor.wait_state("blog", "ready")
+        emperor.wait_state("shop", "ready")
+        wait_until(lambda: _swapped(first, second), 20.0, "the exchange")
+    assert {status for status, _ in (*one, *other)} == {200}
+    emperor.remove("blog")
+    wait_until(lambda: not emperor.vassal("blog"), 10.0, "one is gone")
+    assert get(first)[1].startswith(b"other")
+
+
+def test_address_that_its_vassal_leaves_is_taken_over_without_a_gap(emperor: Emperor) -> None:
+    _, second = _two(emperor)
+    third = free_port()
+    with asked_all_the_time(second) as answers:
+        emperor.drop("blog", port=second)
+        wait_until(lambda: emperor.vassal("blog")["last_failure"], 10.0, "the refusal")
+        emperor.drop("shop", "other:application", port=third)
+        wait_until(lambda: {get(second)[1][:3] for _ in range(5)} == {b"one"}, 20.0, "the heir")
+        emperor.wait_state("blog", "ready")
+    assert {status for status, _ in answers} == {200}
+    assert get(third)[1].startswith(b"other")
+
+
+def test_swap_of_which_one_fails_leaves_both_where_they_were(emperor: Emperor) -> None:
+    first, second = _two(emperor)
+    emperor.app("broken", "import time; time.sleep(5)\nraise ImportError('not yet')")
+    with asked_all_the_time(first) as one, asked_all_the_time(second) as other:
+        emperor.drop("shop", "broken:application", port=first)
+        emperor.drop("blog", port=second)
+        wait_until(lambda: "not yet" in str(emperor.vassal("shop")["last_failure"]), 20.0, "it")
+        emperor.wait_state("blog", "ready")
+        emperor.wait_state("shop", "ready")
+        wait_until(lambda: get(first)[1][:3] == b"one" and get(second)[1][:5] == b"other", 10.0)
+        assert {get(first)[1][:3] for _ in range(9)} == {b"one"}
+        assert {get(second)[1][:5] for _ in range(9)} == {b"other"}
+        assert "serves on there" in emperor.vassal("blog")["last_failure"]["message"]
+        # Mended, both go where they were to go.
+        emperor.drop("shop", "other:application", port=first)
+        wait_until(lambda: _swapped(first, second), 20.0, "the exchange")
+    assert {status for status, _ in (*one, *other)} == {200}

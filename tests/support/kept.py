@@ -89,6 +89,7 @@ class Ports(Listeners):
             is_wanted=lambda vassal: True,
             is_known=lambda vassal: True,
             asks=lambda vassal, key: False,
+            leaves=lambda vassal, key: False,
             freed=lambda vassal: None,
         )
         for key, holder in tuple(held.items()):
