@@ -225,7 +225,8 @@ class Deeds:
         wish = self._roll.wishes[vassal.name]
         desired, spec = wish.desired(), wish.spec
         assert spec is not None  # decide() builds nothing without a fingerprint
-        vassal = self._drop_successor(vassal)
+        dropped = vassal.successor
+        vassal = self._dismiss_successor(vassal)
         token = uuid.uuid4().hex
         self._roll.name_token(token, vassal.name)
         successor = Successor(
@@ -248,6 +249,10 @@ class Deeds:
         except (ListenError, CgroupError) as error:
             self.give_up_successor(record, _not_begun(error))
             return
+        finally:
+            if dropped is not None:
+                # Not before: what this one needs too could not be bound anew while anybody has it.
+                self._listeners.give_back(vassal.name, dropped.token)
         self._roll.publish("info", "successor_starting", vassal.name, {"user": spec.identity.user})
 
     def give_up_successor(self, vassal: Vassal, failure: Failure) -> None:
@@ -260,15 +265,19 @@ class Deeds:
         self._roll.reload_failed(record, failure)
 
     def _drop_successor(self, vassal: Vassal) -> Vassal:
+        """Ask a second master to go, close what was bound for it, and return the record without."""
+        if vassal.successor is not None:
+            self._listeners.give_back(vassal.name, vassal.successor.token)
+        return self._dismiss_successor(vassal)
+
+    def _dismiss_successor(self, vassal: Vassal) -> Vassal:
         """Ask a second master to go, and return the record without it.
 
         Its first worker may have accepted already: it finishes what it has.
         """
         if vassal.successor is None:
             return vassal
-        token = vassal.successor.token
-        self._masters.send(token, Stop(timeout_s=DROPPED_STOP_S))
-        self._listeners.give_back(vassal.name, token)
+        self._masters.send(vassal.successor.token, Stop(timeout_s=DROPPED_STOP_S))
         patience_s = DROPPED_STOP_S + STOP_GRACE_S + self._roll.clearing_s(vassal.name)
         return without_successor(vassal, time.monotonic() + patience_s)
 

@@ -12,6 +12,7 @@ import pytest
 from tests.support.emperor import UNCONFINED, Emperor, asked_all_the_time, get
 from tests.support.need import need_root
 from tests.support.ports import free_port
+from tests.support.processes import children
 from tests.support.wait import wait_until
 
 SETTLES_SOON = "[health]\nsettle = 0.2\n"
@@ -46,12 +47,26 @@ def test_renamed_while_a_second_master_is_built_for_another_address(emperor: Emp
     emperor.drop("shop", "slow:application", listen=[_url(port), _url(added)])
     wait_until(lambda: "event=successor_starting" in emperor.log(), 10.0, "a second master")
     wait_until(lambda: emperor.log().count("event=generation_started") == 2, 10.0, "it is built")
-    # In the order of names the new one comes first: it has the sockets when the old one goes.
     (emperor.vassals / "shop.toml").rename(emperor.vassals / "blog.toml")
+    wait_until(lambda: emperor.vassal("shop")["name"] == "blog", 10.0, "the new name")
+    wait_until(lambda: emperor.vassal("blog")["served_as"] == "", 20.0, "the new one")
     emperor.wait_state("blog", "ready")
-    wait_until(lambda: not emperor.vassal("shop"), 10.0, "the old one is gone")
     assert "address is in use" not in emperor.log()
     assert get(added)[0] == get(port)[0] == 200
+
+
+def test_another_deploy_while_a_second_master_is_built_for_another_address(
+    emperor: Emperor,
+) -> None:
+    (port,) = _ready(emperor, "shop", text=UNCONFINED)
+    added = free_port()
+    emperor.app("slow", "import time\ntime.sleep(1)\nfrom shop import application\n")
+    emperor.drop("shop", "slow:application", listen=[_url(port), _url(added)])
+    wait_until(lambda: emperor.log().count("event=generation_started") == 2, 10.0, "it is built")
+    emperor.drop("shop", "slow:application", listen=[_url(port), _url(added)], workers=2)
+    wait_until(lambda: _answers(added), 20.0, "the second one")
+    emperor.wait_state("shop", "ready")
+    assert "event=reload_failed" not in emperor.log()
 
 
 def test_restart_leaves_an_address_that_is_in_the_way_of_the_new_one(emperor: Emperor) -> None:
@@ -86,9 +101,16 @@ def test_address_that_covers_that_of_another_is_tried_again_when_it_is_free(
 
 
 def test_two_that_want_each_others_address_get_it_when_they_start_anew(emperor: Emperor) -> None:
+    need_root()
+    users = {"blog": "daemon", "shop": "games"}  # who lend one another nothing
     ports = _ready(emperor, "blog", "shop")
-    for name, port in zip(("blog", "shop"), reversed(ports), strict=True):
-        emperor.drop(name, f"{name}:application", listen=[_url(port)])
+    for name, port in zip(users, ports, strict=True):
+        emperor.drop(name, f"{name}:application", listen=[_url(port)], user=users[name])
+        wait_until(lambda name=name: emperor.vassal(name)["user"] == users[name], 10.0, "the user")
+        wait_until(lambda name=name: emperor.vassal(name)["generation"] == 2, 10.0, "the user")
+        emperor.wait_state(name, "ready")
+    for name, port in zip(users, reversed(ports), strict=True):
+        emperor.drop(name, f"{name}:application", listen=[_url(port)], user=users[name])
         _refused(emperor, name)
     assert [get(port)[1].split()[0] for port in ports] == [b"blog", b"shop"]
     _kill_master(emperor, "blog")
@@ -113,9 +135,9 @@ def test_renamed_while_no_brain_runs(emperor: Emperor) -> None:
         brain = emperor.kill_brain()
         (emperor.vassals / "blog.toml").rename(emperor.vassals / "shop.toml")
         emperor.wait_new_brain(brain)
+        wait_until(lambda: emperor.vassal("shop").get("served_as") == "", 20.0, "the new one")
         emperor.wait_state("shop", "ready")
-        wait_until(lambda: not emperor.vassal("blog"), 10.0, "the old one is gone")
-        time.sleep(0.3)
+        wait_until(lambda: len(children(emperor.pid)) == 2, 15.0, "the old master is gone")
     assert {status for status, _ in answers} == {200}
 
 
