@@ -143,7 +143,10 @@ class Listeners:
                 continue
             if not beside or not self._lends(address.key, settings.name, identity):
                 self.refuse(settings.name, address.key)
-                raise ListenError(f"{address.url}: vassal {holder} listens there already")
+                why = f"vassal {holder} listens there already"
+                if self._is_refused(holder, settings.name):
+                    why += f", and wants an address of this one: emperor restart {holder}"
+                raise ListenError(f"{address.url}: {why}")
         self.run_as(settings.name, identity.uid)
         bound: list[str] = []
         try:
@@ -276,6 +279,10 @@ class Listeners:
     def refuse(self, vassal: str, key: str) -> None:
         """Note that a vassal wants an address too that another has."""
         self._refused.setdefault(key, set()).add(vassal)
+
+    def _is_refused(self, vassal: str, holder: str) -> bool:
+        """Return whether a vassal was refused an address that another holds."""
+        return any(vassal in self._refused.get(key, ()) for key in self._keys.get(holder, ()))
 
     def offer(self, vassal: str) -> None:
         """It may want less than before: who was refused what it holds may try again."""

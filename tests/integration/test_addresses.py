@@ -100,9 +100,10 @@ def test_address_that_covers_that_of_another_is_tried_again_when_it_is_free(
     _frees_for_shop(emperor, port)
 
 
-def test_two_that_want_each_others_address_get_it_when_they_start_anew(emperor: Emperor) -> None:
+def _wanting_each_others_address(emperor: Emperor) -> list[int]:
+    """Return the addresses of blog and shop, who lend one another nothing, and want to swap."""
     need_root()
-    users = {"blog": "daemon", "shop": "games"}  # who lend one another nothing
+    users = {"blog": "daemon", "shop": "games"}
     ports = _ready(emperor, "blog", "shop")
     for name, port in zip(users, ports, strict=True):
         emperor.drop(name, f"{name}:application", listen=[_url(port)], user=users[name])
@@ -113,6 +114,28 @@ def test_two_that_want_each_others_address_get_it_when_they_start_anew(emperor: 
         emperor.drop(name, f"{name}:application", listen=[_url(port)], user=users[name])
         _refused(emperor, name)
     assert [get(port)[1].split()[0] for port in ports] == [b"blog", b"shop"]
+    return ports
+
+
+def test_two_of_two_users_swap_their_addresses_when_one_is_restarted(emperor: Emperor) -> None:
+    ports = _wanting_each_others_address(emperor)
+    # As whoever was refused last is told.
+    assert "emperor restart blog" in emperor.vassal("shop")["last_failure"]["message"]
+    emperor.do("restart", "blog")
+    wait_until(lambda: [_name(port) for port in ports] == [b"shop", b"blog"], 20.0, "the exchange")
+    emperor.wait_state("blog", "ready")
+    emperor.wait_state("shop", "ready")
+
+
+def _name(port: int) -> bytes:
+    try:
+        return get(port)[1].split()[0]
+    except OSError:
+        return b""
+
+
+def test_two_that_want_each_others_address_get_it_when_they_start_anew(emperor: Emperor) -> None:
+    ports = _wanting_each_others_address(emperor)
     _kill_master(emperor, "blog")
     _kill_master(emperor, "shop")
     wait_until(lambda: emperor.vassal("blog")["state"] == "ready", 15.0, "blog")
