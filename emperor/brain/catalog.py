@@ -445,7 +445,8 @@ class Catalog:
                 return
             if await self._is_replaced(name, path):
                 return
-            heir = self._heirs.of_gone(name, self._entries[name], gone_at)
+            entry = self._entries.get(name)  # it may have been read twice at a time
+            heir = self._heirs.of_gone(name, entry, gone_at) if entry is not None else None
             if heir is not None:
                 await self._hand_over(name, heir, path)
                 return

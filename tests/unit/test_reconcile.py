@@ -20,6 +20,7 @@ from emperor.core.reconcile import (
     decide,
     next_look,
     reconcile,
+    stays,
     why_not_yet,
 )
 from emperor.core.registry import (
@@ -29,6 +30,7 @@ from emperor.core.registry import (
     Vassal,
     advance,
     fail,
+    renamed,
     succeed,
     without_retired,
 )
@@ -419,3 +421,23 @@ def test_who_takes_over_a_socket_comes_before_who_is_forgotten() -> None:
     gone = Vassal(name="blog")
     look = reconcile({"shop": Desired(fingerprint="a")}, {"blog": gone}, 5.0, room=1)
     assert look.actions == [StartVassal("shop"), ForgetVassal("blog")]
+
+
+def test_who_has_tried_what_is_wanted_stays_where_it_is() -> None:
+    edited = with_(WANTED, fingerprint="v2")
+    failed = with_(READY, attempted="v2")
+    assert stays(WANTED, READY)
+    assert stays(edited, failed)
+    assert not stays(edited, READY)  # it is still to be tried
+    assert not stays(edited, with_(failed, state=S.RELOADING))
+    assert not stays(with_(edited, run=False), failed)
+
+
+def test_vassal_whose_file_was_renamed_gets_a_master_of_that_name() -> None:
+    moved = renamed(READY, "shop")
+    assert decide(WANTED, moved, 0.0) == SucceedVassal("shop")
+    failed = with_(moved, attempted="v1", attempted_birth="b1")
+    assert decide(WANTED, failed, 0.0) is None
+    assert "blog, whose file is gone, serves on" in why_not_yet(WANTED, failed, 0.0)
+    assert decide(None, failed, 0.0) == StopVassal("shop", "its file was removed")
+    assert decide(WANTED, renamed(failed, "blog"), 0.0) is None

@@ -1,0 +1,29 @@
+"""Which attempts to serve have come to their end with another one."""
+
+import pytest
+
+from emperor.core.attempts import attempt_of, is_over
+
+
+@pytest.mark.parametrize(
+    ("one", "ended", "over"),
+    [
+        ("a", "a", True),
+        ("a/2", "a", True),
+        ("a/2", "a/2", True),
+        ("a/2", "a/3", True),
+        ("a/10", "a/9", False),
+        ("a/3", "a/2", False),
+        ("a", "a/2", False),
+        ("b/1", "a/2", False),
+        ("b", "a", False),
+    ],
+)
+def test_all_of_a_master_ends_with_it_and_what_a_later_generation_superseded(
+    one: str, ended: str, over: bool
+) -> None:
+    assert is_over(one, ended) is over
+
+
+def test_generation_of_a_master_is_named_after_both() -> None:
+    assert attempt_of("a", 2) == "a/2"
