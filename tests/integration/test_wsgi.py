@@ -114,6 +114,16 @@ def test_fastcgi_body_of_another_length_than_announced_is_an_error_where_it_is_r
             assert ask_fastcgi(path, uri, b"12345678", **told) == (200, answer), (uri, length)
 
 
+def test_body_ends_also_where_a_forked_process_holds_the_socket(one: Serving) -> None:
+    try:
+        for protocol in PROTOCOLS:
+            for address in (one.socket_of(protocol), ("127.0.0.1", one.ports[protocol])):
+                assert ASK[protocol](address, "/fork") == (200, b"abc"), (protocol, address)
+        assert one.exchange(b"GET /fork HTTP/1.0\r\n\r\n").endswith(b"\r\n\r\nabc")
+    finally:
+        assert one.ask("/unfork") == (200, b"hello")
+
+
 def test_head_204_and_304_have_no_body_and_the_connection_goes_on(one: Serving) -> None:
     with one.connect() as client:
         for request in (b"HEAD /parts", b"HEAD /file", b"GET /status/204", b"GET /status/304"):

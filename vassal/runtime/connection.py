@@ -129,6 +129,13 @@ class Connection:
         except OSError:
             pass  # reset by the other side already
 
+    def end(self) -> None:
+        """Send no more, whoever else has the socket."""
+        try:
+            self.socket.shutdown(_socket.SHUT_WR)
+        except OSError:
+            pass  # gone already
+
     def close(self) -> None:
         """Close the descriptor; nothing is left to report an error to."""
         try:

@@ -76,6 +76,7 @@ class Response:
     head_sent = False
     keep = False  # decided with the head
     chunked = False
+    open_ended = False  # only the connection's end tells where the body ends
     bodyless = False
     cut = False  # the body is not whole, and the connection must show it
     failed = False
@@ -223,6 +224,10 @@ class Response:
             self._connection.send(data, flags)
         elif head or data:
             self._send(head, data, flags)
+        if self.open_ended and outcome is CLOSE:
+            # close() alone would not tell: a process that the application has forked may hold
+            # the socket too.
+            self._connection.end()
         # What the application has kept of write() must not reach the next response.
         self.bodyless = True
         return outcome
@@ -260,14 +265,17 @@ class Response:
             # For HEAD an empty body says nothing about what GET would send.
             if whole_length or not is_head:
                 fields += b"Content-Length: %d\r\n" % whole_length
+        elif not self.bodyless:
+            self.open_ended = True
         if not self._connection.listener.is_http:
             return self._cgi_head(head, fields)
         keep = request.keep_alive and not head.close and self._connection.failure is None
         if keep and not self.body.ended:
             keep = self.body.settle()
-        if head.length is None and whole_length is None and not self.bodyless:
+        if self.open_ended:
             if request.http11:
                 self.chunked = True
+                self.open_ended = False
                 fields += b"Transfer-Encoding: chunked\r\n"
             else:
                 keep = False

@@ -136,6 +136,30 @@ def do_keepwrite(environ, start_response):
 kept: list[object] = []
 
 
+def do_fork(environ, start_response):
+    """Leave a process behind that has the client's socket too."""
+    read, write = os.pipe()
+    if os.fork() == 0:
+        for holder in (*holders, write):
+            os.close(holder)
+        os.read(read, 1)
+        os._exit(0)
+    os.close(read)
+    holders.append(write)
+    return do_parts(environ, start_response)
+
+
+def do_unfork(environ, start_response):
+    """Let all those go."""
+    while holders:
+        os.close(holders.pop())
+        os.wait()
+    return do_hello(environ, start_response)
+
+
+holders: list[int] = []
+
+
 def do_lazy(environ, start_response):
     """A generator that calls start_response only when it is asked for the first part."""
     yield b""
