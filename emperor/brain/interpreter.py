@@ -3,6 +3,7 @@
 import os
 import stat
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -21,19 +22,21 @@ class NoInterpreter(Exception):
         self.remedy = remedy
 
 
-def choose(python: str | None, identity: Identity) -> str:
+def choose(python: str | None, identity: Identity, on_host: Callable[[str], str] = str) -> str:
     """Return the absolute path of the interpreter.
 
     `python` is a virtualenv's folder or an interpreter; None means the one that the
-    emperor itself runs in if that user may execute it, else the system's.
+    emperor itself runs in if that user may execute it, else the system's. `on_host` tells where
+    the host has what the vassal finds at a path.
     """
     if python is not None:
-        path = str(Path(python) / "bin" / "python") if Path(python).is_dir() else python
-        if not Path(path).exists():
+        is_folder = Path(on_host(python)).is_dir()
+        path = str(Path(python) / "bin" / "python") if is_folder else python
+        if not Path(on_host(path)).exists():
             raise NoInterpreter(
                 f"{path} does not exist", "write a virtualenv's folder or an interpreter"
             )
-        blocker = first_blocker(path, identity)
+        blocker = first_blocker(on_host(path), identity)
         if blocker:
             at = "" if blocker == path else f"{path}: "
             raise NoInterpreter(

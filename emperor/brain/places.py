@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from emperor.brain.binds import Binds, binds_of
 from emperor.config.application import is_file, seen_from
 from emperor.config.identity import Identity
 from emperor.config.settings import EmperorSettings, VassalSettings
@@ -40,15 +41,19 @@ def find_places(
 
     `by_tenant`: its file may not uncover homes that are not that user's.
     """
-    directory = real_path(settings.directory)
-    must_see: list[Home] = [(directory, True)]
-    must_see += [(real_path(os.path.dirname(log)), True) for log in logs if log.startswith("/")]
-    must_see += [(path, False) for path in _interpreter_folders(python)]
-    own: list[Home] = [(_owned_around(directory, identity.uid), True)]
+    binds = binds_of(settings.sandbox)
+    folders = [settings.directory, *(os.path.dirname(log) for log in logs if log.startswith("/"))]
+    # What is bound is shown by that, and not as the host has it at this path.
+    must_see: list[Home] = [(real_path(path), True) for path in folders if not binds.are_at(path)]
+    must_see += [(path, False) for path in _interpreter_folders(python, binds)]
+    own: list[Home] = []
+    if not binds.are_at(settings.directory):
+        own.append((_owned_around(must_see[0][0], identity.uid), True))
     if identity.uid != 0 and _owner(identity.home) == identity.uid:
-        own.append((real_path(identity.home), True))
-    modules = [real_path(path) for path in settings.pythonpath]
-    served = _served(settings, emperors_own)
+        if not binds.are_at(identity.home):
+            own.append((real_path(identity.home), True))
+    modules = [real_path(path) for path in settings.pythonpath if not binds.are_at(path)]
+    served = _served(settings, emperors_own, binds)
     withheld: set[str] = set()
     if by_tenant and settings.sandbox.protect_home in ("true", "tmpfs"):
         told = [path for path, _ in must_see] + [*served, *modules]
@@ -67,6 +72,14 @@ def find_places(
 
 def named_by(settings: VassalSettings, identity: Identity) -> Iterator[str]:
     """Yield every path of the host that is looked at before a vassal can run."""
+    binds = binds_of(settings.sandbox)
+    for path in _named(settings, identity):
+        yield path
+        if binds.are_at(path):
+            yield binds.on_host(path)
+
+
+def _named(settings: VassalSettings, identity: Identity) -> Iterator[str]:
     yield from (settings.directory, identity.home, *settings.pythonpath)
     if settings.python is not None:
         yield from (settings.python, f"{settings.python}/bin/python")
@@ -78,6 +91,8 @@ def named_by(settings: VassalSettings, identity: Identity) -> Iterator[str]:
     yield from (log for log in (settings.log.target, settings.log.requests or "") if "/" in log)
     yield from (address.file for address in settings.addresses if address.file is not None)
     yield from io_paths(settings.limits)
+    for bind in (*settings.sandbox.bind_paths, *settings.sandbox.bind_read_only_paths):
+        yield from (bind.source, bind.target)
 
 
 def emperors_own(emperor: EmperorSettings, real: Callable[[str], str] = real_path) -> list[str]:
@@ -88,7 +103,7 @@ def emperors_own(emperor: EmperorSettings, real: Callable[[str], str] = real_pat
     return sorted({real(path) for path in folders} - {"/"})
 
 
-def _served(settings: VassalSettings, emperors_own: Iterable[str]) -> list[str]:
+def _served(settings: VassalSettings, emperors_own: Iterable[str], binds: Binds) -> list[str]:
     """Return the folders of static files and of the application's own; what is the emperor's is
     shown to nobody."""
     asked = [*settings.static.values(), *settings.check_static]
@@ -96,7 +111,7 @@ def _served(settings: VassalSettings, emperors_own: Iterable[str]) -> list[str]:
         file = seen_from(app, settings.directory).partition(":")[0]
         if is_file(file) and os.path.dirname(file) != "/":
             asked.append(os.path.dirname(file))
-    found = [real_path(path) for path in asked if os.path.isdir(path)]
+    found = [real_path(path) for path in asked if not binds.are_at(path) and os.path.isdir(path)]
     return [
         path for path in found if not any(_is_at_or_below(path, hidden) for hidden in emperors_own)
     ]
@@ -163,10 +178,12 @@ def _owner(path: str) -> int:
         return -1
 
 
-def _interpreter_folders(python: str) -> list[str]:
+def _interpreter_folders(python: str, binds: Binds) -> list[str]:
     """Return the virtualenv and the installation that an interpreter belongs to."""
     found = []
-    for path in (python, real_path(python)):
+    for path in (python, real_path(binds.on_host(python))):
+        if binds.are_at(path):
+            continue
         folder = os.path.dirname(path)
         # In no "bin" there is no installation around it: /home is none of /home/blog/python3.
         prefix = os.path.dirname(folder) if os.path.basename(folder) == "bin" else folder

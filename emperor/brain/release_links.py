@@ -8,16 +8,21 @@ anew, from inside, and the first one would say only that there is no such folder
 
 import os
 
+from emperor.brain.binds import Binds, binds_of
 from emperor.config.problems import Problem
 from emperor.config.settings import VassalSettings
 from limits.mounts import Cover, FileSystem, Hide, PrivateRoot, Scratch, Show
 from limits.real_path import real_path
 
 
-def unseen_link(directory: str, root: PrivateRoot | None, user: str, file: str) -> Problem | None:
+def unseen_link(
+    directory: str, binds: Binds, root: PrivateRoot | None, user: str, file: str
+) -> Problem | None:
     """Return what is wrong with a `directory` whose way leads over a link hidden by `root`."""
     if root is None or root.base != "/" or real_path(directory) == directory:
         return None
+    if binds.are_at(directory):
+        return None  # a bind shows it, with whatever links are in there
     for link in _links(directory):
         folder = real_path(os.path.dirname(link))
         hiding = hidden_by(folder, root)
@@ -39,6 +44,7 @@ def missing_folders(settings: VassalSettings, root: PrivateRoot | None, file: st
     if root is None:
         return []
     shown = {mount.source for mount in root.mounts if isinstance(mount, Show) and mount.base == "/"}
+    binds = binds_of(settings.sandbox)
     asked = [
         ("directory", settings.directory),
         *(("pythonpath", one) for one in settings.pythonpath),
@@ -48,11 +54,11 @@ def missing_folders(settings: VassalSettings, root: PrivateRoot | None, file: st
             file=file,
             line=1,
             key=key,
-            problem=f"{path} does not exist",
+            problem=f"{path} does not exist" + (f": it is {host} of the host" * (host != path)),
             remedy="create it, or correct the path",
         )
-        for key, path in asked
-        if real_path(path) in shown and not os.path.exists(path)
+        for key, path, host in ((key, path, binds.on_host(path)) for key, path in asked)
+        if (host != path or real_path(path) in shown) and not os.path.exists(host)
     ]
 
 

@@ -6,12 +6,13 @@ Everything that can be known to be impossible before a process is started is fou
 import errno
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from emperor.brain import interpreter, withheld
+from emperor.brain.binds import binds_of, unmountable
 from emperor.brain.birth import Logs, Spec, build
 from emperor.brain.cgroups import Cgroups
 from emperor.brain.lately import Lately
@@ -111,9 +112,11 @@ class SpecMaker:
 
         return self._lately.ask(msgspec.structs.replace(decided, file=""), look_up)
 
-    def _interpreter(self, python: str | None, identity: Identity) -> str:
+    def _interpreter(
+        self, python: str | None, identity: Identity, on_host: Callable[[str], str]
+    ) -> str:
         if python is not None:
-            return interpreter.choose(python, identity)
+            return interpreter.choose(python, identity, on_host)
         # A path of the file's own may be a link that is on its way to the next release.
         return self._lately.ask(identity, lambda: interpreter.choose(None, identity))
 
@@ -132,7 +135,8 @@ class SpecMaker:
             if not owner_of(owner_uid).tenant:
                 variables = self._variables(settings)
                 settings = _with_left_out(settings, self._inherited.left_out)
-        python = self._interpreter(settings.python, identity)
+        binds = binds_of(settings.sandbox)
+        python = self._interpreter(settings.python, identity, binds.on_host)
         logs = self._logs(settings, identity)
         by_tenant = owner_uid not in (0, os.geteuid())
         seen = find_places(self._emperors_own, settings, identity, python, logs, by_tenant)
@@ -157,8 +161,9 @@ class SpecMaker:
         cgroup = self._cgroups.plan(settings.limits)
         lacking += cgroup.unsupported
         problems = refusals_of_unsupported(settings, lacking, path)
+        problems += unmountable(settings.sandbox, layout.birth.root, path)
         problems += missing_folders(settings, layout.birth.root, path)
-        unseen = unseen_link(settings.directory, layout.birth.root, identity.user, path)
+        unseen = unseen_link(settings.directory, binds, layout.birth.root, identity.user, path)
         if unseen is not None:
             problems.append(unseen)
         if problems:

@@ -110,10 +110,10 @@ _WORDS = (
 )
 
 
-def _paths(name: str, help_text: str, rule: tight.Rule) -> Key:
-    return Key(
-        f"sandbox.{name}", sandbox_values.folders, PATHS, help_text, "[]", '["/srv/shared"]', rule
-    )
+def _paths(name: str, help_text: str, rule: tight.Rule, of_all: str = "") -> Key:
+    """`of_all` is what to write for /, "" = it may be named."""
+    parse = partial(sandbox_values.places, of_all=of_all) if of_all else sandbox_values.folders
+    return Key(f"sandbox.{name}", parse, PATHS, help_text, "[]", '["/srv/shared"]', rule)
 
 
 def _binds(name: str, help_text: str) -> Key:
@@ -141,8 +141,15 @@ _PATHS = (
         directives.file_system_text,
     ),
     _paths("read_only_paths", "Cannot be written.", tight.COVERS),
-    _paths("read_write_paths", "Can be written whatever protect_system says.", tight.INSIDE),
-    _paths("inaccessible_paths", "Cannot be opened.", tight.COVERS),
+    _paths(
+        "read_write_paths",
+        "Can be written whatever protect_system says.",
+        tight.INSIDE,
+        of_all='write protect_system = "no"',
+    ),
+    _paths(
+        "inaccessible_paths", "Cannot be opened.", tight.COVERS, of_all="name the folders in it"
+    ),
     _paths("no_exec_paths", "Nothing in them can be executed.", tight.COVERS),
     _binds("bind_paths", "Files and folders of the host that are shown inside: SOURCE:TARGET."),
     _binds("bind_read_only_paths", "The same, and they cannot be written."),

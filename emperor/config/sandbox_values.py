@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from emperor.config import values
 from emperor.config.directives import LIST_MAX, file_system, folder, table_of
-from emperor.config.problems import Invalid, described, quoted
+from emperor.config.problems import Fault, Invalid, InvalidParts, described, quoted
 from emperor.config.suggest import close_to
 from emperor.config.tightness import NAMESPACES, NO_FAMILY, Network
 from limits.capabilities import NUMBERS
@@ -37,18 +37,40 @@ def folders(value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(values.list_of(value, folder, '["/srv/shared"]', LIST_MAX)))
 
 
+def places(value: object, of_all: str) -> tuple[str, ...]:
+    """Return the same, of which none is /; `of_all` is what to write for that."""
+
+    def place(one: object) -> str:
+        return _mountable(folder(one), of_all)
+
+    return tuple(dict.fromkeys(values.list_of(value, place, '["/srv/shared"]', LIST_MAX)))
+
+
+def _mountable(path: str, of_all: str) -> str:
+    if path == "/":
+        raise Invalid('nothing can be mounted on "/"', of_all)
+    return path
+
+
 def binds(value: object) -> tuple[Bind, ...]:
     """Return what is shown where, from "SOURCE:TARGET" or "PATH"."""
     texts = values.list_of(value, _bind_text, '["/srv/shared:/shared"]', LIST_MAX)
-    found = [Bind(source=source, target=target) for source, target in map(_split, texts)]
-    return tuple({bind.target: bind for bind in found}.values())
+    found: dict[str, Bind] = {}
+    for number, (source, target) in enumerate(map(_split, texts)):
+        bind = Bind(source=source, target=target)
+        if found.setdefault(target, bind) != bind:
+            problem = f"{quoted(target)} is the target of {quoted(found[target].source)} already"
+            raise InvalidParts([Fault(problem, "name another target", (number,))])
+    return tuple(found.values())
 
 
 def _bind_text(value: object) -> str:
     text = values.text(value, "a bind", '"/srv/shared:/shared"')
     if text.count(":") > 1:
         raise Invalid(f"{quoted(text)} has more than two parts", 'write "SOURCE:TARGET"')
-    return ":".join(map(folder, text.split(":")))
+    source, target = map(folder, _split(text))
+    _mountable(target, f"write root_directory = {quoted(source)}, or name a folder in it")
+    return f"{source}:{target}"
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -78,7 +100,7 @@ def private_tmp(value: object) -> TemporaryFileSystem | None:
 def file_systems(value: object) -> dict[str, TemporaryFileSystem]:
     """Return bounds by path, from a table or from a list of "PATH" or "PATH:size=64M"."""
     if isinstance(value, dict):
-        return table_of(value, folder, _bounds, '{ "/var/cache" = { size = "64M" } }')
+        return table_of(value, _covered, _bounds, '{ "/var/cache" = { size = "64M" } }')
     texts = values.list_of(value, _mount_text, '["/var/cache:size=64M"]', LIST_MAX)
     return dict(map(_mount, texts))
 
@@ -102,7 +124,11 @@ def _mount(text: str) -> tuple[str, TemporaryFileSystem]:
         if known is None:
             raise Invalid(f"unknown option {quoted(name)}", 'write "PATH:size=64M,inodes=4096"')
         given[known] = amount
-    return folder(path), file_system(given)
+    return _covered(path), file_system(given)
+
+
+def _covered(path: object) -> str:
+    return _mountable(folder(path), "name the folders in it")
 
 
 def names(known: tuple[str, ...], example: str) -> Callable[[object], tuple[str, ...]]:

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -227,3 +229,39 @@ def application(environ, start_response):
     except OSError as error:
         return [str(error).encode()]
 """
+
+
+@pytest.mark.parametrize("target", ["/tmp/site", "{base}/site"])
+def test_application_and_virtualenv_below_the_target_of_a_bind_serve(
+    emperor: Emperor, target: str
+) -> None:
+    need_root()
+    emperor.app("hello")
+    subprocess.run(
+        [sys.executable, "-m", "venv", "--without-pip", str(emperor.apps / "venv")], check=True
+    )
+    target = target.format(base=emperor.base)
+    for name in ("site", "site/sub"):  # what is there on the host is not what is seen
+        (emperor.base / name).mkdir()
+    (emperor.apps / "sub").mkdir()
+    (emperor.apps / "sub" / "hello.py").write_text((emperor.apps / "hello.py").read_text())
+    port = emperor.drop(
+        "blog",
+        directory=f"{target}/sub",
+        python=f"{target}/venv",
+        pythonpath=[target],
+        text=f'[sandbox]\nbind_paths = ["{emperor.apps}:{target}"]\n',
+    )
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    assert get(port)[1].startswith(b"one ")
+
+
+def test_bind_of_nothing_is_told_with_its_line(emperor: Emperor) -> None:
+    need_root()
+    emperor.app("hello")
+    emperor.drop("blog", text='[sandbox]\nbind_paths = [\n    "/nowhere:/tmp/x",\n]\n')
+    emperor.start()
+    failure = emperor.wait_state("blog", "parked")["last_failure"]
+    assert failure["kind"] == "config"
+    assert "/blog.toml:5: sandbox.bind_paths: /nowhere does not exist" in failure["message"]

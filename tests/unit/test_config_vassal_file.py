@@ -215,6 +215,46 @@ def test_socket_of_uwsgi_is_told_from_our_table():
     ]
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (
+            'bind_paths = ["/a:/x", "/a:/x", "/b:/x"]',
+            'bind_paths[2]: "/x" is the target of "/a" already; name another target',
+        ),
+        (
+            'bind_read_only_paths = "/a:/"',
+            'bind_read_only_paths: nothing can be mounted on "/"; '
+            'write root_directory = "/a", or name a folder in it',
+        ),
+        (
+            'temporary_file_system = { "/" = true }',
+            'temporary_file_system."/": nothing can be mounted on "/"; name the folders in it',
+        ),
+        (
+            'temporary_file_system = "/"',
+            'temporary_file_system: nothing can be mounted on "/"; name the folders in it',
+        ),
+        (
+            'inaccessible_paths = ["/a", "/"]',
+            'inaccessible_paths[1]: nothing can be mounted on "/"; name the folders in it',
+        ),
+        (
+            'read_write_paths = ["/"]',
+            'read_write_paths[0]: nothing can be mounted on "/"; write protect_system = "no"',
+        ),
+    ],
+)
+def test_what_cannot_be_mounted_is_told(line, told):
+    assert problems(f"{GOOD}[sandbox]\n{line}\n") == [f"blog.toml:4: sandbox.{told}"]
+
+
+def test_whole_root_can_be_restricted_and_a_bind_may_be_said_twice():
+    found = loaded(f'{GOOD}[sandbox]\nread_only_paths = ["/"]\nbind_paths = ["/a", "/a:/a"]\n')
+    assert found.sandbox.read_only_paths == ("/",)
+    assert len(found.sandbox.bind_paths) == 1
+
+
 def test_workers_begin_with_a_number_within_their_bounds():
     text = "workers = { min = 1, max = 8, initial = 4, step = 2 }"
     assert loaded(GOOD + text).workers == Workers(1, 8, initial=4, step=2)
