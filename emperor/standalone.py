@@ -73,7 +73,7 @@ class Standalone:
         self._log = Log()
         self._loop = Loop()
         self._notifier = notify.Notifier()
-        self._output = Output(self._loop, spec.settings.name)
+        self._output = Output(self._loop, spec.settings.name, is_alone=True)
         self._touched: dict[str, Stamp] = {}
         self._look_at = 0.0
         # Who is to serve may have no right to read where emperord is.

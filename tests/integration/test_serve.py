@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -230,6 +231,8 @@ def test_harakiri_kills_and_the_rest_serves_on(emperor: Emperor) -> None:
         assert get(one.port, "/spin")[0] == 504
         assert 0.5 <= time.monotonic() - began < 5
         wait_until(lambda: "reason=harakiri" in one.log(), what="it is told")
+        # Of the application's lines, which are as they are, ours can be told apart.
+        assert re.search(r"^vassal=hello \S+Z event=worker_killed ", one.log(), re.MULTILINE)
         # A worker that gets no CPU in its last 10 ms does not tell where it was.
         wait_until(
             lambda: "hello.py" in one.log() or get(one.port, "/spin")[0] != 504,

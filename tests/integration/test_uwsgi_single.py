@@ -301,6 +301,19 @@ def test_log_and_statistics(kind: str, folder: Path, words: tuple[int, list[str]
             assert b'"workers":' in client.recv(65536)
 
 
+def test_lines_of_the_application_and_of_requests_are_as_they_are(
+    kind: str, folder: Path, words: tuple[int, list[str]]
+) -> None:
+    said = 'import sys\nprint("to stdout", flush=True)\nprint("to stderr", file=sys.stderr)\n'
+    (folder / "probe.py").write_text(said + PROBE)
+    with running(kind, folder, words[0], *words[1], "-M") as one:
+        one.get("/seen/in/the/log")
+        wait_until(lambda: "/seen/in/the/log" in one.log(), 5.0, "the line of a request")
+        lines = one.log().splitlines()
+        assert {"to stdout", "to stderr"} <= set(lines)
+        assert [line for line in lines if "/seen/in/the/log" in line and line.startswith("[pid: ")]
+
+
 # ── root ─────────────────────────────────────────────────────────────────────────────
 
 

@@ -22,8 +22,8 @@ class Output(Stream):
     Remembers the last lines for a failure report.
     """
 
-    def __init__(self, loop: Loop, vassal: str) -> None:
-        super().__init__(loop, vassal)
+    def __init__(self, loop: Loop, vassal: str, is_alone: bool = False) -> None:
+        super().__init__(loop, vassal, is_alone)
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._settings: LogSettings | None = None
         self._date = ""
@@ -79,7 +79,7 @@ class Output(Stream):
         even when their successors do not."""
         if not settings.requests:
             return
-        stream = self._requests or Stream(self._loop, self._vassal)
+        stream = self._requests or Stream(self._loop, self._vassal, self._is_alone)
         try:
             stream.send_to(settings.requests, settings)
         except OSError:
@@ -93,7 +93,7 @@ class Output(Stream):
         """Write a line of the master's own. What it quotes may be a tenant's word."""
         line = escaped(line)
         self._tail.append(line[:TAIL_LINE_CHARS])
-        self.write(f"{self.stamp()} {line}")
+        self.write(self.own_line(line))
 
     def stamp(self) -> str:
         """Return the time of a line of our own, as the vassal's file wants it."""

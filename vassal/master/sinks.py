@@ -117,10 +117,10 @@ class JournalSink:
 
 
 class InheritSink:
-    """Writes to our standard error, each line with the vassal's name before it."""
+    """Writes to our standard error, each line with the vassal's name before it; "" = as it is."""
 
     def __init__(self, vassal: str) -> None:
-        self._prefix = f"vassal={vassal} "
+        self._prefix = f"vassal={vassal} " if vassal else ""
 
     def write(self, line: str) -> bool:
         data = (self._prefix + line).encode("utf-8", "backslashreplace") + b"\n"
@@ -162,11 +162,9 @@ class NoSink:
 
 
 def open_sink(target: str, vassal: str, max_bytes: int, keep: int) -> Sink:
-    """Return the sink for `target` ("inherit", "journal", "" or a path); raise OSError."""
+    """Return the sink for `target` ("journal", "" or a path); raise OSError."""
     if not target:
         return NoSink()
-    if target == "inherit":
-        return InheritSink(vassal)
     if target == "journal":
         return JournalSink(vassal)
     return FileSink(target, max_bytes, keep)
