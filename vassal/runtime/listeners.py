@@ -15,7 +15,7 @@ from .wsgi import FileWrapper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Callable
 
     from .settings import WorkerSettings
     from .wire.request import Wire
@@ -34,6 +34,8 @@ class Listener:
         # A worker that loses the race for a connection must not wait in accept().
         os.set_blocking(fd, False)
         self.fd = fd
+        # Returns (fd, address) of the next connection; raises BlockingIOError or OSError.
+        self.accept: Callable[[], tuple[int, Any]] = self.socket._accept  # type: ignore[attr-defined]
         self.socket_timeout_s = settings.socket_timeout_s
         self.is_http = protocol == "http"
         limits = settings.head_bytes_max, settings.body_bytes_max
@@ -59,11 +61,6 @@ class Listener:
                 "wsgi.input_terminated": True,  # werkzeug asks before it reads without a length
             },
         )
-
-    def accept(self) -> tuple[int, Any]:
-        """Return (fd, address) of the next connection; raise BlockingIOError or OSError."""
-        accepted: tuple[int, Any] = self.socket._accept()  # type: ignore[attr-defined]
-        return accepted
 
 
 def _server_address(socket: _socket.socket, family: int) -> tuple[str, str]:

@@ -75,22 +75,20 @@ class Head:
 
     def __init__(self, status: str, headers: Iterable[tuple[str, str]]):
         """Check and encode; raise ValueError or TypeError for what must not be sent."""
-        known = _STATUSES.get(status)
-        self.code, self.status = known if known is not None else _check_status(status)
+        self.code, self.status = _STATUSES.get(status) or _check_status(status)
         self.length: int | None = None
         self.dated = False
         self.close = False
-        lines = []
+        parts: list[str] = []
+        kinds = _KINDS
         for name, value in headers:
-            kind = _KINDS.get(name)
-            if kind is None:
-                kind = _classify(name)
+            kind = kinds[name] if name in kinds else _classify(name)
             if kind and not self._keep(kind, value):
                 continue
-            lines.append(name + ": " + value + "\r\n")
-        fields = "".join(lines)
+            parts += name, ": ", value, "\r\n"
+        fields = "".join(parts)
         # One search over all lines: each has one line end, which is ours.
-        count = len(lines)
+        count = len(parts) // 4
         if fields.count("\n") != count or fields.count("\r") != count or "\0" in fields:
             raise ValueError("a response header contains CR, LF or NUL: %r" % fields)
         self.fields = fields.encode("latin-1")
@@ -100,11 +98,13 @@ class Head:
         if kind == LENGTH:
             if not (value.isascii() and value.isdigit()):
                 raise ValueError("Content-Length is not a number: %r" % value)
-            if self.length is not None and self.length != int(value):
+            length = int(value)
+            if self.length is None:
+                self.length = length
+                return self.code != 204  # RFC 9110, 8.6
+            if self.length != length:
                 raise ValueError("two Content-Length headers differ")
-            first = self.length is None
-            self.length = int(value)
-            return first and self.code != 204  # RFC 9110, 8.6
+            return False
         if kind == DATE:
             self.dated = True
             return True

@@ -72,7 +72,10 @@ class MemoryWatch:
 
 
 class Recycling:
-    """The limits of one worker, jitter drawn. Times are monotonic seconds."""
+    """The limits of one worker, jitter drawn. Times are monotonic seconds.
+
+    `counts`: anything has to be checked after each request.
+    """
 
     def __init__(self, settings: WorkerSettings, now: float, fraction: float, memory: Memory):
         self.max_requests = 0
@@ -91,11 +94,7 @@ class Recycling:
         self._memory_watch: MemoryWatch | None = None
         if settings.memory_current_fd >= 0:
             self._memory_watch = MemoryWatch(settings.memory_current_fd, memory, fraction)
-
-    @property
-    def counts(self) -> bool:
-        """Whether anything has to be checked after each request."""
-        return bool(self.max_requests or self._statm >= 0 or self._memory_watch)
+        self.counts = bool(self.max_requests or self._statm >= 0 or self._memory_watch)
 
     def reason(self, requests: int) -> str | None:
         """Return why the worker should retire after `requests` requests; None = it should not."""
@@ -113,6 +112,7 @@ class Recycling:
 
     def forget(self) -> None:
         """Drop every limit: it is known already that the worker goes."""
+        self.counts = False
         self.retire_at = None
         self.max_requests = 0
         if self._statm >= 0:

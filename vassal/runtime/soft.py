@@ -24,10 +24,10 @@ class HarakiriSoftTimeout(BaseException):
 
 
 class Guard:
-    """Around the application, one per thread. `soft_ns` 0 = never strikes."""
+    """Around the application, one per thread. `soft_ns` 0 = it is never to be entered."""
 
     def __init__(self, soft_ns: int):
-        self._soft_ns = soft_ns
+        self.soft_ns = soft_ns
         self._lock = _thread.allocate_lock()
         self._thread = _thread.get_ident()
         self._in_app = False
@@ -40,10 +40,9 @@ class Guard:
 
     def enter(self, started_ns: int) -> None:
         """The application is about to be called for the request that began at `started_ns`."""
-        if self._soft_ns:
-            self._struck = False
-            self._started_ns = started_ns
-            self._in_app = True
+        self._struck = False
+        self._started_ns = started_ns
+        self._in_app = True
 
     def leave(self) -> None:
         """The application is done: from here on nothing is raised. May be called again.
@@ -61,7 +60,7 @@ class Guard:
     def strike(self, now_ns: int) -> None:
         """Raise HarakiriSoftTimeout in the request, if it is due. Called in the main thread."""
         with self._lock:
-            if not self._in_app or self._struck or now_ns - self._started_ns < self._soft_ns:
+            if not self._in_app or self._struck or now_ns - self._started_ns < self.soft_ns:
                 return
             self._struck = True
             if self._thread != _thread.get_ident():

@@ -346,7 +346,8 @@ class Worker:
             self._room.take(connection)
         if self._pool is None:
             self._finish(connection, self._runner.run(connection, found))
-            self._count()
+            if self._recycling.counts:
+                self._count()
         else:
             self._pool.submit(connection, found)
             if self._pool.is_full:
@@ -381,16 +382,16 @@ class Worker:
     def _take_back(self, pool: Pool) -> None:
         for connection, outcome in pool.take_done():
             self._finish(connection, outcome)
-            self._count()
+            if self._recycling.counts:
+                self._count()
         if not pool.is_full:
             self._accept_on()
 
     def _count(self) -> None:
-        if self._recycling.counts:
-            self._requests += 1
-            reason = self._recycling.reason(self._requests)
-            if reason is not None:
-                self._retire(reason)
+        self._requests += 1
+        reason = self._recycling.reason(self._requests)
+        if reason is not None:
+            self._retire(reason)
 
     # ── going ────────────────────────────────────────────────────────────────────────
 

@@ -59,14 +59,12 @@ class FileWrapper:
 
 
 def make_body(connection: Connection, request: Request) -> Body:
-    """Return wsgi.input for `request`."""
-    if request.decoder is not None:
-        body = DecodedBody(connection, request.decoder, request.expects_continue)
-        body.settle()
-        return body
-    if request.body_length:
+    """Return wsgi.input for a `request` that has a body."""
+    if request.decoder is None:
         return PlainBody(connection, request.body_length, request.expects_continue)
-    return EMPTY
+    body = DecodedBody(connection, request.decoder, request.expects_continue)
+    body.settle()
+    return body
 
 
 class Response:
@@ -94,7 +92,7 @@ class Response:
         self._request = request
         self._started_ns = started_ns
         self._before_send = before_send
-        self.body = make_body(connection, request)
+        self.body = make_body(connection, request) if request.body_length else EMPTY
 
     # ── what the application calls ───────────────────────────────────────────────────
 
@@ -139,12 +137,15 @@ class Response:
         """Call `app` and send what it returns; return what becomes of the connection."""
         environ = self._request.environ
         environ["wsgi.input"] = self.body
+        is_guarded = guard.soft_ns
         try:
-            guard.enter(self._started_ns)
+            if is_guarded:
+                guard.enter(self._started_ns)
             result = app(environ, self.start_response)
             kind = type(result)
             if (kind is list or kind is tuple) and len(result) == 1:  # type: ignore[arg-type]
-                guard.leave()
+                if is_guarded:
+                    guard.leave()
                 return self._send_whole(result[0])  # type: ignore[index]
             try:
                 self._send_result(result)
@@ -195,8 +196,9 @@ class Response:
 
     def _end(self, head: bytes, data: bytes) -> str:
         """Send the last bytes; return what becomes of the connection."""
-        if not self.bodyless and self.head is not None and self.head.length is not None:
-            self.cut = self.cut or self.left > 0
+        if self.left > 0 and not self.bodyless:
+            if self.head is not None and self.head.length is not None:
+                self.cut = True
         if self.chunked:
             data = (b"%x\r\n%b\r\n" % (len(data), data) if data else b"") + b"0\r\n\r\n"
         request = self._request
@@ -236,14 +238,13 @@ class Response:
         connection = self._connection
         if self._request.stream_id:
             head, data = b"", stdout(self._request.stream_id, head + data)
-        self.bytes_sent += len(head) + len(data)
-        if not head:
-            connection.send(data, flags)
-        elif len(data) < _COPY_BYTES_MAX:
-            connection.send(head + data, flags)
-        else:
+        if head and len(data) >= _COPY_BYTES_MAX:
+            self.bytes_sent += len(head)
             connection.send(head, _socket.MSG_MORE)
-            connection.send(data, flags)
+            head = b""
+        data = head + data
+        self.bytes_sent += len(data)
+        connection.send(data, flags)
 
     def _start(self, whole_length: int | None) -> bytes:
         """Return the head's bytes, and decide how the body is framed.

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from .request import Environ
 
 
+# httpoxy; and the two names that PEP 3333 keeps apart from other fields.
+_REFUSED = ("HTTP_PROXY", "HTTP_CONTENT_LENGTH", "HTTP_CONTENT_TYPE")
+
+
 def make_request(
     environ: Environ, base: Base, consumed: int, body_bytes_max: int, stream_id: int = 0
 ) -> Request:
@@ -21,11 +25,9 @@ def make_request(
 
     Raises ProtocolError when they describe none.
     """
-    pop = environ.pop
-    # httpoxy; and the two names that PEP 3333 keeps apart from other fields.
-    pop("HTTP_PROXY", None)
-    pop("HTTP_CONTENT_LENGTH", None)
-    pop("HTTP_CONTENT_TYPE", None)
+    for name in _REFUSED:
+        if name in environ:
+            del environ[name]
     method = environ.get("REQUEST_METHOD")
     if not method:
         raise ProtocolError(400, "Missing REQUEST_METHOD", stream_id)
