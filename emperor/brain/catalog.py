@@ -434,7 +434,8 @@ class Catalog:
             await self._on_lost(name, directory, file_name, home)
             return
         gone_at = self._rescans.get(directory, time.monotonic())
-        if name in self._entries:
+        entry = self._entries.get(name)
+        if entry is not None:
             self._reader.forget(name)  # whoever comes is not one too many beside it
             self._reconsider(name)
             await self._let_others_be_read()
@@ -445,9 +446,8 @@ class Catalog:
                 return
             if await self._is_replaced(name, path):
                 return
-            entry = self._entries.get(name)  # it may have been read twice at a time
-            heir = self._heirs.of_gone(name, entry, gone_at) if entry is not None else None
-            if heir is not None:
+            heir = self._heirs.of_gone(name, entry, gone_at)
+            if heir is not None and name in self._entries:  # it may be read twice at a time
                 await self._hand_over(name, heir, path)
                 return
         self._drop(name, path)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Set
 from emperor.brain.adoption import uid_in_memo
 from emperor.brain.entry import Entry
 from emperor.brain.fleet import Fleet
-from emperor.brain.history import History
+from emperor.brain.history import History, Version
 from emperor.core.heirs import Comer, Gone, heir_of
 from emperor.core.registry import RUNNING
 from vassal.messages import HeldMaster
@@ -31,7 +31,12 @@ class Heirs:
         if wish is None or not wish.run:
             return None
         listeners = self._fleet.listeners
-        gone = Gone(entry.owner_uid, entry.ino, listeners.uids_of(name), listeners.keys_of(name))
+        gone = Gone(
+            entry.owner_uid,
+            _file(entry),
+            listeners.uids_of(name),
+            listeners.keys_of(name),
+        )
         return heir_of(gone, self._comers(gone.owner_uid, at - RENAME_WITHIN_S))
 
     def of_left(
@@ -44,7 +49,8 @@ class Heirs:
         if not versions:
             return None
         held_keys = keys.get(held.vassal, frozenset())
-        gone = Gone(versions[0].owner_uid, versions[0].ino, {uid_in_memo(held.memo)}, held_keys)
+        last = versions[0]
+        gone = Gone(last.owner_uid, _file(last), {uid_in_memo(held.memo)}, held_keys)
         comers = self._comers(gone.owner_uid, 0.0)
         return heir_of(gone, (one for one in comers if one.name not in taken))
 
@@ -62,7 +68,11 @@ class Heirs:
             yield Comer(
                 name=name,
                 owner_uid=owner_uid,
-                ino=entry.ino,
+                file=_file(entry),
                 uid=spec.identity.uid if spec is not None else None,
                 keys={address.key for address in addresses},
             )
+
+
+def _file(one: Entry | Version) -> str:
+    return f"{one.ino}:{one.digest}" if one.ino and one.digest else ""

@@ -7,12 +7,13 @@ from typing import NamedTuple
 class Gone(NamedTuple):
     """A vassal that serves and has no file any more.
 
-    `owner_uid` and `ino` are its file's, `uids` as whom its processes run, `keys` those of the
-    addresses that it holds.
+    `owner_uid` is its file's, `uids` are as whom its processes run, `keys` those of the addresses
+    that it holds. `file` says which file it was, by number and content, as the number alone is
+    soon another file's; "" = it is not known.
     """
 
     owner_uid: int
-    ino: int
+    file: str
     uids: Set[int]
     keys: Set[str]
 
@@ -23,7 +24,7 @@ class Comer(NamedTuple):
 
     name: str
     owner_uid: int
-    ino: int
+    file: str
     uid: int | None
     keys: Set[str]
 
@@ -50,4 +51,4 @@ def _may_inherit(one: Comer, gone: Gone) -> bool:
 
 
 def _is_same_file(one: Comer, gone: Gone) -> bool:
-    return one.ino == gone.ino != 0
+    return one.file == gone.file != ""
