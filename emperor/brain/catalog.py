@@ -634,6 +634,7 @@ class Catalog:
         self._later.forget(name)
         self._enter(name, entry)
         self._publish(self._read_level, "file_read", name, {"path": path})
+        self._fleet.forget_problems(name)
         self._adopt(name, spec, effective)
         if touched:
             self._reload(name)

@@ -211,6 +211,12 @@ class Fleet:
         self._roll.set(record)
         self.look()
 
+    def forget_problems(self, name: str) -> None:
+        """The file can be used again: what was wrong with it is no trouble any more."""
+        vassal = self.vassals.get(name)
+        if vassal and vassal.last_failure and vassal.last_failure.kind == "config":
+            self._roll.set(msgspec.structs.replace(vassal, last_failure=None))
+
     def forgive(self, name: str) -> None:
         """Let a vassal in backoff or parked start now."""
         vassal = self._roll.get(name)

@@ -118,6 +118,8 @@ def test_broken_new_file_leaves_the_old_version_running_and_says_so(emperor: Emp
     assert failure["kind"] == "config"
     assert "did you mean workers" in failure["message"]
     assert get(port)[0] == 200
+    emperor.drop("blog", port=port)  # as it was: nothing is reloaded
+    wait_until(lambda: not emperor.vassal("blog")["last_failure"], what="no trouble any more")
     emperor.drop("blog", port=port, workers=2)
     wait_until(lambda: len(emperor.vassal("blog")["workers"]) == 2, what="the mended file")
 
@@ -128,7 +130,7 @@ def test_file_that_was_never_valid_is_parked_until_it_is_mended(emperor: Emperor
     emperor.start()
     assert emperor.wait_state("blog", "parked")["last_failure"]["kind"] == "config"
     port = emperor.drop("blog")
-    emperor.wait_state("blog", "ready")
+    assert not emperor.wait_state("blog", "ready")["last_failure"]
     assert get(port)[0] == 200
 
 
