@@ -156,7 +156,7 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     status = commands.add_parser(
         "status", parents=[where, as_json], help="show all vassals, or one in detail"
     )
-    status.add_argument("name", metavar="NAME", nargs="?")
+    status.add_argument("name", type=_name, metavar="NAME", nargs="?")
     for action, text in (
         ("reload", "replace a vassal's processes without refusing a connection"),
         ("rollback", "go back to the last other version of a vassal's file that served"),
@@ -165,14 +165,16 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
         ("start", "start a stopped, parked or waiting vassal now"),
     ):
         steer = commands.add_parser(action, parents=[where, patience], help=text)
-        steer.add_argument("name", metavar="NAME")
+        steer.add_argument("name", type=_name, metavar="NAME")
         steer.add_argument(
             "--wait", action="store_true", help="wait for the end; exit status 1 = it failed"
         )
     reopen = commands.add_parser(
         "reopen", parents=[where], help="open log files anew, after somebody has moved them away"
     )
-    reopen.add_argument("name", metavar="NAME", nargs="?", help="the vassal; default: all")
+    reopen.add_argument(
+        "name", type=_name, metavar="NAME", nargs="?", help="the vassal; default: all"
+    )
     upgrade = commands.add_parser(
         "upgrade", parents=[where, patience], help="take new code and settings in; vassals serve on"
     )
@@ -181,7 +183,7 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     )
     commands.add_parser("events", parents=[where, as_json], help="print what happens")
     logs = commands.add_parser("logs", parents=[where], help="print a vassal's log")
-    logs.add_argument("name", metavar="NAME")
+    logs.add_argument("name", type=_name, metavar="NAME")
     logs.add_argument("-f", "--follow", action="store_true", help="go on with what comes")
     logs.add_argument(
         "-n",
@@ -194,7 +196,7 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     explain = commands.add_parser(
         "explain", parents=[where, as_json], help="what is wanted of a vassal, what is, and why"
     )
-    explain.add_argument("name", metavar="NAME")
+    explain.add_argument("name", type=_name, metavar="NAME")
     explain.add_argument(
         "--steps", action="store_true", help="how it is confined, step by step, and no more"
     )
@@ -258,6 +260,13 @@ def _ask(arguments: argparse.Namespace) -> int:
 
         print(f"emperor: {printable_line(str(error))}", file=sys.stderr)
         return NO_EMPEROR if isinstance(error, NotReachable) else FAILED
+
+
+def _name(text: str) -> str:
+    """Return the name of a vassal; refuse the empty one that a script's unset variable makes."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty; write the name of a vassal")
+    return text
 
 
 def _line_count(text: str) -> int:

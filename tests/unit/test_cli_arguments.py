@@ -114,6 +114,14 @@ def test_logs_takes_a_number_of_lines_within_bounds(capsys):
     assert "whole number from 0 to 10000" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["restart", "status", "logs", "explain", "reopen"])
+def test_empty_name_of_a_vassal_is_refused(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        arguments(command, "")
+    assert ended.value.code == 2
+    assert "NAME: is empty; write the name of a vassal" in capsys.readouterr().err
+
+
 def test_help_tells_the_exit_statuses(capsys):
     with pytest.raises(SystemExit) as caught:
         arguments("--help")
