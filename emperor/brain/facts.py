@@ -22,6 +22,7 @@ from emperor.core.registry import (
     Fact,
     Vassal,
     advance,
+    become_ready,
     can_stand_by,
     succeed,
     without_retired,
@@ -329,14 +330,7 @@ class Facts:
         if vassal.standby is not None:
             retire_until = self._deeds.retire(vassal.standby.token, vassal)
             vassal = without_standby(vassal, retire_until)
-        record = advance(
-            vassal,
-            Fact.BECAME_READY,
-            now,
-            serving=fingerprint,
-            deadline=None,
-            ready_at=now if vassal.ready_at is None else vassal.ready_at,
-        )
+        record = become_ready(vassal, fingerprint, now)
         self._roll.set(record)
         self._note_serial(vassal.name, serial_of(fingerprint))
         self._note_served(record)

@@ -190,6 +190,21 @@ def advance(vassal: Vassal, fact: Fact, now: float, **changes: object) -> Vassal
     return msgspec.structs.replace(vassal, state=state, **changes)
 
 
+def become_ready(vassal: Vassal, serving: str | None, now: float) -> Vassal:
+    """Return the record after a generation of what `serving` stands for became ready."""
+    # If nothing else was tried since, it is what an earlier emperor asked for, and was tried.
+    is_inherited = vassal.attempted == vassal.serving
+    return advance(
+        vassal,
+        Fact.BECAME_READY,
+        now,
+        serving=serving,
+        attempted=serving if is_inherited else vassal.attempted,
+        deadline=None,
+        ready_at=now if vassal.ready_at is None else vassal.ready_at,
+    )
+
+
 def fail(
     vassal: Vassal, failure: Failure, now: float, policy: RestartPolicy, chance: float
 ) -> Vassal:

@@ -270,14 +270,21 @@ class TrueWorld(World):
         return not master.stands_by
 
     def _ready(self) -> None:
-        """The master says what it serves, whatever was tried last."""
+        standby = self.vassal.standby
         super()._ready()
+        if standby is not None and self.vassal.standby is None and standby.token in self.masters:
+            # It is told before addresses are closed, and what is told it reads, whoever has died.
+            self.say(standby.token, "stop")
+            self.masters[standby.token].read()
         master = self.masters.get(self.vassal.token or "")
         if master is not None and self.vassal.state is S.READY:
-            self.vassal = msgspec.structs.replace(self.vassal, serving=master.serving)
             self.listeners.settled(self.name, attempt_of(master.token, master.number))
             if self.wanted is not None and self.wanted.fingerprint == master.serving:
                 self._unbind()
+
+    def what_serves(self) -> str | None:
+        """Return what the master serves, whatever was tried last."""
+        return self.masters[self.vassal.token or ""].serving
 
     def _bury(self) -> None:
         for token in [token for token in self.masters if token not in self.alive]:

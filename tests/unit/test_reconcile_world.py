@@ -30,6 +30,7 @@ from emperor.core.registry import (
     Successor,
     Vassal,
     advance,
+    become_ready,
     can_stand_by,
     fail,
     fall_back,
@@ -237,7 +238,7 @@ class World:
         elif what == "the one that stands by dies" and vassal.standby is not None:
             self.alive.discard(vassal.standby.token)
             self.vassal = msgspec.structs.replace(vassal, standby=None)
-        elif what == "it does not load" and vassal.state in {S.STARTING, S.RELOADING}:
+        elif what == "it does not load" and vassal.state in {S.STARTING, S.RELOADING, S.READY}:
             self._does_not_load()
         elif what == "idle" and vassal.state is S.READY:
             self.vassal = msgspec.structs.replace(vassal, idle_at=self.now)
@@ -269,14 +270,12 @@ class World:
         vassal = self.vassal
         if vassal.token is None or vassal.state not in RUNNING or vassal.successor is not None:
             return
-        self.vassal = advance(
-            without_standby(vassal, self.now + 35),
-            Fact.BECAME_READY,
-            self.now,
-            serving=vassal.attempted,
-            deadline=None,
-            ready_at=self.now if vassal.ready_at is None else vassal.ready_at,
-        )
+        record = without_standby(vassal, self.now + 35)
+        self.vassal = become_ready(record, self.what_serves(), self.now)
+
+    def what_serves(self) -> str | None:
+        """Return what the master says that it serves."""
+        return self.vassal.attempted
 
     def _second_serves(self) -> None:
         vassal = self.vassal
