@@ -89,17 +89,18 @@ class Cgroups:
     def plan(self, limits: Limits) -> CgroupPlan:
         """Return what is written for these limits here, and what is unsupported.
 
-        Looks at the paths that they name.
+        Looks at the paths that they name. May be called in a thread beside others.
         """
         if io_paths(limits):
             return cgroup_writes(limits, self._host(limits))  # disks come and go
         # Most vassals have one plan's limits.
         key = msgspec.json.encode(limits)
-        if key not in self._plans:
+        found = self._plans.get(key)
+        if found is None:
             if len(self._plans) >= PLANS_MAX:
                 self._plans.clear()
-            self._plans[key] = cgroup_writes(limits, self._host(limits))
-        return self._plans[key]
+            found = self._plans[key] = cgroup_writes(limits, self._host(limits))
+        return found
 
     def _host(self, limits: Limits) -> CgroupHost:
         if self._tree is None:

@@ -164,8 +164,10 @@ def _begin(call: Callable[[], T]) -> Future[T]:
 
     def run() -> None:
         try:
-            # What hangs while it has set another umask has set it for itself alone.
-            syscalls.unshare(_CLONE_FS)
+            # What hangs while it has set another umask has set it for itself alone, unless a
+            # container forbids that.
+            with contextlib.suppress(OSError):
+                syscalls.unshare(_CLONE_FS)
             work.set_result(call())
         except BaseException as error:
             work.set_exception(error)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Set
 
 from emperor.children import children
+from limits import kernel_files
 from limits.pidfd import send_signal
 from vassal import bundle
 from vassal.master.mold_hands import Means
@@ -76,6 +77,14 @@ def dismiss_children(parent: int) -> None:
                     send_signal(pidfd, signal.SIGTERM)
             finally:
                 os.close(pidfd)
+
+
+def is_dead(pid: int) -> bool:
+    """Return whether a child's main thread has ended; another one may keep it from being reaped."""
+    try:
+        return kernel_files.read(f"/proc/{pid}/stat").rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return False
 
 
 def end_children(deadline: float, but: Set[int]) -> list[int]:

@@ -27,6 +27,7 @@ from emperor.spawner.processes import (
     become_emperor,
     dismiss_children,
     end_children,
+    is_dead,
     make_means,
 )
 from emperor.spawner.pulse import Pulse, Step
@@ -426,7 +427,9 @@ class Spawner:
         if not self._emperor_pid:
             return
         step = self._pulse.step(now)
-        if step is Step.ASK:
+        if step is Step.ASK and is_dead(self._emperor_pid):
+            self._restart_emperor()  # it was killed by others, and does not end
+        elif step is Step.ASK:
             self._deaths.pinged()
             self._tell(Ping())
         elif step is Step.GIVE_UP:
