@@ -46,7 +46,11 @@ from vassal.messages import Failure, HeldMaster
 RETRY_CHANGING_S = 0.05
 RENAME_PATIENCE_S = 1.0
 SLOW_S = 0.05
+"""Where something may not answer, a file that takes longer is waited for beside the next ones."""
+
 TURN_S = 0.01
+"""So long files are read in a row."""
+
 T = TypeVar("T")
 GONE = "does not exist; what runs of it runs on until the directory is there again"
 ANOTHER = (
@@ -251,8 +255,9 @@ class Catalog:
 
     @property
     def has_all_files(self) -> bool:
-        """Whether every directory could be read, and is what it was for the brain before."""
-        return not any(
+        """Whether every directory and all in it could be read, and each is what it was for the
+        brain before."""
+        return not self._unanswered and not any(
             directory in self._strays or self._homes.is_another(directory)
             for directory in self._settings.directories
         )
