@@ -10,6 +10,7 @@ import pytest
 from tests.support.emperor import Emperor, get
 from tests.support.fuse import FallingSilent, HangingFilesystem
 from tests.support.need import need_root
+from tests.support.ports import free_port
 from tests.support.wait import wait_until
 
 
@@ -155,6 +156,25 @@ def test_socket_whose_folder_does_not_answer_is_not_bound_and_holds_nobody_up(
     emperor.drop("late", listen=[f"http+unix://{local}"])
     emperor.wait_state("late", "ready")
     assert stat.S_IMODE(local.stat().st_mode) == 0o660
+    assert get(port)[0] == 200
+    assert "event=emperor_hung" not in emperor.log()
+
+
+def test_what_a_uwsgi_file_includes_is_waited_for_and_not_taken_for_nothing(
+    emperor: Emperor, remote: FallingSilent
+) -> None:
+    emperor.app("hello")
+    port = free_port()
+    lines = ("[uwsgi]", f"http-socket = 127.0.0.1:{port}", f"chdir = {emperor.apps}")
+    remote.files["common.ini"] = "\n".join((*lines, "module = hello:application")).encode()
+    remote.fall_silent()
+    (emperor.vassals / "far.ini").write_text(f"[uwsgi]\nini = {remote.path}/common.ini\n")
+    emperor.drop("near")
+    emperor.start()
+    emperor.wait_state("near", "ready")
+    wait_until(lambda: says_silent(emperor, "far"), 20, "it says why")
+    remote.answer_again()
+    emperor.wait_state("far", "ready", 30)
     assert get(port)[0] == 200
     assert "event=emperor_hung" not in emperor.log()
 
