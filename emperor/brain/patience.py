@@ -105,7 +105,9 @@ class Patience:
                 await stack.enter_async_context(turn)
             self._check(mounts, uid)
             work = _begin(call)
-            await asyncio.wait([asyncio.wrap_future(work)], timeout=TIMEOUT_S)
+            done = asyncio.wrap_future(work)
+            done.add_done_callback(asyncio.Future.exception)  # told of by `work`, if to anybody
+            await asyncio.wait([done], timeout=TIMEOUT_S)
             return self._result(work, mounts, uid)
 
     def look_now(self, paths: Iterable[str], uid: int, call: Callable[[], T]) -> T:

@@ -81,9 +81,16 @@ def mount_behind(path: str, mounts: Sequence[Mount]) -> Mount:
 
 
 def blind_mounts(mounts: Iterable[Mount]) -> dict[str, Mount]:
-    """Return by their points those that can be seen of mounts where somebody else has to answer."""
+    """Return by their points those that can be seen of mounts where somebody else has to answer.
+
+    Without the root, and what a container has in its /proc: if these do not answer nothing runs.
+    """
     top = {mount.point: mount for mount in mounts}  # a later one hides those before it
-    return {point: mount for point, mount in top.items() if is_blind(mount.filesystem)}
+    return {
+        point: mount
+        for point, mount in top.items()
+        if is_blind(mount.filesystem) and point != "/" and not point.startswith("/proc/")
+    }
 
 
 class Way(NamedTuple):
@@ -99,8 +106,6 @@ def lead(path: str, blind: Mapping[str, Mount], plain: set[str] | None = None) -
 
     `plain` remembers for the next paths what was found to be no link.
     """
-    if "/" in blind:
-        return Way(path, blind["/"])
     plain = set() if plain is None else plain
     here, ahead, links = "/", path.split("/")[::-1], 0
     while ahead:

@@ -12,6 +12,7 @@ from emperor.watch.choose import (
     choose,
     filesystem_of,
     is_blind,
+    lead,
     mount_behind,
     read_mounts,
 )
@@ -123,11 +124,12 @@ class Watcher:
     def _refuse(self, event: WatchEvent, path: str) -> bool:
         if not isinstance(event, Rescan):
             blind = self._blind.now()
-            return bool(blind) and any(place in blind for place in (path, *above(path)))
+            if blind and any(place in blind for place in (path, *above(path))):
+                return True
         return self._mode is WatchMode.AUTO and is_blind(filesystem_of(path, self._mounts))
 
     def _give_up(self, event: WatchEvent, error: OSError | None) -> None:
-        if error is None and not isinstance(event, Rescan):
+        if not isinstance(event, Rescan) and lead(path_of(event), self._blind.now()).blind:
             self._note(event)
             return
         if error is not None:

@@ -1,6 +1,7 @@
 """What is looked at with patience: nobody waits forever, and no tenant can fill us with threads."""
 
 import asyncio
+import gc
 import os
 import threading
 from collections.abc import Iterator
@@ -31,8 +32,12 @@ def test_what_is_here_is_looked_at_in_the_same_thread(answer: threading.Event) -
         one = Patience(lambda: None)
         assert await one.look(["/srv"], TENANT, threading.get_ident) == threading.get_ident()
         assert await one.look(["/mnt/1"], TENANT, threading.get_ident) != threading.get_ident()
+        complaints: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(told))
         with pytest.raises(FileNotFoundError):
             await one.look(["/mnt/1"], TENANT, lambda: os.stat("/not/there"))
+        gc.collect()
+        assert complaints == []
 
     asyncio.run(scenario())
 

@@ -132,3 +132,14 @@ def test_of_mounts_within_a_mount_the_deepest_is_who_has_to_answer():
     ):
         blind = lead(path, blind_mounts(mounts)).blind
         assert (blind.number if blind else None) == number, path
+
+
+def test_what_nothing_runs_without_is_not_waited_for():
+    root, lxcfs, far = (
+        Mount("/", "virtiofs"),
+        Mount("/proc/cpuinfo", "fuse.lxcfs"),
+        Mount("/far", "nfs"),
+    )
+
+    assert blind_mounts((root, lxcfs, far)) == {"/far": far}
+    assert blind_mounts((far, Mount("/far", "tmpfs"))) == {}
