@@ -6,7 +6,6 @@ What a command needs is imported when it is called for: a status must be there a
 import argparse
 import errno
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -46,12 +45,9 @@ LOG_LINES_MAX = 10_000
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run one command; return the exit status. Without `words` this process is the command's."""
+    """Run one command, that of the command line without `words`; return the exit status."""
     if words is None:
         words = sys.argv[1:]
-        # Ctrl-C ends a command at once. KeyboardInterrupt would come anywhere: in the middle of
-        # an import it leaves a traceback, and inside msgspec a segmentation fault.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
         _open_standard_streams()
     if list(words[:1]) == ["uwsgi"] and words[1:2] not in (["-h"], ["--help"]):
         arguments = argparse.Namespace(command="uwsgi", words=words[1:])
@@ -273,7 +269,3 @@ def _line_count(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or int(text[:9]) > LOG_LINES_MAX:
         raise argparse.ArgumentTypeError(f"write a whole number from 0 to {LOG_LINES_MAX}")
     return int(text)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -98,7 +98,7 @@ cat >"$venv/bin/emperor" <<SCRIPT
 #!$prefix/bin/python3 -I
 import sys
 
-from emperor.cli.main import main
+from emperor.__main__ import main
 
 sys.exit(main())
 SCRIPT

@@ -250,7 +250,7 @@ def test_second_emperor_on_one_runtime_directory_exits_and_deletes_nothing(
     port = emperor.drop("blog", text="")
     emperor.start()
     emperor.wait_state("blog", "ready")
-    command = [sys.executable, "-m", "emperor.cli.main", "run", "--runtime-dir"]
+    command = [sys.executable, "-m", "emperor", "run", "--runtime-dir"]
     second = subprocess.run(
         [*command, str(emperor.runtime_dir), str(emperor.vassals)],
         capture_output=True,

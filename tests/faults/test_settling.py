@@ -111,7 +111,7 @@ def test_crashes_before_it_has_settled_bring_the_old_master_back(
 def test_deploy_script_is_told_the_verdict(emperor: Emperor, port: int) -> None:
     change(emperor, port)
     deploy = subprocess.Popen(
-        [sys.executable, "-m", "emperor.cli.main", "reload", "blog", "--wait"],
+        [sys.executable, "-m", "emperor", "reload", "blog", "--wait"],
         env={"EMPEROR_RUNTIME_DIR": str(emperor.runtime_dir), "PATH": "/usr/bin:/bin"},
         stdout=subprocess.PIPE,
         text=True,

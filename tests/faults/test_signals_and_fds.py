@@ -158,7 +158,7 @@ def test_serve_stopped_at_any_moment_of_its_start_exits_and_leaves_nothing(
 ) -> None:
     emperor.app("hello")
     port = free_port()
-    command = [sys.executable, "-m", "emperor.cli.main", "serve", "hello:application"]
+    command = [sys.executable, "-m", "emperor", "serve", "hello:application"]
     command += ["--listen", f"http://127.0.0.1:{port}", "--directory", str(emperor.apps)]
     statuses = []
     for step in range(MOMENTS):

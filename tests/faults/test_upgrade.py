@@ -241,7 +241,7 @@ def test_code_that_was_installed_meanwhile_is_what_runs_after_an_upgrade(
     emperor: Emperor,
 ) -> None:
     code, python = installed(emperor.base)
-    emperor.program = [python, "-m", "emperor.cli.main"]
+    emperor.program = [python, "-m", "emperor"]
     where = {"EMPEROR_RUNTIME_DIR": str(emperor.runtime_dir)}
     emperor.app("hello")
     port = emperor.drop("blog")

@@ -213,7 +213,7 @@ def test_settings_that_cannot_be_read_end_the_emperor_with_one_line(tmp_path):
 
 def test_status_imports_nothing_that_is_slow(api):
     loaded = subprocess.run(
-        [emperor_command()[0], "-X", "importtime", "-m", "emperor.cli.main", "status"],
+        [emperor_command()[0], "-X", "importtime", "-m", "emperor", "status"],
         cwd=REPOSITORY,
         env=here(api),
         capture_output=True,

@@ -67,7 +67,7 @@ def served(
     Of the fixture's emperor only the folders are used.
     """
     port = free_port()
-    command = [sys.executable, "-m", "emperor.cli.main", "serve", app]
+    command = [sys.executable, "-m", "emperor", "serve", app]
     command += ["--listen", f"http://127.0.0.1:{port}", "--directory", str(emperor.apps), *options]
     log = emperor.base / "serve.log"
     with log.open("wb") as file:

@@ -145,7 +145,7 @@ def test_option_of_the_command_line_gives_the_emperor_its_fifo(emperor: Emperor,
     words = ["uwsgi", "--emperor", str(emperor.vassals), "--master-fifo", str(fifo)]
     with emperor.log_file.open("ab") as log:
         emperor.process = subprocess.Popen(
-            [sys.executable, "-m", "emperor.cli.main", *words],
+            [sys.executable, "-m", "emperor", *words],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -135,7 +135,7 @@ def test_code_whose_workers_crash_before_it_has_settled_goes_and_the_old_code_re
     port = serve_first(emperor, text="[health]\nsettle = 20\n", workers=2)
     version(emperor, "second", die="os._exit(5)")
     deploy = subprocess.Popen(
-        [sys.executable, "-m", "emperor.cli.main", "reload", "blog", "--wait"],
+        [sys.executable, "-m", "emperor", "reload", "blog", "--wait"],
         env={**where, "PATH": "/usr/bin:/bin"},
         stdout=subprocess.PIPE,
         text=True,

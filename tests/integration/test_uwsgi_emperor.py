@@ -34,7 +34,7 @@ def running(one: Emperor, *words: str, **variables: str) -> Iterator[None]:
     environ = {**os.environ, "EMPEROR_RUNTIME_DIR": str(one.runtime_dir), **variables}
     with one.log_file.open("ab") as log:
         one.process = subprocess.Popen(
-            [sys.executable, "-m", "emperor.cli.main", "uwsgi", *words],
+            [sys.executable, "-m", "emperor", "uwsgi", *words],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

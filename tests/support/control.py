@@ -245,7 +245,7 @@ def emperor(
 
 def emperor_command(*words: str) -> list[str]:
     """Return the words that start the command line."""
-    return [sys.executable, "-m", "emperor.cli.main", *words]
+    return [sys.executable, "-m", "emperor", *words]
 
 
 def _as_user(user: int | None) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class Emperor:
         self.log_file = base / "emperor.log"
         self.config_file: Path | None = None
         self.process: subprocess.Popen[bytes] | None = None
-        self.program = [sys.executable, "-m", "emperor.cli.main"]
+        self.program = [sys.executable, "-m", "emperor"]
         self.environ: dict[str, str] = {}
         for folder in (self.vassals, self.apps):
             folder.mkdir()

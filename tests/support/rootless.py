@@ -22,7 +22,7 @@ class Rootless(Emperor):
             as_user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "emperor.cli.main", "run", str(self.vassals), *more]
+                [sys.executable, "-m", "emperor", "run", str(self.vassals), *more]
                 + ["--runtime-dir", str(self.runtime_dir)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

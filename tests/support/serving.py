@@ -111,7 +111,7 @@ def serving(
 ) -> Iterator[Serving]:
     """Run `emperor serve` for the time of a with block and wait until it is ready."""
     one = Serving(base)
-    command = [sys.executable, "-m", "emperor.cli.main", "serve", app, "--directory", str(APPS)]
+    command = [sys.executable, "-m", "emperor", "serve", app, "--directory", str(APPS)]
     for protocol, port in one.ports.items():
         command += ["--listen", f"{protocol}://127.0.0.1:{port}"]
         command += ["--listen", f"{protocol}+unix://{one.socket_of(protocol)}"]

@@ -110,7 +110,7 @@ def program(kind: str) -> list[str]:
 def ours_at(checkout: Path, python: str) -> list[str]:
     """Return the words that start ours from this checkout."""
     code = f"import sys; sys.path.insert(0, {str(checkout)!r}); "
-    code += "from emperor.cli.main import main; sys.exit(main())"
+    code += "from emperor.__main__ import main; sys.exit(main())"
     return [python, "-c", code, "uwsgi"]
 
 

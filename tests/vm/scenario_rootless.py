@@ -19,7 +19,7 @@ Description=an emperor of one's own
 Type=notify
 NotifyAccess=main
 Delegate=yes
-ExecStart=/opt/emperord/bin/python -m emperor.cli.main run --runtime-dir {base}/run {base}/vassals
+ExecStart=/opt/emperord/bin/python -m emperor run --runtime-dir {base}/run {base}/vassals
 """
 APP = """\
 import os
