@@ -16,21 +16,21 @@ from typing import TypeVar
 import msgspec
 
 from emperor.brain.adoption import path_in_memo
-from emperor.brain.birth import Spec
 from emperor.brain.entry import Entry
 from emperor.brain.far_files import FarFiles
 from emperor.brain.fleet import Fleet
 from emperor.brain.heirs import Heirs
-from emperor.brain.history import History, Pin, Version, choose_back
+from emperor.brain.history import History, Version
 from emperor.brain.homes import Home, Homes
 from emperor.brain.later import Later
 from emperor.brain.patience import Patience, Silence
+from emperor.brain.reads import Key, Reads
 from emperor.brain.roll import Publish
+from emperor.brain.strays import Strays
 from emperor.brain.touch_files import TouchFiles
 from emperor.brain.version_reader import Refusal, VersionReader
-from emperor.brain.wishes import EVICTED, Wish
+from emperor.brain.versions import Versions
 from emperor.config.file_names import (
-    NAME_REMEDY,
     file_names,
     speaks_uwsgi,
     vassal_name,
@@ -40,7 +40,7 @@ from emperor.config.read import Changing, Content, Missing, Unreadable, look_int
 from emperor.config.settings import EmperorSettings
 from emperor.status import NotPossible
 from emperor.touches import Touch, touches
-from emperor.watch.scan import MISNAMED_MAX, misnamed, scan
+from emperor.watch.scan import misnamed, scan
 from vassal.messages import Failure, HeldMaster
 
 RETRY_CHANGING_S = 0.05
@@ -52,7 +52,6 @@ TURN_S = 0.01
 """So long files are read in a row."""
 
 T = TypeVar("T")
-GONE = "does not exist; what runs of it runs on until the directory is there again"
 ANOTHER = (
     "is not the directory in which all vassals' files were (is something not mounted, or mounted "
     "over it?); vassals whose files are not in it run on until they are there again, or until "
@@ -83,27 +82,20 @@ class Catalog:
         self._reader = reader
         self._fleet = fleet
         self._publish = publish
-        self._stopped = stopped
-        self._history = history
         self._patience = patience
         self._homes = homes
         self._scanned = scanned
-        self._unanswered: set[tuple[str, str]] = set()  # like the keys of _tasks
-        self._chosen = chosen
-        self._unproven: dict[str, Version] = {}
+        self._unanswered: set[Key] = set()
+        self._strays = Strays(settings.directories, publish, chosen)
+        self._versions = Versions(reader, fleet, history, publish, stopped)
         self._entries: dict[str, Entry] = {}
-        self._heirs = Heirs(fleet, self._entries)
+        self._heirs = Heirs(fleet, self._entries, history)
         self._touch_files = TouchFiles(patience)
         self._far_files = FarFiles(patience, settings.poll_interval, self._on_far_file)
         self._far_links: set[str] = set()
         self._later = Later(self.on_changed)
-        self._strays: dict[str, str] = {}
         self._rescans: dict[str, float] = {}  # which directories are being read, and since when
-        self._seconds: dict[str, str] = {}  # files that are not used, and their vassals
-        self._misnamed: set[str] = set()
-        self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._again: set[tuple[str, str]] = set()
-        self._giving_way: set[asyncio.Task[None]] = set()  # of files that are gone
+        self._reads = Reads(self._read_key, self._on_calm)
         self._read_level = "info"
         self._to_reload: set[str] = set()  # as soon as their files were read
 
@@ -111,8 +103,7 @@ class Catalog:
         """Stop reading."""
         self._later.close()
         self._far_files.close()
-        for task in self._tasks.values():
-            task.cancel()
+        self._reads.close()
         await self._reader.close()
 
     # ── reasons to read ──────────────────────────────────────────────────────────────
@@ -138,16 +129,16 @@ class Catalog:
 
     def on_rescan(self, directory: str) -> None:
         """A directory's events may have been lost: read all of it."""
-        self._in_background((directory, ""))
+        self._reads.begin((directory, ""))
 
     def on_changed(self, directory: str, file_name: str) -> None:
         """A file came, changed or went: read it."""
-        self._in_background((directory, file_name))
+        self._reads.begin((directory, file_name))
 
     def on_answer(self) -> None:
         """What was silent has answered: read what could not be read for its sake."""
         for key in tuple(self._unanswered):
-            self._in_background(key)
+            self._reads.begin(key)
 
     def on_touched(self, path: str) -> None:
         """A file may have been touched: do what those want who name it."""
@@ -172,7 +163,7 @@ class Catalog:
             self._to_reload.add(name)
             entry = self._entries[name]
             self._reconsider(name)
-            self._in_background((entry.directory, entry.file_name))
+            self._reads.begin((entry.directory, entry.file_name))
         else:
             self._fleet.renew_log(name, rotate=touch is Touch.ROTATE)
 
@@ -195,16 +186,12 @@ class Catalog:
     # ── what served ──────────────────────────────────────────────────────────────────
 
     def on_served(self, name: str) -> None:
-        """What is wanted of the vassal serves: its version is one to come back to."""
-        version = self._unproven.pop(name, None)
-        if version is not None:
-            at = version.at or time.time()
-            self._history.served(name, msgspec.structs.replace(version, at=at))
+        """What is wanted of the vassal serves."""
+        self._versions.on_served(name)
 
     def rolled_back_to(self, name: str) -> float | None:
         """Return when the version first served that a person went back to; None = no one did."""
-        pin = self._history.pin_of(name)
-        return pin.version.at if pin is not None else None
+        return self._versions.rolled_back_to(name)
 
     async def roll_back(self, name: str) -> Version:
         """Go back to the last version that served before the one in effect, and return it.
@@ -215,16 +202,7 @@ class Catalog:
         entry = self._entries.get(name)
         if entry is None:
             raise NotPossible(f"{name} has no file any more")
-        pin = self._history.pin_of(name)
-        of_file = _version_of(entry)
-        in_effect = pin.version if pin is not None else of_file
-        version = choose_back(self._history.versions(name), in_effect)
-        if version is None:
-            raise NotPossible(f"no other version of {name} has served: write the file anew")
-        if version.is_same(of_file):
-            self._history.unpin(name)
-        else:
-            self._history.pin(name, Pin(version=version, instead_of=entry.digest))
+        version = self._versions.go_back(name, _version_of(entry))
         self._reconsider(name)
         await self._read(entry.directory, entry.file_name)
         return version
@@ -249,9 +227,9 @@ class Catalog:
         self._homes.presume(name, directory)
         presumed = Entry(directory=directory, file_name=file_name, owner_uid=UNKNOWN_UID)
         self._enter(name, presumed)
-        self._fleet.wish(name, Wish(run=name not in self._stopped))
+        self._versions.announce(name)
         self._publish("warning", "file_presumed", name, {"path": path})
-        self._in_background((directory, file_name))
+        self._reads.begin((directory, file_name))
 
     @property
     def has_all_files(self) -> bool:
@@ -278,7 +256,7 @@ class Catalog:
     @property
     def choices(self) -> dict[str, str]:
         """Return, with its vassal, each file that is used where there are several."""
-        names = set(self._seconds.values()) & self._entries.keys()
+        names = self._strays.vassals_of_several & self._entries.keys()
         return {self.path_of(name): name for name in names}
 
     def owner_uid(self, name: str) -> int:
@@ -296,32 +274,25 @@ class Catalog:
 
     def stray_problems(self) -> tuple[str, ...]:
         """Return the problems of files and directories that are no vassal's."""
-        return tuple(self._strays[path] for path in sorted(self._strays))
+        return self._strays.problems
 
     # ── reading ──────────────────────────────────────────────────────────────────────
 
-    def _in_background(self, key: tuple[str, str]) -> None:
-        """Read in a task of its own; a reason that comes meanwhile reads once more."""
-        if key in self._tasks:
-            self._again.add(key)
-            return
-        self._tasks[key] = asyncio.create_task(self._read_until_calm(key))
-
-    async def _read_until_calm(self, key: tuple[str, str]) -> None:
+    async def _read_key(self, key: Key) -> None:
         directory, file_name = key
-        try:
-            while True:
-                self._again.discard(key)
-                if file_name:
-                    await self._read(directory, file_name)
-                else:
-                    await self._rescan(directory)
-                    self._scanned()
-                if key not in self._again:
-                    self._reload_if_asked(file_name)
-                    return
-        finally:
-            del self._tasks[key]
+        if file_name:
+            await self._read(directory, file_name)
+        else:
+            await self._rescan(directory)
+            self._scanned()
+
+    def _on_calm(self, key: Key) -> None:
+        """Do what a touch asked for, now that the file was read; refused, what was good before."""
+        name = vassal_name(key[1])
+        if name in self._to_reload:
+            self._to_reload.discard(name)
+            if name in self._fleet.wishes:
+                self._reload(name)
 
     async def _rescan(self, directory: str) -> None:
         self._unanswered.discard((directory, ""))
@@ -334,10 +305,10 @@ class Catalog:
             # mounted, is no reason to end all sites at once: what was removed is when it is back.
             if isinstance(error, Silence):
                 self._unanswered.add((directory, ""))
-            self._note_unreadable(directory, error)
+            self._strays.note_unreadable(directory, error)
             return
         self._homes.see(directory, self._home(directory, (status.st_dev, status.st_ino)))
-        self._tell_misnamed(directory, strange)
+        self._strays.tell_misnamed(directory, strange)
         there = frozenset(names)
         known = {e.file_name for e in self._entries.values() if e.directory == directory}
         self._rescans[directory] = time.monotonic()
@@ -348,7 +319,7 @@ class Catalog:
         finally:
             del self._rescans[directory]
         if not self._homes.lost(directory):
-            self._strays.pop(directory, None)
+            self._strays.forget(directory)
 
     async def _read_each(self, files: Iterable[tuple[str, str]]) -> None:
         slow: set[asyncio.Task[None]] = set()
@@ -372,31 +343,24 @@ class Catalog:
         """Look at a path that is the provider's choice; raise Silence."""
         return await self._patience.look((path,), 0, call)
 
-    def _note_unreadable(self, path: str, error: OSError) -> None:
-        problem = GONE if isinstance(error, FileNotFoundError) else error.strerror
-        if self._strays.get(path) != f"{path}: {problem}":
-            kind = "directory" if path in self._settings.directories else "file"
-            self._publish("error", f"{kind}_unreadable", None, {"path": path, "error": problem})
-        self._strays[path] = f"{path}: {problem}"
-
     async def _read(self, directory: str, file_name: str) -> None:
         if not self._settings.takes(directory, file_name):
             return
         key, path = (directory, file_name), f"{directory}/{file_name}"
         if key in self._unanswered:
             self._unanswered.discard(key)
-            self._strays.pop(path, None)
+            self._strays.forget(path)
         name = vassal_name(file_name)
         try:
             if name is not None:
                 await self._look(name, directory, file_name)
-            elif len(self._misnamed) < MISNAMED_MAX:
+            elif self._strays.may_be_more_misnamed:
                 strange = await self._ask(directory, lambda: misnamed(directory))
-                self._tell_misnamed(directory, strange)
+                self._strays.tell_misnamed(directory, strange)
         except Silence as error:
             # That says nothing about the file: what is known of it stays.
             self._unanswered.add(key)
-            self._note_unreadable(path, error)
+            self._strays.note_unreadable(path, error)
 
     async def _look(self, name: str, directory: str, file_name: str) -> None:
         path = f"{directory}/{file_name}"
@@ -405,7 +369,10 @@ class Catalog:
         if self._is_anothers(name, directory, file_name):
             there = await self._ask(path, Path(path).exists)
             if self._is_anothers(name, directory, file_name):  # that one has not gone meanwhile
-                self._note_second(name, path, self.path_of(name) if there else "")
+                if there:
+                    self._strays.note_second(name, path, self.path_of(name))
+                else:
+                    self._strays.forget(path)
                 return
         found, home = await self._ask(path, lambda: look_into(directory, file_name))
         home = self._home(directory, home) if home is not None else None
@@ -413,7 +380,7 @@ class Catalog:
             self._homes.found(name, directory, home)
         if isinstance(found, Changing):
             await asyncio.sleep(RETRY_CHANGING_S)
-            self._in_background((directory, file_name))
+            self._reads.begin((directory, file_name))
         elif isinstance(found, Missing):
             await self._on_missing(name, directory, file_name, home)
         elif isinstance(found, Unreadable):
@@ -433,7 +400,7 @@ class Catalog:
         """A file is gone: removed, or it has another name now under which it goes on."""
         path = f"{directory}/{file_name}"
         if home is None:
-            self._note_unreadable(directory, FileNotFoundError())
+            self._strays.note_unreadable(directory, FileNotFoundError())
             return
         if self._homes.is_lost(name, home):
             await self._on_lost(name, directory, file_name, home)
@@ -443,11 +410,11 @@ class Catalog:
         if entry is not None:
             self._reader.forget(name)  # whoever comes is not one too many beside it
             self._reconsider(name)
-            await self._let_others_be_read()
+            await self._reads.let_others(RENAME_PATIENCE_S)
             if self._is_anothers(name, directory, file_name):
                 return
             if await self._ask(path, lambda: os.path.lexists(path)):
-                self._in_background((directory, file_name))
+                self._reads.begin((directory, file_name))
                 return
             if await self._is_replaced(name, path):
                 return
@@ -465,13 +432,13 @@ class Catalog:
 
     async def _inherit(self, name: str, heir: str) -> None:
         """What served of `name` is what served of `heir`: to go back to, or in its place."""
-        self._history.rename(name, heir)
+        self._versions.rename(name, heir)
         entry = self._entries[heir]
-        if self._history.pin_of(heir) is not None:
+        if self._versions.is_pinned(heir):
             await self.refresh(heir)
         elif entry.problems:
             self._note_problems(heir, entry.problems)
-            await self._fall_back(heir, self.path_of(heir), _version_of(entry))
+            await self._versions.fall_back(heir, self.path_of(heir), _version_of(entry))
 
     async def presume_all(
         self, masters: Sequence[HeldMaster], keys: Mapping[str, Set[str]]
@@ -484,7 +451,7 @@ class Catalog:
             if name not in self._fleet.wishes:
                 self.presume(name, path_in_memo(held.memo))
             if name not in self._fleet.wishes:
-                name = self._heirs.of_left(held, self._history, keys, taken) or name
+                name = self._heirs.of_left(held, keys, taken) or name
                 self._fleet.renames.note(held.token, name, held.vassal)
         for held in masters:
             name = self._fleet.renames.name_of(held.token, held.vassal)
@@ -501,13 +468,8 @@ class Catalog:
         self._homes.see(directory, home)
         if await self._is_replaced(name, f"{directory}/{file_name}"):
             return
-        self._note_unreadable(directory, OSError(errno.ESTALE, ANOTHER))
-        wish, pin = self._fleet.wishes.get(name), self._history.pin_of(name)
-        if wish is not None and wish.spec is None:
-            # An earlier brain read the file: without a spec nobody could start the vassal again.
-            versions = [pin.version] if pin is not None else self._history.versions(name)
-            if versions:
-                await self._use_last_good(name, f"{directory}/{file_name}", versions[0])
+        self._strays.note_unreadable(directory, OSError(errno.ESTALE, ANOTHER))
+        await self._versions.use_what_served(name, f"{directory}/{file_name}")
 
     async def _is_replaced(self, name: str, path: str) -> bool:
         """Let another file describe the vassal of one that is gone; return whether one does."""
@@ -516,46 +478,6 @@ class Catalog:
             self._publish("info", "file_replaced", name, {"path": path, "by": "/".join(other)})
             await self._move(name, *other)
         return other is not None
-
-    def _note_second(self, name: str, path: str, used: str) -> None:
-        """Tell, once, that a vassal has another file, which is used; "" = not any more."""
-        if not used:
-            self._forget_second(path)
-            return
-        self._seconds[path] = name
-        self._chosen()
-        line = f"{path}: {used} describes this vassal already: remove one of the two"
-        if self._strays.get(path) != line:
-            self._strays[path] = line
-            self._publish("warning", "file_not_used", None, {"path": path, "used": used})
-
-    def _forget_second(self, path: str) -> None:
-        """The file is the only one of its vassal, or is gone."""
-        self._strays.pop(path, None)
-        if self._seconds.pop(path, None) is not None:
-            self._chosen()
-
-    def _tell_misnamed(self, directory: str, names: list[str]) -> None:
-        """Tell, once, of files that uWSGI would serve, and that have no name for a vassal here."""
-        for path in (f"{directory}/{name}" for name in names):
-            if path not in self._misnamed:
-                self._publish("warning", "file_not_used", None, {"path": path, "do": NAME_REMEDY})
-        self._misnamed = {
-            *(path for path in self._misnamed if not path.startswith(f"{directory}/")),
-            *(f"{directory}/{name}" for name in names),
-        }
-
-    async def _let_others_be_read(self) -> None:
-        """Wait for what is being read: what one file gives up another may take over."""
-        me = asyncio.current_task()
-        assert me is not None  # it is awaited in one
-        self._giving_way.add(me)
-        others = set(self._tasks.values()) - self._giving_way
-        try:
-            if others:
-                await asyncio.wait(others, timeout=RENAME_PATIENCE_S)
-        finally:
-            self._giving_way.discard(me)
 
     async def _other_file(self, name: str) -> tuple[str, str] | None:
         """Return directory and name of another file that describes `name`, if there is one."""
@@ -573,15 +495,14 @@ class Catalog:
         known = self._entries[name]
         moved = Entry(directory=directory, file_name=file_name, owner_uid=known.owner_uid)
         self._enter(name, moved)
-        self._forget_second(f"{directory}/{file_name}")
+        self._strays.forget(f"{directory}/{file_name}")
         await self._look(name, directory, file_name)
 
     def _drop(self, name: str, path: str) -> None:
-        self._forget_second(path)
+        self._strays.forget(path)
         if name in self._entries:
             self._forget_entry(name, path)
-            self._history.forget(name)
-            self._fleet.wish(name, None)
+            self._versions.drop(name)
 
     def _forget_entry(self, name: str, path: str) -> None:
         del self._entries[name]
@@ -590,9 +511,8 @@ class Catalog:
         self._later.forget(name)
         self._unanswered = {key for key in self._unanswered if "/".join(key) != path}
         self._publish("info", "file_removed", name, {"path": path})
-        self._reader.forget(name)
         self._homes.forget(name)
-        self._unproven.pop(name, None)
+        self._versions.forget_unproven(name)
 
     async def _take(self, name: str, directory: str, file_name: str, found: Content) -> None:
         """Turn a file's content into a wish, unless it is the content we know."""
@@ -601,10 +521,6 @@ class Catalog:
         touched = known is not None and _is_touched(known, file_name, found)
         if known is not None and known.digest == digest and not known.problems and not touched:
             return
-        pin = self._history.pin_of(name)
-        if pin is not None and pin.instead_of != digest:
-            self._history.unpin(name)
-            pin = None
         path = f"{directory}/{file_name}"
         version = Version(
             text=found.text,
@@ -614,7 +530,7 @@ class Catalog:
             path=path,
             ino=found.ino,
         )
-        effective = pin.version if pin is not None else version
+        effective = self._versions.effective(name, version)
         entry = Entry(
             directory=directory,
             file_name=file_name,
@@ -622,16 +538,16 @@ class Catalog:
             digest=digest,
             ino=found.ino,
         )
-        spec = await self._interpret(name, path, effective)
+        spec = await self._versions.interpret(name, path, effective)
         if isinstance(spec, Refusal):
             if spec.is_silence:
                 self._unanswered.add((directory, file_name))
             if spec.may_pass:
                 self._later.again(name, directory, file_name)
             if known is not None and known.owner_uid not in (UNKNOWN_UID, found.owner_uid):
-                self._evict(name)
+                self._versions.evict(name)
             self._refuse(name, entry, spec.lines)
-            await self._fall_back(name, path, version)
+            await self._versions.fall_back(name, path, version)
             return
         entry = msgspec.structs.replace(
             entry, mtime_ns=found.mtime_ns, touches=touches(spec.settings)
@@ -640,15 +556,9 @@ class Catalog:
         self._enter(name, entry)
         self._publish(self._read_level, "file_read", name, {"path": path})
         self._fleet.forget_problems(name)
-        self._adopt(name, spec, effective)
+        self._versions.adopt(name, spec, effective)
         if touched:
             self._reload(name)
-
-    async def _interpret(self, name: str, path: str, version: Version) -> Spec | Refusal:
-        """Return what the file at `path` says if this version of it counts, which may have been
-        written under another name, in other words."""
-        spec = await self._reader.read(name, version.path or path, version)
-        return spec if isinstance(spec, Refusal) else msgspec.structs.replace(spec, path=path)
 
     def _enter(self, name: str, entry: Entry) -> None:
         known = self._entries.get(name)
@@ -661,47 +571,6 @@ class Catalog:
         serial = wish.reload_serial + 1
         self._fleet.wish(name, msgspec.structs.replace(wish, reload_serial=serial))
 
-    def _reload_if_asked(self, file_name: str) -> None:
-        """Do what a touch asked for, now that the file was read; refused, what was good before."""
-        name = vassal_name(file_name)
-        if name in self._to_reload:
-            self._to_reload.discard(name)
-            if name in self._fleet.wishes:
-                self._reload(name)
-
-    async def _fall_back(self, name: str, path: str, refused: Version) -> None:
-        """A file was broken while nobody looked: what served last of it serves again."""
-        wish = self._fleet.wishes.get(name)
-        if wish is not None and wish.spec is not None:
-            return
-        last = choose_back(self._history.versions(name), refused)
-        if last is None or last.owner_uid != refused.owner_uid:
-            return
-        await self._use_last_good(name, path, last)
-
-    async def _use_last_good(self, name: str, path: str, version: Version) -> None:
-        spec = await self._interpret(name, path, version)
-        if not isinstance(spec, Refusal):
-            self._publish("warning", "last_good_used", name, {"path": path})
-            self._adopt(name, spec, version)
-
-    def _adopt(self, name: str, spec: Spec, version: Version) -> None:
-        """From now on this is what is wanted; whether it serves is to be seen."""
-        self._unproven[name] = version
-        wish = self._fleet.wishes.get(name) or Wish(run=name not in self._stopped)
-        if wish.why_not == EVICTED:
-            wish = Wish()
-        self._fleet.wish(name, msgspec.structs.replace(wish, spec=spec))
-
-    def _evict(self, name: str) -> None:
-        """What runs of a file does so in the name of an owner who does not have it any more."""
-        self._history.forget(name)
-        wish = self._fleet.wishes.get(name)
-        if wish is not None and wish.run:
-            evicted = msgspec.structs.replace(wish, spec=None, run=False, why_not=EVICTED)
-            self._fleet.wish(name, evicted)
-            self._fleet.refuse_clients(name)
-
     def _refuse(self, name: str, entry: Entry, lines: tuple[str, ...]) -> None:
         """Remember what is wrong with a file; what runs of it goes on running."""
         known = self._entries.get(name)
@@ -711,8 +580,7 @@ class Catalog:
         self._enter(name, msgspec.structs.replace(entry, problems=lines, touches=touched_at))
         for line in lines:
             self._publish("error", "file_refused", name, {"error": line})
-        if name not in self._fleet.wishes:
-            self._fleet.wish(name, Wish(run=name not in self._stopped))
+        self._versions.announce(name)
         self._note_problems(name, lines)
 
     def _note_problems(self, name: str, lines: tuple[str, ...]) -> None:

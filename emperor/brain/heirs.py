@@ -18,9 +18,10 @@ has waited for an address longer than this is somebody else."""
 class Heirs:
     """Looks at a fleet and the `entries` of its files, which stay the caller's."""
 
-    def __init__(self, fleet: Fleet, entries: Mapping[str, Entry]) -> None:
+    def __init__(self, fleet: Fleet, entries: Mapping[str, Entry], history: History) -> None:
         self._fleet = fleet
         self._entries = entries
+        self._history = history
 
     def of_gone(self, name: str, entry: Entry, at: float) -> str | None:
         """Return who goes on for `name`, whose file, `entry`, was there no more `at` a time in
@@ -40,12 +41,12 @@ class Heirs:
         return heir_of(gone, self._comers(gone.owner_uid, at - RENAME_WITHIN_S))
 
     def of_left(
-        self, held: HeldMaster, history: History, keys: Mapping[str, Set[str]], taken: Set[str]
+        self, held: HeldMaster, keys: Mapping[str, Set[str]], taken: Set[str]
     ) -> str | None:
         """Return the same for a master that an earlier emperor left: what served of its file is
-        known from the `history`, `keys` are those of addresses by who held them. `taken` are the
+        known from the history, `keys` are those of addresses by who held them. `taken` are the
         names of all that were left."""
-        versions = history.versions(held.vassal)
+        versions = self._history.versions(held.vassal)
         if not versions:
             return None
         held_keys = keys.get(held.vassal, frozenset())
