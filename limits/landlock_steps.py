@@ -1,6 +1,7 @@
 """The step that puts a process under Landlock."""
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ from limits import kernel
 from limits.landlock import ON_FILES, LandlockRules
 from limits.real_path import real_path
 from limits.steps import Step
+
+_DEAD = frozenset({errno.ENOTCONN, errno.ECONNABORTED, errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
+"""What is said where a file system's server has gone, as that of a FUSE mount in /tmp."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,10 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except (FileNotFoundError, PermissionError):
         return  # out of reach for the process, too
+    except OSError as error:
+        if error.errno in _DEAD:
+            return  # and nobody else comes to what lies there
+        raise
     try:
         if not stat.S_ISDIR(os.fstat(fd).st_mode):
             rights &= ON_FILES

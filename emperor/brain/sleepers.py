@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
+from emperor.brain.farewell import Farewells
 from vassal.master.rescue import UNAVAILABLE, whole_answer
 
 REFUSED_PER_TURN = 64
-READS_MAX = 8
 PAUSE_S = 1.0
 TURN_S = 0.25
 """A turn takes some milliseconds. What holds it up longer is a tenant's trick."""
@@ -49,6 +49,7 @@ class Sleepers:
         self._doors: dict[str, tuple[Door, tuple[Bell, ...]]] = {}
         self._watchers: dict[int, str] = {}  # by descriptor: it may have been another's before
         self._paused: dict[str, asyncio.TimerHandle] = {}
+        self._farewells = Farewells()
 
     def attend(self, name: str, door: Door, bells: tuple[Bell, ...]) -> None:
         """Watch these sockets of the vassal, and no others of its."""
@@ -72,6 +73,7 @@ class Sleepers:
         """Watch nothing any more."""
         for name in list(self._doors):
             self.leave(name)
+        self._farewells.close()
 
     def _attend(self, name: str, door: Door, bells: tuple[Bell, ...]) -> None:
         self._doors[name] = door, bells
@@ -96,8 +98,8 @@ class Sleepers:
         try:
             with at_most(TURN_S):
                 for _ in range(REFUSED_PER_TURN):
-                    with _accept(bell.listener) as client:
-                        _turn_away(client, bell.protocol)
+                    client = _accept(bell.listener)
+                    self._farewells.say(client, whole_answer(UNAVAILABLE, bell.protocol, 1))
         except BlockingIOError:
             return
         except (OSError, HeldUpError):
@@ -141,14 +143,3 @@ def at_most(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-def _turn_away(client: socket.socket, protocol: str) -> None:
-    with contextlib.suppress(OSError):
-        client.setblocking(False)
-        client.send(whole_answer(UNAVAILABLE, protocol, 1), socket.MSG_NOSIGNAL)
-        client.shutdown(socket.SHUT_WR)
-        # Closed with unread bytes, it would be reset, and the answer lost with it.
-        for _ in range(READS_MAX):
-            if not client.recv(65536):
-                return

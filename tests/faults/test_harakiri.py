@@ -103,7 +103,10 @@ def do_future(environ, argument):
 def do_fields(environ, argument):
     """Fills every field of the slot with ones, but for its state."""
     slot = environ["emperor.set_harakiri"].__self__._slot
-    slot._memory[slot._at + 4 : slot._at + 300] = b"\xff" * 296
+    scoreboard = sys.modules["_emperord.scoreboard"]
+    state_at = slot._at + scoreboard.STATE_AT
+    slot._memory[slot._at : state_at] = b"\xff" * scoreboard.STATE_AT
+    slot._memory[state_at + 4 : state_at + 44] = b"\xff" * 40
     time.sleep(60)
 
 

@@ -37,8 +37,7 @@ class HangingFilesystem:
 
     def __init__(self) -> None:
         need(Path("/dev/fuse").exists(), "needs /dev/fuse")
-        self.path = Path(tempfile.mkdtemp(prefix="hang-"))
-        self.path.chmod(0o755)
+        self.path = _mount_point("hang-")
         self._fd = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
@@ -57,7 +56,7 @@ class HangingFilesystem:
         _libc.umount2(bytes(self.path), MNT_DETACH)
         self._thread.join(10)
         os.close(self._fd)
-        self.path.rmdir()
+        _remove(self.path)
 
     def let_go(self) -> None:
         """Abort the connection: every request, also a later one, ends with an error."""
@@ -75,13 +74,27 @@ class HangingFilesystem:
                     os.write(self._fd, _OUT_HEADER.pack(length, 0, unique) + answer)
 
 
+def _mount_point(prefix: str) -> Path:
+    """Return a new folder in a folder of its own: whoever opens all that is in /tmp, as Landlock's
+    rules may want, does not come to it."""
+    path = Path(tempfile.mkdtemp(prefix=prefix)) / "mount"
+    path.parent.chmod(0o755)
+    path.mkdir()
+    return path
+
+
+def _remove(mount_point: Path) -> None:
+    mount_point.rmdir()
+    mount_point.parent.rmdir()
+
+
 def _mount(fd: int, path: Path) -> None:
     """Mount what is served behind `fd`; skip the test, or fail it in CI, if that is refused."""
     options = f"fd={fd},rootmode=40755,user_id=0,group_id=0,allow_other"
     if _libc.mount(b"fuse", bytes(path), b"fuse", 0, options.encode()):
         problem = os.strerror(ctypes.get_errno())
         os.close(fd)
-        path.rmdir()
+        _remove(path)
         need(False, f"cannot mount fuse: {problem}")
 
 
@@ -93,7 +106,7 @@ class FallingSilent:
 
     def __init__(self, **files: str) -> None:
         need(Path("/dev/fuse").exists(), "needs /dev/fuse")
-        self.path = Path(tempfile.mkdtemp(prefix="silent-"))
+        self.path = _mount_point("silent-")
         self.files = {name.replace("__", "."): text.encode() for name, text in files.items()}
         self._fd = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
         self._speaks = threading.Event()
@@ -118,7 +131,7 @@ class FallingSilent:
         _libc.umount2(bytes(self.path), MNT_DETACH)
         self._thread.join(10)
         os.close(self._fd)
-        self.path.rmdir()
+        _remove(self.path)
 
     def fall_silent(self) -> None:
         self._speaks.clear()
