@@ -42,6 +42,11 @@ def test_what_is_here_is_looked_at_in_the_same_thread(answer: threading.Event) -
     asyncio.run(scenario())
 
 
+def count_new(before: set[threading.Thread]) -> int:
+    """Return how many threads began: those of other tests may end meanwhile."""
+    return len(set(threading.enumerate()) - before)
+
+
 def test_silent_mount_is_left_alone_until_it_answers_and_only_for_who_asked(
     answer: threading.Event,
 ) -> None:
@@ -50,12 +55,12 @@ def test_silent_mount_is_left_alone_until_it_answers_and_only_for_who_asked(
         one = Patience(answered.set)
         with pytest.raises(Silence, match=r"/mnt/1 .* does not answer"):
             await one.look(["/mnt/1/app"], TENANT, answer.wait)
-        before = set(threading.enumerate())  # those of other tests may end meanwhile
+        before = set(threading.enumerate())
         with pytest.raises(Silence):
             await one.look(["/mnt/1/other"], TENANT, answer.wait)
         with pytest.raises(Silence):
             one.look_now(["/mnt/1"], TENANT, answer.wait)
-        assert threading.active_count() == before
+        assert count_new(before) == 0
         assert await one.look(["/mnt/1"], OTHER, lambda: 1) == 1
         assert await one.look(["/mnt/2"], TENANT, lambda: 2) == 2
         answer.set()
@@ -70,12 +75,12 @@ def test_tenant_with_many_silent_mounts_has_few_threads_and_root_is_not_bounded(
 ) -> None:
     async def scenario() -> None:
         one = Patience(lambda: None)
-        before = threading.active_count()
+        before = set(threading.enumerate())
         for uid in (TENANT, 0):
             for path in MOUNTS:
                 with pytest.raises(Silence):
                     await one.look([path], uid, answer.wait)
-        assert threading.active_count() == before + HANGING_MAX + len(MOUNTS)
+        assert count_new(before) == HANGING_MAX + len(MOUNTS)
         assert await one.look(["/mnt/8"], OTHER, lambda: 8) == 8
 
     asyncio.run(scenario())
@@ -86,10 +91,10 @@ def test_many_looks_at_once_at_what_does_not_answer_are_one_thread(
 ) -> None:
     async def scenario() -> None:
         one = Patience(lambda: None)
-        before = threading.active_count()
+        before = set(threading.enumerate())
         looks = [one.look(["/mnt/1"], TENANT, answer.wait) for _ in range(20)]
         found = await asyncio.gather(*looks, return_exceptions=True)
         assert all(isinstance(error, Silence) for error in found)
-        assert len(set(threading.enumerate()) - before) == 1
+        assert count_new(before) == 1
 
     asyncio.run(scenario())
