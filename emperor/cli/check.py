@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from emperor.brain import interpreter
+from emperor.brain.binds import binds_of
 from emperor.cli.files import file_problem, problem_of, read_settled
 from emperor.cli.uwsgi_files import read_content
 from emperor.config.document import Document, read_document
@@ -116,8 +118,23 @@ def _judged_identity(
     else:
         found = decided
     if not isinstance(found, Problem):
-        return [], remarks
+        return _judged_places(checked, found), remarks
     return [checked.problem((found.key,), found.problem, found.remedy)], remarks
+
+
+def _judged_places(checked: _Checked, identity: Identity) -> list[Problem]:
+    """Return what of its own a vassal that runs as `identity` does not find on this host."""
+    settings = checked.settings
+    on_host = binds_of(settings.sandbox).on_host
+    problems = []
+    if not os.path.exists(on_host(settings.directory)):
+        problem = f"{settings.directory} does not exist"
+        problems.append(checked.problem(("directory",), problem, "create it, or correct the path"))
+    try:
+        interpreter.choose(settings.python, identity, on_host)
+    except interpreter.NoInterpreter as error:
+        problems.append(checked.problem(("python",), error.problem, error.remedy))
+    return problems
 
 
 def read_emperor(path: str) -> EmperorSettings | list[Problem]:

@@ -103,6 +103,20 @@ def test_with_a_policy_root_is_told_whom_the_vassal_may_not_run_as(folder, monke
     assert check_files(["b.toml"], read_emperor("emperor.toml"), "root") == []
 
 
+def test_with_a_policy_root_is_told_what_this_host_does_not_have(folder, monkeypatch):
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    missing = 'directory = "/no/folder"\npython = "/no/python"\nuser = "nobody"\n'
+    (folder / "a.toml").write_text(GOOD.format("a") + missing)
+    assert lines("a.toml") == [], "files may be checked on another machine"
+    (folder / "emperor.toml").write_text("[policy]\n")
+    found = check_files(["a.toml"], read_emperor("emperor.toml"), "root")
+    assert [str(problem) for problem in found] == [
+        "a.toml:3: directory: /no/folder does not exist; create it, or correct the path",
+        "a.toml:4: python: /no/python does not exist; "
+        "write a virtualenv's folder or an interpreter",
+    ]
+
+
 def test_command_reads_the_policy_first(folder, capsys):
     (folder / "emperor.toml").write_text(POLICY + "[plan.small.sandbox]\nuser = 1\n")
     (folder / "a.toml").write_text(GOOD.format("a") + "workers = 3\n")
