@@ -25,6 +25,20 @@ def is_process_test(path: Path) -> bool:
     return any(path.is_relative_to(folder) for folder in PROCESS_TESTS)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_group_is_signalled() -> Iterator[None]:
+    """A pid that is 0, as of a process that is not there, would be all of pytest's own group."""
+    real = os.kill
+
+    def kill(pid: int, signum: int) -> None:
+        assert pid > 0, f"kill({pid}, {signum})"
+        real(pid, signum)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "kill", kill)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a process test that leaves a process or a descriptor behind, and kill the process."""
