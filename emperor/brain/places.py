@@ -42,13 +42,16 @@ def find_places(
     `by_tenant`: its file may not uncover homes that are not that user's.
     """
     binds = binds_of(settings.sandbox)
-    folders = [settings.directory, *(os.path.dirname(log) for log in logs if log.startswith("/"))]
-    # What is bound is shown by that, and not as the host has it at this path.
-    must_see: list[Home] = [(real_path(path), True) for path in folders if not binds.are_at(path)]
-    must_see += [(path, False) for path in _interpreter_folders(python, binds)]
+    must_see: list[Home] = []
     own: list[Home] = []
+    # What is bound is shown by that, and not as the host has it at this path.
     if not binds.are_at(settings.directory):
-        own.append((_owned_around(must_see[0][0], identity.uid), True))
+        directory = real_path(settings.directory)
+        must_see.append((directory, True))
+        own.append((own_folder(directory, identity.uid), True))
+    folders = [os.path.dirname(log) for log in logs if log.startswith("/")]
+    must_see += [(real_path(path), True) for path in folders if not binds.are_at(path)]
+    must_see += [(path, False) for path in _interpreter_folders(python, binds)]
     if identity.uid != 0 and _owner(identity.home) == identity.uid:
         if not binds.are_at(identity.home):
             own.append((real_path(identity.home), True))
@@ -155,15 +158,11 @@ def is_of_others(path: str, uid: int) -> bool:
     return all(_owner(way) != uid for way in inside)
 
 
-def own_folder(directory: str, uid: int) -> str:
-    """Return the highest folder above `directory` that belongs to `uid`, else the folder itself.
+def own_folder(path: str, uid: int) -> str:
+    """Return the highest folder above a path without symlinks that belongs to `uid`, else it.
 
     With releases beside one another and a symlink to the current one, it holds them all.
     """
-    return _owned_around(real_path(directory), uid)
-
-
-def _owned_around(path: str, uid: int) -> str:
     if uid == 0 or _owner(path) != uid:
         return path
     while (above := os.path.dirname(path)) != path and _owner(above) == uid:

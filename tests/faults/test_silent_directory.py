@@ -1,22 +1,11 @@
 """A directory of vassals on a file system that stops answering costs its own changes, no more."""
 
 import subprocess
-from collections.abc import Iterator
-
-import pytest
 
 from tests.support.emperor import Emperor, get
 from tests.support.fuse import FallingSilent
-from tests.support.need import need_root
 from tests.support.ports import free_port
 from tests.support.wait import wait_until
-
-
-@pytest.fixture
-def remote() -> Iterator[FallingSilent]:
-    need_root()
-    with FallingSilent() as one:
-        yield one
 
 
 def vassal(emperor: Emperor, port: int) -> bytes:

@@ -3,7 +3,6 @@
 import os
 import signal
 import stat
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,13 +11,6 @@ from tests.support.fuse import FallingSilent, HangingFilesystem
 from tests.support.need import need_root
 from tests.support.ports import free_port
 from tests.support.wait import wait_until
-
-
-@pytest.fixture
-def remote() -> Iterator[FallingSilent]:
-    need_root()
-    with FallingSilent() as one:
-        yield one
 
 
 def says_silent(emperor: Emperor, name: str) -> bool:

@@ -12,6 +12,7 @@ from emperor.brain.places import Places, emperors_own, find_places, is_of_others
 from emperor.config.identity import Identity
 from emperor.config.settings import EmperorSettings, VassalSettings
 from limits.directives import Sandbox
+from limits.real_path import real_path
 from tests.support.emperor import Emperor, get
 from tests.support.need import need_root
 from tests.support.ports import free_port
@@ -80,8 +81,8 @@ def test_own_folder_is_the_highest_that_the_user_owns(base: Path) -> None:
     if os.geteuid() == 0:
         for path in (base / "apps", releases.parent, releases):
             os.chown(path, STRANGER.uid, 0)
-        assert own_folder(str(current), STRANGER.uid) == str(base / "apps")
-    assert own_folder(str(current), 54322) == str(releases)
+        assert own_folder(real_path(str(current)), STRANGER.uid) == str(base / "apps")
+    assert own_folder(real_path(str(current)), 54322) == str(releases)
 
 
 def test_folders_of_static_files_are_shown_and_may_not_be_written(base: Path) -> None:
