@@ -8,7 +8,7 @@ import resource
 import socket
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -141,6 +141,11 @@ class Brain:
         self._keeper = keeper
         self._log = log
         self._stream = EventStream()
+        # What is heard before the inventory was taken over stands behind it: an end that is told
+        # of before its master was heard of would be nobody's.
+        self._take_in: Callable[[FromSpawner, list[int]], None] = lambda message, fds: (
+            inventory.rest.append((message, fds))
+        )
         self._started = time.monotonic()
         self._is_ready = False
         self._told_summary = ""
@@ -302,6 +307,7 @@ class Brain:
         await self._catalog.presume_all(masters, keys)
         for message, fds in self._inventory.rest:
             self._fleet.on_spawner_message(message, fds)
+        self._take_in = self._fleet.on_spawner_message
 
     async def _until_described(self) -> None:
         """Wait for the masters' answers, and drop what belongs to nobody."""
@@ -391,7 +397,7 @@ class Brain:
         elif isinstance(message, Ping):
             self._link.send(Pong())
         else:
-            self._fleet.on_spawner_message(message, fds)
+            self._take_in(message, fds)
 
     def _stop(self) -> None:
         self._notify(notify.STOPPING)

@@ -182,6 +182,24 @@ def test_master_that_dies_with_the_brain_is_told_of_by_the_next(emperor: Emperor
     assert emperor.log().count("event=master_died") == 1, "it is told once"
 
 
+def test_masters_that_die_at_any_moment_of_a_start_are_replaced(emperor: Emperor) -> None:
+    emperor.app("hello")
+    ports = [emperor.drop(f"blog{number}") for number in range(16)]
+    for number in range(300):
+        (emperor.vassals / f"broken{number}.toml").write_text("app = \n")  # a start takes longer
+    emperor.start()
+    pids = [emperor.wait_state(f"blog{number}", "ready")["pid"] for number in range(16)]
+    brain = emperor.kill_brain()
+    wait_until(lambda: any("emperor: brain" in cmdline(pid) for pid in children(emperor.pid)))
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+        time.sleep(0.015)
+    emperor.wait_new_brain(brain)
+    for number, port in enumerate(ports):
+        assert get(port)[0] == 200
+        assert emperor.wait_state(f"blog{number}", "ready")["pid"] != pids[number]
+
+
 def test_killed_mold_is_replaced_and_its_workers_serve_on(emperor: Emperor) -> None:
     emperor.app("hello")
     port = emperor.drop("blog")
