@@ -1,6 +1,7 @@
 """A real emperor over a folder of its own, as the tests drive it."""
 
 import http.client
+import itertools
 import json
 import os
 import shutil
@@ -61,6 +62,7 @@ class Emperor:
         self.process: subprocess.Popen[bytes] | None = None
         self.program = [sys.executable, "-m", "emperor"]
         self.environ: dict[str, str] = {}
+        self._seconds = itertools.count(1)
         for folder in (self.vassals, self.apps):
             folder.mkdir()
             folder.chmod(0o755)
@@ -74,6 +76,9 @@ class Emperor:
         path = self.apps / f"{module}.py"
         path.write_text(source)
         path.chmod(0o644)
+        # Python takes cached bytecode for new if size and second are those of the source.
+        second = next(self._seconds)
+        os.utime(path, (second, second))
 
     def drop(self, name: str, app: str = "hello:application", text: str = "", **keys: Any) -> int:
         """Write a vassal file with an HTTP listener on a free port; return the port.

@@ -1,7 +1,6 @@
 """A vassal that listens in every way, with a load that asks in every way."""
 
 import contextlib
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,16 +44,12 @@ class Site:
         self.served.touch()
         self.served.chmod(0o666)
         self.port = free_port()
-        self.writes = 0
         self.sockets = {name: emperor.base / f"{name}.sock" for name in ("http", "uwsgi")}
         self.code("one")
 
     def code(self, version: str, more: str = "") -> None:
         source = application(self.served).replace('"one"', f'"{version}"')
         self.emperor.app("asked", source + more)
-        # Python takes cached bytecode for new if size and second are those of the source.
-        self.writes += 1
-        os.utime(self.emperor.apps / "asked.py", (self.writes, self.writes))
 
     def drop(self, text: str = "", **keys: object) -> None:
         """Write the vassal's file anew."""
