@@ -81,10 +81,7 @@ def emperor(nothing_left_behind: None) -> Iterator[Emperor]:
         yield one
         if one.process is not None and one.process.poll() is None:
             assert one.stop() == 0, one.log()
-            found = leftovers.stray_files(one.runtime_dir) if one.runtime_dir.exists() else []
-            kept = ("log", "state")
-            assert not [path for path in found if not path.split()[1].startswith(kept)], found
-            found = leftovers.stray_cgroups(one.runtime_dir) + leftovers.stray_mounts(one.base)
+            found = leftovers.of(one)
             assert not found, found
         assert "Traceback" not in one.log(), one.log()
 

@@ -87,6 +87,17 @@ def is_dead(pid: int) -> bool:
         return False
 
 
+def kill_strays_but(own: Set[int]) -> None:
+    """Kill every child that we did not fork: what a dead master or emperor left behind.
+
+    Without PID namespaces this is what takes a tenant's daemons down with its master. They
+    become ours before we learn of that death.
+    """
+    for pid in set(children(os.getpid())) - own:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def end_children(deadline: float, but: Set[int]) -> list[int]:
     """Kill all children of this process and reap them; return who is left at `deadline`.
 

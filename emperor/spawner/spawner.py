@@ -8,18 +8,18 @@ import gc
 import os
 import signal
 import time
-from enum import Enum
 from functools import partial
 
 import prctl
 
 from emperor import __version__
-from emperor.children import children
 from emperor.logfmt import Log
 from emperor.notify import STOPPING, WATCHDOG, Notifier, watchdog_interval_s
 from emperor.spawner import handover
+from emperor.spawner.births import fork_master
 from emperor.spawner.channel import EmperorChannel
 from emperor.spawner.deaths import Deaths
+from emperor.spawner.ending import Ending, SpawnerState
 from emperor.spawner.fdstore import FdStore, inherited
 from emperor.spawner.processes import (
     HANDLED,
@@ -28,17 +28,17 @@ from emperor.spawner.processes import (
     dismiss_children,
     end_children,
     is_dead,
+    kill_strays_but,
     make_means,
 )
 from emperor.spawner.pulse import Pulse, Step
-from emperor.spawner.store import MasterChild, Store
+from emperor.spawner.store import Store
 from limits.facts import probe
 from limits.pidfd import Exited, peek_exited, reap, take_stopped
-from limits.pidns import fork, fork_in_new_pid_namespace
+from limits.pidns import fork
 from vassal import packets
 from vassal.loop import Loop
 from vassal.master.rehearsal import rehearse
-from vassal.master.service import become_master
 from vassal.messages import (
     DismissWorkers,
     DropListener,
@@ -73,14 +73,6 @@ FINISH_S = 10.0
 """How long who was killed is waited for in the end."""
 
 
-class SpawnerState(Enum):
-    """What the spawner is about."""
-
-    RUNNING = "running"
-    STOPPING = "stopping"  # the emperor was asked to stop everything
-    EXITING = "exiting"  # it is done, or somebody would not wait
-
-
 class Spawner:
     """One spawner; `arguments` are passed on to every emperor it starts."""
 
@@ -97,8 +89,7 @@ class Spawner:
         self._store = Store(beyond, held, before.holders if before is not None else {})
         for master in before.masters if before is not None else ():
             self._store.adopt(master)
-        self._state = SpawnerState.RUNNING
-        self._status = 0
+        self._ending = Ending()
         self._emperor_pid = 0
         self._restart_wanted_of = 0  # the pid of an emperor that goes on purpose
         self._abandoned: set[int] = set()  # dead, and not to be reaped yet
@@ -136,8 +127,9 @@ class Spawner:
         # What was loaded until now is shared with every master: nobody writes into it.
         gc.collect()
         gc.freeze()
-        while self._state is not SpawnerState.EXITING:
+        while self._ending.state is not SpawnerState.EXITING:
             now = time.monotonic()
+            self._end_by_force(now)
             if self._start_at is not None and now >= self._start_at:
                 self._start_emperor()
             self._feel_pulse(now)
@@ -145,7 +137,7 @@ class Spawner:
             self._channel.retell()
             self._loop.turn(self._sleep_s(time.monotonic()))
         self._finish()
-        return self._status
+        return self._ending.status
 
     # ── the emperor ──────────────────────────────────────────────────────────────────
 
@@ -169,7 +161,7 @@ class Spawner:
             self._tell(lost)
         self._tell(InventoryComplete(starts=self._starts, version=__version__))
         self._tell(Ping())
-        if self._state is SpawnerState.STOPPING:
+        if self._ending.is_wanted:
             self._tell(ShutdownRequested())
 
     def _fork_emperor(self) -> int:
@@ -186,7 +178,7 @@ class Spawner:
             pass
         self._disconnect()
         self._emperor_pid = 0
-        if self._state is SpawnerState.EXITING:
+        if self._ending.state is SpawnerState.EXITING:
             return
         if exited.pid == self._restart_wanted_of and exited.exit_status == 0:
             self._follow_on()
@@ -209,7 +201,7 @@ class Spawner:
     def _follow_on(self) -> None:
         """An emperor has gone on purpose: start the next one at once, of new code if there is."""
         self._start_at = 0.0
-        if self._state is SpawnerState.RUNNING:
+        if self._ending.state is SpawnerState.RUNNING:
             self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -222,7 +214,7 @@ class Spawner:
             # To try new code, and then to load it, takes seconds each on a busy host: systemd
             # must not take that for silence.
             alive = partial(self._notifier.send, WATCHDOG)
-            running = self._state is SpawnerState.RUNNING
+            running = self._ending.state is SpawnerState.RUNNING
             problem = handover.complaint(alive) if running else "stopping"
             alive()
             if not problem:
@@ -296,13 +288,13 @@ class Spawner:
             self._restart_wanted_of = self._emperor_pid
             self._pulse.leaves(time.monotonic())
         elif isinstance(order, Exit):
-            self._state, self._status = SpawnerState.EXITING, order.status
+            self._ending.done(order.status)
 
     # ── masters ──────────────────────────────────────────────────────────────────────
 
     def _spawn(self, order: SpawnMaster, fds: list[int]) -> None:
         try:
-            master = self._fork_master(order, fds)
+            master = fork_master(order, fds, self._facts, self._means)
         except OSError as error:
             problem = f"fork: {error.strerror}"
             self._tell(
@@ -318,29 +310,6 @@ class Spawner:
         spawned = MasterSpawned(token=order.token, vassal=order.vassal, pid=master.pid)
         self._tell(spawned, [master.channel.fileno()])
 
-    def _fork_master(self, order: SpawnMaster, fds: list[int]) -> MasterChild:
-        """Return the forked master; raise OSError with nothing left of the attempt."""
-        ours, theirs = packets.pair()
-        try:
-            pid = fork_in_new_pid_namespace() if order.pid_namespace else fork()
-            if pid == 0:
-                facts = self._facts[order.pid_namespace]
-                confinement = bytes(order.confinement)
-                cgroup = dict(zip(order.cgroup_files, fds, strict=False))
-                become_master(theirs, order.vassal, confinement, facts, self._means, cgroup)
-            try:
-                return MasterChild(order.token, order.vassal, order.memo, pid, ours)
-            except OSError:
-                # Out of descriptors: the pid is still ours, nobody has reaped it.
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-                raise
-        except OSError:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-
     def _on_signal(self, signum: int) -> None:
         if signum == signal.SIGCHLD:
             self._note_stopped()
@@ -349,14 +318,29 @@ class Spawner:
             self._tell(ReloadRequested())
         elif signum in TOLD:
             self._tell(Signalled(signal=signal.Signals(signum).name))
-        elif self._state is SpawnerState.RUNNING:
-            self._state = SpawnerState.STOPPING
-            self._notifier.send(STOPPING)
-            self._log.info("stop_requested", signal=signal.Signals(signum).name)
-            self._tell(ShutdownRequested())
         else:
-            self._log.warning("stop_forced", signal=signal.Signals(signum).name)
-            self._state, self._status = SpawnerState.EXITING, 1
+            self._on_stop(signal.Signals(signum).name)
+
+    def _on_stop(self, signal_name: str) -> None:
+        state = self._ending.asked(time.monotonic())
+        if state is SpawnerState.STOPPING:
+            self._notifier.send(STOPPING)
+            self._log.info("stop_requested", signal=signal_name)
+            self._tell(ShutdownRequested())
+        elif state is SpawnerState.FORCED:
+            action = "what runs is killed, and what is left of it removed"
+            self._log.warning("stop_forced", signal=signal_name, action=action)
+        elif state is SpawnerState.EXITING:
+            self._log.warning("stop_forced", signal=signal_name, action="nothing is waited for")
+
+    def _end_by_force(self, now: float) -> None:
+        """Nobody waits for requests any more: kill all masters, also those that come yet. What
+        is left of them the emperor removes, which hears of their deaths."""
+        self._ending.look(now)
+        if self._ending.state is SpawnerState.FORCED:
+            for master in self._store.masters:
+                if not master.was_killed:
+                    master.kill()
 
     def _note_stopped(self) -> None:
         """Whoever was stopped does not answer: whether that lasts others find out."""
@@ -373,15 +357,15 @@ class Spawner:
             if exited.pid == self._emperor_pid:
                 reap(exited.pid)
                 self._on_emperor_exit(exited)
-                self._kill_strays()
+                kill_strays_but(self._own)
                 continue
             master = self._store.remove_by_pid(exited.pid)
             reap(exited.pid)
             if master is None:
-                self._kill_strays()
+                kill_strays_but(self._own)
                 continue
             master.close()
-            self._kill_strays()
+            kill_strays_but(self._own)
             death = MasterExited(
                 token=master.token,
                 vassal=master.vassal,
@@ -394,17 +378,10 @@ class Spawner:
                 self._deaths.note(death)
                 self._tell(Ping())
 
-    def _kill_strays(self) -> None:
-        """Kill every child that we did not fork: what a dead master or emperor left behind.
-
-        Without PID namespaces this is what takes a tenant's daemons down with its
-        master. They become ours before we learn of that death.
-        """
-        ours = {self._emperor_pid, *(master.pid for master in self._store.masters)}
-        for pid in children(os.getpid()):
-            if pid not in ours:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
+    @property
+    def _own(self) -> set[int]:
+        """The pids of whom this process has forked."""
+        return {self._emperor_pid, *(master.pid for master in self._store.masters)}
 
     # ── talking ──────────────────────────────────────────────────────────────────────
 
@@ -444,9 +421,9 @@ class Spawner:
             self._notifier.send(WATCHDOG)
 
     def _sleep_s(self, now: float) -> float | None:
-        if self._state is SpawnerState.EXITING:
+        if self._ending.state is SpawnerState.EXITING:
             return 0.0
-        times = [at for at in (self._start_at,) if at is not None]
+        times = [at for at in (self._start_at, self._ending.look_at) if at is not None]
         if self._watchdog_s is not None:
             times.append(self._watchdog_at)
         if self._emperor_pid:

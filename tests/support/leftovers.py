@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from emperor.brain.cgroups import tree_name
+from tests.support.emperor import Emperor
 from tests.support.processes import alive, children, cmdline, fds_of, pid_tree
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -52,6 +53,14 @@ def stray_fds(before: dict[int, str]) -> list[str]:
     if _new_fds(before):
         gc.collect()  # sockets in reference cycles are the garbage collector's, not the test's
     return [f"fd {fd}: {target}" for fd, target in _new_fds(before).items()]
+
+
+def of(emperor: Emperor) -> list[str]:
+    """Describe what an emperor that has ended left in its folders and elsewhere."""
+    files = stray_files(emperor.runtime_dir)
+    kept = ("log", "state")
+    found = [path for path in files if not path.split()[1].startswith(kept)]
+    return found + stray_cgroups(emperor.runtime_dir) + stray_mounts(emperor.base)
 
 
 def stray_files(directory: Path) -> list[str]:

@@ -1,0 +1,69 @@
+"""Decides how a spawner ends: when all has been stopped, by force, or at once. Pure.
+
+Times are monotonic seconds.
+"""
+
+from enum import Enum
+
+ONE_WISH_S = 0.1
+"""Some send a signal to the process and to its group: nobody types so fast twice."""
+
+FORCE_S = 5.0
+"""Whom everything is killed for, the emperor has so long to remove what is left of it."""
+
+FORCED_STATUS = 1
+
+
+class SpawnerState(Enum):
+    """What the spawner is about."""
+
+    RUNNING = "running"
+    STOPPING = "stopping"  # the emperor was asked to stop everything
+    FORCED = "forced"  # who does not end is killed; the emperor removes what is left
+    EXITING = "exiting"  # it is done, or somebody would not wait
+
+
+_ASKED = {
+    SpawnerState.RUNNING: SpawnerState.STOPPING,
+    SpawnerState.STOPPING: SpawnerState.FORCED,
+    SpawnerState.FORCED: SpawnerState.EXITING,
+    SpawnerState.EXITING: SpawnerState.EXITING,
+}
+
+
+class Ending:
+    """Of one spawner."""
+
+    def __init__(self) -> None:
+        self.state = SpawnerState.RUNNING
+        self.status = 0
+        self._asked_at = 0.0
+        self.look_at: float | None = None
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the emperor is to stop everything."""
+        return self.state in (SpawnerState.STOPPING, SpawnerState.FORCED)
+
+    def asked(self, now: float) -> SpawnerState | None:
+        """Somebody wants it to end; return the state that this leads to, None = no other one."""
+        before = self.state
+        if before is SpawnerState.RUNNING or now - self._asked_at >= ONE_WISH_S:
+            self.state = _ASKED[before]
+        if self.state is before:
+            return None
+        self._asked_at = now
+        if self.state is SpawnerState.FORCED:
+            self.status = FORCED_STATUS
+            self.look_at = now + FORCE_S
+        return self.state
+
+    def done(self, status: int) -> None:
+        """The emperor has stopped everything, or cannot begin."""
+        self.state = SpawnerState.EXITING
+        self.status = self.status or status
+
+    def look(self, now: float) -> None:
+        """Wait no longer for who was to hurry."""
+        if self.state is SpawnerState.FORCED and self.look_at is not None and now >= self.look_at:
+            self.state = SpawnerState.EXITING
