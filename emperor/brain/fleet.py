@@ -200,8 +200,9 @@ class Fleet:
         self._sleepers.leave(name)  # before: the next descriptor has the same number
         self.listeners.keep_only(name, {address.key for address in but})
 
-    def note_failure(self, name: str, failure: Failure) -> None:
+    def note_problems(self, name: str, lines: Iterable[str]) -> None:
         """Record why a file cannot be used; what runs goes on running."""
+        failure = Failure(kind="config", message="\n".join(lines), at=time.time())
         now = time.monotonic()
         vassal = self._roll.get(name)
         if vassal.state is VassalState.STOPPED and vassal.token is None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Set
 
 from emperor.brain.adoption import uid_in_memo
-from emperor.brain.entry import Entry
+from emperor.brain.entries import Entry
 from emperor.brain.fleet import Fleet
 from emperor.brain.history import History, Version
 from emperor.core.heirs import Comer, Gone, heir_of

@@ -304,7 +304,7 @@ class Brain:
             if isinstance(message, HeldListener):
                 keys.setdefault(message.holder, set()).add(message.key)
         masters = [message for message in messages if isinstance(message, HeldMaster)]
-        await self._catalog.presume_all(masters, keys)
+        await self._catalog.absences.presume_all(masters, keys)
         for message, fds in self._inventory.rest:
             self._fleet.on_spawner_message(message, fds)
         self._take_in = self._fleet.on_spawner_message
@@ -432,9 +432,9 @@ class Brain:
             case Rescan(directory):
                 self._catalog.on_rescan(directory)
             case FileChanged(path):
-                self._catalog.on_touched(path)
+                self._catalog.touching.on_touched(path)
                 if self._watcher is not None:  # it may be where nobody watches by now
-                    self._watcher.set_files(self._catalog.files_to_watch())
+                    self._watcher.set_files(self._catalog.touching.files_to_watch())
             case Degraded(path, reason):
                 self._publish("warning", "watch_degraded", None, {"path": path, "reason": reason})
 
@@ -442,7 +442,7 @@ class Brain:
         """These may have changed: links, files to watch, status, readiness."""
         self._routing.update(names)
         if self._watcher is not None:
-            self._watcher.set_files(self._catalog.files_to_watch())
+            self._watcher.set_files(self._catalog.touching.files_to_watch())
         self._keep_stopped()
         self._holders.note()
         for name in names:

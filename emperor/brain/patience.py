@@ -110,9 +110,13 @@ class Patience:
             await asyncio.wait([done], timeout=TIMEOUT_S)
             return self._result(work, mounts, uid)
 
+    async def look_at(self, path: str, call: Callable[[], T]) -> T:
+        """The same for one path, which is the provider's choice."""
+        return await self.look((path,), 0, call)
+
     def look_now(self, paths: Iterable[str], uid: int, call: Callable[[], T]) -> T:
-        """The same where nobody can wait for it: all others wait with the caller, though not
-        long."""
+        """The same as `look` where nobody can wait for it: all others wait with the caller,
+        though not long."""
         mounts = self._mounts_behind(paths)
         if not mounts:
             return call()

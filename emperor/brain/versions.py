@@ -73,6 +73,10 @@ class Versions:
             self._fleet.wish(name, evicted)
             self._fleet.refuse_clients(name)
 
+    def make_room(self, name: str) -> None:
+        """The file may be gone: whoever comes is not one too many beside it."""
+        self._reader.forget(name)
+
     def forget_unproven(self, name: str) -> None:
         """The file is gone: what was wanted last comes to nothing."""
         self._reader.forget(name)

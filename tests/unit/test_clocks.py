@@ -22,7 +22,7 @@ WALL_CLOCK = {
 }
 
 FOR_PEOPLE = {
-    "emperor/brain/catalog.py": "when a file was refused",
+    "emperor/brain/fleet.py": "when a file was refused",
     "emperor/brain/versions.py": "when a version served first",
     "emperor/brain/incidents.py": "when a limit was hit",
     "emperor/brain/main.py": "when an event was",
