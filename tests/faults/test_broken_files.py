@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.emperor import Emperor, asked_all_the_time, get
+from tests.support.exchange import exchange
 from tests.support.wait import wait_until
 
 
@@ -31,8 +32,10 @@ def sparse(path: Path) -> None:
 
 
 def folder(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
+    new = path.parent.parent / "new"
+    new.mkdir()
+    exchange(path, new)
+    new.unlink()
 
 
 BROKEN: dict[str, Callable[[Path], None]] = {
@@ -66,9 +69,9 @@ def test_file_that_cannot_be_used_is_told_and_what_runs_serves_on(
     assert "blog.toml" in failure["message"]
     after = emperor.vassal("blog")
     assert (after["pid"], after["generation"]) == (before["pid"], before["generation"])
-    if path.is_dir():
-        path.rmdir()
-    put(path, good + b"workers = 2\n")
+    mended = emperor.base / "mended"
+    mended.write_bytes(good + b"workers = 2\n")
+    exchange(path, mended)  # no folder is replaced by a file else
     wait_until(lambda: emperor.vassal("blog")["generation"] == 2, what="the mended file")
     assert get(port)[0] == 200
 

@@ -1,17 +1,16 @@
 """Whatever dies, the rest goes on, and there is one of everything."""
 
 import contextlib
-import ctypes
 import os
 import signal
 import socket
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
 from tests.support.emperor import Emperor, get
+from tests.support.exchange import exchange
 from tests.support.processes import alive, children, cmdline, pid_tree
 from tests.support.wait import wait_until
 
@@ -364,14 +363,6 @@ def test_killed_spawner_takes_everything_with_it(emperor: Emperor) -> None:
         return not any(alive(pid) for pid in tree)
 
     wait_until(gone, what="brain, master, mold and worker are gone")
-
-
-def exchange(one: Path, other: Path) -> None:
-    """Let two files take each other's place, so that neither name is free for a moment."""
-    here, both = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
-    libc = ctypes.CDLL(None, use_errno=True)
-    done = libc.renameat2(here, os.fsencode(one), here, os.fsencode(other), both)
-    assert done == 0, os.strerror(ctypes.get_errno())
 
 
 def test_new_brain_that_cannot_read_the_files_stops_nobody(emperor: Emperor) -> None:
