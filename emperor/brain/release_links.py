@@ -14,6 +14,9 @@ from emperor.config.settings import VassalSettings
 from limits.mounts import Cover, FileSystem, Hide, PrivateRoot, Scratch, Show
 from limits.real_path import real_path
 
+BY_EMPEROR = "hidden by the emperor"
+"""What is said of its own folders, which no line of the file's hides."""
+
 
 def unseen_link(
     directory: str, binds: Binds, root: PrivateRoot | None, user: str, file: str
@@ -71,7 +74,7 @@ def hidden_by(path: str, root: PrivateRoot) -> str | None:
         if isinstance(mount, Show):
             found = None if mount.source == mount.path else f"{mount.path} is {mount.source} there"
         elif isinstance(mount, Hide | Cover | Scratch | FileSystem):
-            found = f"{mount.path} is hidden by {mount.key or 'the emperor'}"
+            found = f"{mount.path} is " + (f"hidden by {mount.key}" if mount.key else BY_EMPEROR)
     return found
 
 

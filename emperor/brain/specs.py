@@ -21,6 +21,7 @@ from emperor.brain.patience import Patience
 from emperor.brain.places import emperors_own, find_places, named_by
 from emperor.brain.release_links import missing_folders, unseen_link
 from emperor.brain.tenancy import far_sockets, refusals
+from emperor.brain.unseen import unseen
 from emperor.config.file_names import speaks_uwsgi
 from emperor.config.identity import Identity, RunAs, decide, find, owner_of, why_not_group
 from emperor.config.policy import Holder, choose, shared_uid, too_many
@@ -163,9 +164,12 @@ class SpecMaker:
         problems = refusals_of_unsupported(settings, lacking, path)
         problems += unmountable(settings.sandbox, layout.birth.root, path)
         problems += missing_folders(settings, layout.birth.root, path)
-        unseen = unseen_link(settings.directory, binds, layout.birth.root, identity.user, path)
-        if unseen is not None:
-            problems.append(unseen)
+        link = unseen_link(settings.directory, binds, layout.birth.root, identity.user, path)
+        if link is not None:
+            problems.append(link)
+        hidden, remarks = unseen(settings, layout, self._facts, by_tenant, seen.withheld, path)
+        settings = msgspec.structs.replace(settings, remarks=(*settings.remarks, *remarks))
+        problems += hidden
         if problems:
             raise ConfigError(problems)
         lang = os.environ.get("LANG", "C.UTF-8")
