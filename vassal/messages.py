@@ -448,8 +448,9 @@ class Description(Message, frozen=True, tag="description"):
     "" = of a time when masters did not say. `settle_s`: how much longer another master stands by
     until what serves has settled, None = it has; `state_s`: how long it has been doing what it
     does, None = of a time when masters did not say; `standing_by`: `generation` serves again if
-    the other master's does not settle. `building` is the number of the one that is being built,
-    0 = none is, None = of a time when masters did not say.
+    the other master's does not settle. `building` is the number of the one that is being built, or
+    that serves and gives its place back to one before if it does not settle; 0 = there is none,
+    None = of a time when masters did not say.
     """
 
     state: str

@@ -15,7 +15,7 @@ from emperor.brain.masters import Masters
 from emperor.brain.roll import Roll
 from emperor.brain.wishes import serial_of
 from emperor.config.identity import UNKNOWN_UID
-from emperor.core.adoption import Adopted, Duty, Found, Patience, adopt
+from emperor.core.adoption import Adopted, Duty, Found, Outcome, Patience, adopt, outcome
 from emperor.core.registry import Retiring, Vassal, birth_under, latest
 from emperor.status import VassalState
 from vassal.code import DIGEST
@@ -151,9 +151,9 @@ class Adoption:
 
     def _keep_addresses(self, name: str, adopted: Adopted) -> None:
         """What an earlier emperor had bound for something that did not come to serve is closed."""
-        for attempt in adopted.settled:
+        for attempt in adopted.outcome.settled:
             self._listeners.settled(name, attempt)
-        self._listeners.retain(name, adopted.under_way)
+        self._listeners.retain(name, adopted.outcome.under_way)
 
     def _restore(self, name: str, current: Found, said: Description, memo: str) -> None:
         """What people asked for before this emperor's time is part of the truth."""
@@ -172,6 +172,14 @@ class Adoption:
         self._listeners.claim(name, wish.spec)
 
 
+def outcome_for(token: str, said: Description) -> Outcome | None:
+    """Return what has become of the attempts of a master, if it serves."""
+    duty = _duty(said)
+    if duty not in (Duty.SERVING, Duty.SETTLING):
+        return None
+    return outcome(_with_work(said, Found(token=token, pid=0, birth="", duty=duty)))
+
+
 def path_in_memo(memo: str) -> str:
     """Return the path of the file that a master was started for; "" if it is not said."""
     return _in_memo(memo, "path")
@@ -188,16 +196,24 @@ def _birth(held: HeldMaster, name: str) -> str:
 
 
 def _found(name: str, held: HeldMaster, said: Description) -> Found:
-    return Found(
+    known = Found(
         token=held.token,
         pid=held.pid,
         birth=_birth(held, name),
         duty=_duty(said),
+        restart_serial=_number(_in_memo(held.memo, "restart")),
+    )
+    return _with_work(said, known)
+
+
+def _with_work(said: Description, known: Found) -> Found:
+    at_most = said.newest if said.newest != said.generation else 0
+    return msgspec.structs.replace(
+        known,
         fingerprint=said.fingerprint,
         number=said.generation,
         newest=said.newest,
-        building=said.newest if said.building is None else said.building,
-        restart_serial=_number(_in_memo(held.memo, "restart")),
+        building=at_most if said.building is None else said.building,
         settle_s=said.settle_s or 0.0,
         state_s=said.age_s if said.state_s is None else min(said.state_s, said.age_s),
         outdated=said.code != DIGEST,

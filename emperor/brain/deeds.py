@@ -56,6 +56,7 @@ from vassal import packets
 from vassal.master.backlog import diag_for
 from vassal.messages import (
     ChangeLimits,
+    Describe,
     DismissWorkers,
     Failure,
     KillMaster,
@@ -299,6 +300,8 @@ class Deeds:
         retire_until = self.retire(vassal.token, vassal) if vassal.token is not None else now
         record = fall_back(vassal, failure, now, retire_until)
         self._masters.send(record.token, Resume())
+        # What it built when it was told to stand by has come to nothing, or serves now.
+        self._masters.send(record.token, Describe())
         self._cgroups.serves_on(record.name, record.token)
         if vassal.token is not None:
             self._listeners.give_back(vassal.name, vassal.token)

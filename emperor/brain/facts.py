@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from emperor.brain.adoption import Adoption
+from emperor.brain.adoption import Adoption, outcome_for
 from emperor.brain.allotments import Allotments
 from emperor.brain.cgroups import Cgroups
 from emperor.brain.deeds import Deeds
@@ -35,6 +35,7 @@ from vassal.messages import (
     AskForWorkers,
     BirthFailed,
     Born,
+    Description,
     Failure,
     FromMaster,
     FromSpawner,
@@ -179,6 +180,8 @@ class Facts:
             self._roll.set(without_retired(retired, message.token))
         if (stood_by := self._roll.by_standby(message.token)) is not None:
             self._roll.set(msgspec.structs.replace(stood_by, standby=None))
+        if (known := retired or stood_by) is not None:
+            self._listeners.give_back(known.name, message.token)
         self._roll.forget_token(message.token)
         if vassal is None:
             return
@@ -260,6 +263,8 @@ class Facts:
                 self._petitions.hear(vassal, token, message)
             case LimitsChanged(failed=failed):
                 self._on_limits_changed(vassal, failed)
+            case Description():
+                self._on_described(vassal, token, message)
             case WorkerDied(failure=failure, worker=worker):
                 self._roll.set(msgspec.structs.replace(vassal, last_failure=failure))
                 fields = {"slot": worker, "reason": failure.kind, "message": failure.message}
@@ -269,6 +274,18 @@ class Facts:
                 fields = {"reason": failure.kind, "message": failure.message}
                 self._roll.publish("warning", "mold_died", vassal.name, fields)
         self._look()
+
+    def _on_described(self, vassal: Vassal, token: str, said: Description) -> None:
+        """What a master told while it was not the one that serves was not heard."""
+        outcome = outcome_for(token, said)
+        if outcome is None or vassal.standby is not None or vassal.state not in RUNNING:
+            return
+        for attempt in outcome.settled:
+            self._listeners.settled(vassal.name, attempt)
+        newest = attempt_of(token, said.newest)
+        self._listeners.give_back(vassal.name, newest, but=outcome.under_way)
+        if attempt_of(token, said.generation) in outcome.settled:
+            self._roll.set(msgspec.structs.replace(vassal, serving=said.fingerprint))
 
     def _on_successor_message(self, token: str, message: FromMaster) -> None:
         """Take in one fact from a second master, if `token` is one."""

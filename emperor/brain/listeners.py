@@ -17,16 +17,11 @@ from emperor.brain.socket_files import UNSEEN, FileId, give, identify, remove
 from emperor.config.identity import UNKNOWN_UID, Identity
 from emperor.config.network import overlaps
 from emperor.config.settings import ListenAddress, VassalSettings
-from emperor.core.attempts import is_over
+from emperor.core.attempts import Attempts, Fresh, is_over
 
 
 class ListenError(Exception):
     """A socket could not be bound; str() names the URL, the reason and what to do."""
-
-
-Attempts = Mapping[str, Mapping[str, frozenset[str]]]
-"""By vassal and key of an address, which attempts need what was bound for something that has not
-settled."""
 
 
 class Listeners:
@@ -43,7 +38,7 @@ class Listeners:
         self,
         hold: Callable[[str, str, int], None],
         drop: Callable[[str], None],
-        keep: Callable[[Attempts], None],
+        keep: Callable[[Fresh], None],
         is_wanted: Callable[[str], bool],
         is_known: Callable[[str], bool],
         asks: Callable[[str, str], bool],
@@ -54,7 +49,6 @@ class Listeners:
         self._hold = hold
         self._look = look
         self._drop = drop
-        self._keep = keep
         self._is_wanted = is_wanted
         self._is_known = is_known
         self._asks = asks
@@ -67,7 +61,7 @@ class Listeners:
         self._told: dict[str, str] = {}  # what the spawner knows of holders
         self._earlier: dict[str, set[str]] = {}  # by vassal, of an earlier emperor
         self._users: dict[str, set[int]] = {}  # by vassal, as whom its processes run
-        self._fresh: dict[str, Mapping[str, frozenset[str]]] = {}
+        self._attempts = Attempts(keep)
         self._refused: dict[str, set[str]] = {}  # by key, who wants it too
         self._former: dict[str, str] = {}
 
@@ -75,9 +69,9 @@ class Listeners:
         """Keep addresses for the vassals that had them at an earlier time, if they want them."""
         self._former = dict(holders)
 
-    def restore(self, attempts: Attempts) -> None:
+    def restore(self, attempts: Fresh) -> None:
         """Know again what was under way under an earlier emperor, as it was kept."""
-        self._fresh = dict(attempts)
+        self._attempts.restore(attempts)
 
     @property
     def holders(self) -> dict[str, str]:
@@ -271,8 +265,7 @@ class Listeners:
         """Return each vassal that is to serve at an address of another, its key, and the other."""
         return [
             (name, key, self._holders[key])
-            for name, fresh in self._fresh.items()
-            for key in fresh
+            for name, key in self._attempts
             if self._holders.get(key, name) != name
         ]
 
@@ -303,8 +296,7 @@ class Listeners:
         self._want_no_more(new)
         self._want_no_more(old)
         self._users.setdefault(new, set()).update(self._users.pop(old, ()))
-        self._set_fresh(new, {**self._fresh.get(new, {}), **self._fresh.get(old, {})})
-        self._set_fresh(old, {})
+        self._attempts.rename(old, new)
         for key in self._keys.get(old, set()) | self._earlier.pop(old, set()):
             self._hold_for(new, key)
 
@@ -321,7 +313,7 @@ class Listeners:
     def keep_only(self, vassal: str, keys: set[str]) -> None:
         """Close what `vassal` holds besides `keys`, and remove the sockets' files."""
         self._close_of(vassal, self._keys.get(vassal, set()) - keys)
-        self._set_fresh(vassal, {})
+        self._attempts.forget(vassal)
 
     def _close_of(self, vassal: str, keys: set[str]) -> None:
         borrowers = {key: name for name, key, _ in self.loans()}
@@ -338,51 +330,35 @@ class Listeners:
             for vassal in self._refused.pop(key, ()):
                 self._freed(vassal)
 
-    def give_back(self, vassal: str, attempt: str) -> None:
+    def give_back(self, vassal: str, attempt: str, but: Set[str] = frozenset()) -> None:
         """What was to serve did not come to it, or has not settled: close what was bound for it,
-        and what nothing else serves at or is to serve at."""
-        self._retain(vassal, lambda one: not is_over(one, attempt))
+        and what nothing else serves at or is to serve at; `but` for these attempts."""
+        self._retain(vassal, lambda one: one in but or not is_over(one, attempt))
 
     def retain(self, vassal: str, living: Set[str]) -> None:
         """Of all attempts that an earlier emperor made these are under way."""
         self._retain(vassal, living.__contains__)
 
     def _retain(self, vassal: str, lives: Callable[[str], bool]) -> None:
-        fresh = {
-            key: frozenset(one for one in attempts if lives(one))
-            for key, attempts in self._fresh.get(vassal, {}).items()
-        }
-        over = {key for key, attempts in fresh.items() if not attempts}
+        over = self._attempts.only(vassal, lives)
         self._close_of(vassal, over & self._keys.get(vassal, set()))
-        self._set_fresh(vassal, {key: attempts for key, attempts in fresh.items() if attempts})
 
     def settled(self, vassal: str, attempt: str) -> None:
         """This attempt serves for good: what it serves at is its vassal's, and is not closed if
         another one fails."""
-        fresh = self._fresh.get(vassal, {})
-        for key in [key for key, of in fresh.items() if attempt in of and key in self._sockets]:
-            self._hold_for(vassal, key)
-        self._set_fresh(vassal, {key: of for key, of in fresh.items() if attempt not in of})
+        keys = self._attempts.needed(vassal, attempt)
+        for key in keys:
+            if key in self._sockets:
+                self._hold_for(vassal, key)
+        self._attempts.forget(vassal, keys)
 
     def _note_attempt(
         self, vassal: str, attempt: str, new: Set[str], addresses: Sequence[ListenAddress]
     ) -> None:
-        fresh = dict(self._fresh.get(vassal, {}))
-        if vassal in self._keys:  # else nothing has served yet, and clients wait for the next try
-            fresh = {**{key: frozenset() for key in new}, **fresh}
-        for key in fresh.keys() & {address.key for address in addresses}:
-            fresh[key] |= {attempt}
+        if vassal not in self._keys:
+            new = frozenset()  # nothing has served yet, and clients wait for the next try
         # Before the spawner holds what was bound: an emperor that dies now leaves nothing behind.
-        self._set_fresh(vassal, fresh)
-
-    def _set_fresh(self, vassal: str, fresh: Mapping[str, frozenset[str]]) -> None:
-        if fresh == self._fresh.get(vassal, {}):
-            return
-        if fresh:
-            self._fresh[vassal] = fresh
-        else:
-            del self._fresh[vassal]
-        self._keep(self._fresh)
+        self._attempts.begin(vassal, attempt, new, [address.key for address in addresses])
 
     @property
     def has_unclaimed(self) -> bool:
@@ -396,8 +372,9 @@ class Listeners:
             if all_known or key in self._told:
                 self._drop_key(key)
         self._earlier.clear()
-        for vassal in [vassal for vassal in self._fresh if not self._is_known(vassal)]:
-            self._set_fresh(vassal, {})
+        for vassal in self._attempts.vassals:
+            if not self._is_known(vassal):
+                self._attempts.forget(vassal)
 
     def close_all(self) -> None:
         """Close everything and remove the files: the emperor stops for good."""
@@ -424,8 +401,7 @@ class Listeners:
 
     def _release(self, key: str) -> None:
         vassal = self._holders.pop(key)
-        fresh = self._fresh.get(vassal, {})  # it is not the vassal's to give back any more
-        self._set_fresh(vassal, {one: of for one, of in fresh.items() if one != key})
+        self._attempts.forget(vassal, [key])  # it is not the vassal's to give back any more
         self._keys[vassal].discard(key)
         if not self._keys[vassal]:
             del self._keys[vassal]

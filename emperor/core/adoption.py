@@ -30,8 +30,8 @@ class Duty(Enum):
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """One master. `fingerprint` and `number` are of what it serves or builds, `newest` is the
     highest number of a generation that was asked of it, `building` that of the one that is being
-    built, 0 = none is; `settle_s` how long it has to settle yet, `state_s` how long it has been
-    doing what it does."""
+    built, or that serves and has to settle within it, 0 = none is; `settle_s` how long another
+    master has to stand by yet, `state_s` how long it has been doing what it does."""
 
     token: str
     pid: int
@@ -54,17 +54,24 @@ class Patience(NamedTuple):
     end_s: float
 
 
+class Outcome(NamedTuple):
+    """Which attempts to serve have settled and which are under way; all others have come to
+    nothing."""
+
+    settled: frozenset[str]
+    under_way: frozenset[str]
+
+
 class Adopted(NamedTuple):
-    """The record, who is `current` in it, and who is to be told what: tokens. Of the attempts to
-    serve, which have `settled` and which are `under_way`; all others have come to nothing."""
+    """The record, who is `current` in it, who is to be told what: tokens; and what has become of
+    attempts."""
 
     record: Vassal
     current: Found
     stand_by: str | None
     resume: str | None
     stop: tuple[str, ...]
-    settled: frozenset[str]
-    under_way: frozenset[str]
+    outcome: Outcome
 
 
 def adopt(name: str, masters: Sequence[Found], now: float, patience: Patience) -> Adopted:
@@ -96,21 +103,21 @@ def adopt(name: str, masters: Sequence[Found], now: float, patience: Patience) -
         stand_by=standby.token if standby is not None and must_be_told else None,
         resume=again.token if again is not None else None,
         stop=tuple(one.token for one in others if one.duty is not Duty.ENDING),
-        settled=_attempts(current) if current.duty is Duty.SERVING else frozenset(),
-        under_way=_under_way(current),
+        outcome=outcome(current),
     )
 
 
-def _attempts(one: Found) -> frozenset[str]:
-    """Return as which attempts a master serves, or builds, what it does."""
-    return frozenset({one.token, attempt_of(one.token, one.number)})
-
-
-def _under_way(current: Found) -> frozenset[str]:
-    attempts = {attempt_of(current.token, current.building)} if current.building else set()
+def outcome(current: Found) -> Outcome:
+    """Return what has become of the attempts of the master that serves, or is to serve again."""
+    own = frozenset({current.token, attempt_of(current.token, current.number)})
+    under_way = frozenset(
+        {attempt_of(current.token, current.building)} if current.building else set()
+    )
     if current.duty in (Duty.BUILDING, Duty.SETTLING):
-        attempts |= _attempts(current)
-    return frozenset(attempts)
+        under_way |= own
+    # Who stands by has settled, even if nobody has heard of that: it was told to before.
+    has_settled = current.duty in (Duty.SERVING, Duty.STANDING_BY)
+    return Outcome(own - under_way if has_settled else frozenset(), under_way)
 
 
 def _newest(masters: Sequence[Found], *duties: Duty) -> Found | None:
@@ -132,21 +139,29 @@ def _record(name: str, current: Found, now: float, patience: Patience) -> Vassal
     elif current.duty is Duty.BUILDING:
         state, deadline = S.STARTING, now + patience.start_s
     else:
-        state, deadline = S.READY, None
+        state, deadline = S.RELOADING if _is_tried(current) else S.READY, None
+    serves = state in (S.READY, S.RELOADING)
     return Vassal(
         name=name,
         state=state,
         since=now - max(0.0, current.state_s),
         token=current.token,
         pid=current.pid,
-        serving=current.fingerprint if state is S.READY else None,
+        # What has settled before is not known, but it is there.
+        serving=("" if _is_tried(current) else current.fingerprint) if serves else None,
         attempted=current.fingerprint or None,
         birth=current.birth,
         restart_serial=current.restart_serial,
-        ready_at=now if state is S.READY else None,
+        ready_at=now if serves else None,
         deadline=deadline,
         outdated=current.outdated,
     )
+
+
+def _is_tried(one: Found) -> bool:
+    """Return whether the generation that serves gives its place back, within its master, if it does
+    not settle."""
+    return one.duty is Duty.SERVING and one.building == one.number != 0
 
 
 def _beside(record: Vassal, standby: Found, until: float) -> Vassal:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.emperor import Emperor, asked_all_the_time, get
 from tests.support.need import need_root
+from tests.support.ports import free_port, is_bound
 from tests.support.processes import alive, children
 from tests.support.wait import wait_until
 
@@ -213,3 +214,19 @@ def test_change_back_before_it_has_settled(emperor: Emperor, port: int) -> None:
         wait_until(lambda: masters(emperor) == {status["pid"]}, 10, "one master is left")
     assert {code for code, _ in answers} == {200}
     assert Path(f"/proc/{status['pid']}").stat().st_uid == uid("nobody")
+
+
+def test_address_of_a_reload_that_a_new_master_cut_short_is_closed(
+    emperor: Emperor, port: int
+) -> None:
+    before = emperor.vassal("blog")["pid"]
+    added = free_port()
+    emperor.app("slow", "import time\ntime.sleep(60)\nfrom who import application\n")
+    text = "[health]\nsettle = 20\n"
+    urls = [f"http://127.0.0.1:{one}" for one in (port, added)]
+    emperor.drop("blog", "slow:application", user="nobody", text=text, listen=urls)
+    wait_until(lambda: is_bound(added), 10, "the address of the reload")
+    change(emperor, port)
+    crash_twice(port)
+    wait_until(lambda: not is_bound(added), 10, "nobody is kept waiting there")
+    serves_again(emperor, port, before)

@@ -11,10 +11,19 @@ import pytest
 
 from tests.support.emperor import UNCONFINED, Emperor, asked_all_the_time, get
 from tests.support.need import need_root
-from tests.support.ports import free_port
+from tests.support.ports import free_port, is_bound
 from tests.support.processes import children
 from tests.support.wait import wait_until
 
+MORTAL = """
+import os
+
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/die":
+        os._exit(5)
+    start_response("200 OK", [])
+    return [b"mortal"]
+"""
 SETTLES_SOON = "[health]\nsettle = 0.2\n"
 
 
@@ -200,6 +209,23 @@ def test_address_that_was_left_while_the_brain_hung_is_free(emperor: Emperor) ->
     emperor.drop("shop", "blog:application", port=port)
     emperor.wait_state("shop", "ready")
     assert get(own)[0] == 200
+
+
+def test_address_of_a_reload_that_crashes_under_the_next_brain_is_closed(emperor: Emperor) -> None:
+    (port,) = _ready(emperor, "blog")
+    added = free_port()
+    emperor.app("dying", MORTAL)
+    text = "[health]\nsettle = 20\n"
+    emperor.drop("blog", "dying:application", listen=[_url(port), _url(added)], text=text)
+    wait_until(lambda: {get(port)[1] for _ in range(5)} == {b"mortal"}, 10.0, "only the new one")
+    assert emperor.vassal("blog")["state"] == "reloading"
+    emperor.wait_new_brain(emperor.kill_brain())
+    assert _answers(added)
+    for _ in range(2):
+        with pytest.raises(OSError):
+            get(port, "/die")
+    wait_until(lambda: get(port)[1] != b"mortal", 10.0, "the earlier one")
+    wait_until(lambda: not is_bound(added), 10.0, "the address that nobody wants any more")
 
 
 def _answers(port: int) -> bool:

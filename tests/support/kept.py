@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from emperor.brain.cgroups import Cgroups
-from emperor.brain.listeners import Attempts, Listeners
+from emperor.brain.listeners import Listeners
+from emperor.core.attempts import Fresh
 from limits.cgroups.writes import CgroupPlan
 
 
@@ -78,7 +79,7 @@ class Ports(Listeners):
     def __init__(
         self, held: dict[str, str], attempts: dict[str, Mapping[str, frozenset[str]]]
     ) -> None:
-        def keep(current: Attempts) -> None:
+        def keep(current: Fresh) -> None:
             attempts.clear()
             attempts.update(current)
 

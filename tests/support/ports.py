@@ -35,3 +35,9 @@ def free_port() -> int:
                 continue
             return port
     raise AssertionError("there are always candidates")
+
+
+def is_bound(port: int) -> bool:
+    """Return whether somebody holds a port open, though nobody may answer there."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0

@@ -1,9 +1,10 @@
 """What a new emperor makes of the masters that it finds."""
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emperor.core.adoption import Adopted, Duty, Found, Patience, adopt
+from emperor.core.adoption import Adopted, Duty, Found, Patience, adopt, outcome
 from emperor.core.registry import SETTLE_GRACE_S, Retiring
 from emperor.status import VassalState
 
@@ -110,3 +111,24 @@ def test_every_master_has_one_place_and_whoever_serves_goes_on(duties: list[Duty
     # Only one accepts in the end: a second one that serves stands by.
     if record.standby is not None and of[record.standby.token].duty is not Duty.STANDING_BY:
         assert now.stand_by == record.standby.token
+
+
+def test_generation_that_has_to_settle_within_its_master_is_no_new_one() -> None:
+    (master,) = found(Duty.SERVING)
+    now = adopt("blog", [msgspec.structs.replace(master, number=2, building=2)], 0.0, PATIENCE)
+    assert (now.record.state, now.record.attempted) == (S.RELOADING, "f1")
+    assert now.record.serving == "", "it is not known what served before"
+    assert now.outcome == ({"t1"}, {"t1/2"})
+
+
+def test_what_stands_by_has_settled_if_nobody_has_heard_of_it() -> None:
+    (master,) = found(Duty.STANDING_BY)
+    now = adopt("blog", [msgspec.structs.replace(master, number=2)], 0.0, PATIENCE)
+    assert now.outcome == ({"t1", "t1/2"}, set())
+
+
+def test_of_one_that_serves_what_it_builds_is_under_way() -> None:
+    (master,) = found(Duty.SERVING)
+    one = msgspec.structs.replace(master, number=2, building=3, newest=3)
+    assert outcome(one) == ({"t1", "t1/2"}, {"t1/3"})
+    assert adopt("blog", [one], 0.0, PATIENCE).record.state is S.READY

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from emperor.brain.binding import Bound
 from emperor.brain.birth import NO_CGROUP
-from emperor.core.adoption import Duty, Found, Patience, adopt
+from emperor.core.adoption import Duty, Found, Patience, adopt, outcome
 from emperor.core.attempts import attempt_of
 from emperor.core.reconcile import Action, SleepVassal, StartVassal, decide
 from emperor.core.registry import Vassal, birth_under, can_stand_by
@@ -99,7 +99,7 @@ class TrueWorld(World):
         self.held: dict[str, str] = {}
         self.attempts: dict[str, Mapping[str, frozenset[str]]] = {}
         self.listeners = Ports(self.held, self.attempts)
-        self.was_cut_short = False  # a generation of the first master, by its successor
+        self.asked = ""  # who is to describe itself
 
     def spec(self):
         assert self.wanted is not None
@@ -127,7 +127,6 @@ class TrueWorld(World):
         return action
 
     def _unbind(self) -> None:
-        self.was_cut_short = False
         self.listeners.keep_only(self.name, {one.key for one in self.spec().settings.addresses})
 
     def _spawn(self) -> str:
@@ -179,6 +178,7 @@ class TrueWorld(World):
         if self.vassal.token is not None:
             self.listeners.give_back(self.name, self.vassal.token)
         super()._fall_back()
+        self.asked = self.vassal.token or ""
         self.cgroups.serves_on(self.name, self.vassal.token)
 
     def _does_not_load(self) -> None:
@@ -198,14 +198,11 @@ class TrueWorld(World):
 
     def _is_at_rest(self, master: Master) -> bool:
         """Whether nothing is on its way, and nothing was left of what has failed."""
-        if self.was_cut_short:
-            # Whether it served already is not known, so its address is kept until the next one has
-            # settled.
-            return False
         vassal, alone = self.vassal, self.alive == {self.vassal.token}
         tried = self.wanted is not None and self.wanted.fingerprint == vassal.attempted
         said = vassal.serving == master.serving and not master.orders and not master.building
-        return alone and tried and said and vassal.state is S.READY and not master.settling
+        is_quiet = said and not self.asked and not master.settling
+        return alone and tried and is_quiet and vassal.state is S.READY
 
     def _rename(self, new: str) -> None:
         self.listeners.rename(self.name, new)
@@ -216,9 +213,6 @@ class TrueWorld(World):
         vassal = self.vassal
         first = vassal.token
         stands_by = vassal.standby.token if vassal.standby is not None else None
-        master = self.masters.get(first or "")
-        if master is not None and (master.building or ("build" in chain(*master.orders))):
-            self.was_cut_short = True
         self.say(stands_by, "stop")
         self.say(first, "stand by" if can_stand_by(vassal) else "stop")
         super()._second_serves()
@@ -234,6 +228,21 @@ class TrueWorld(World):
         elif self._is_true(what):
             super().happen(what)
         self._bury()
+        self._hear()
+
+    def _hear(self) -> None:
+        """Who was asked describes itself when it has read what it was told before."""
+        master, vassal = self.masters.get(self.asked), self.vassal
+        if master is not None and master.orders:
+            return
+        if master is not None and master.token == vassal.token and master.duty in SERVES:
+            found = outcome(master.describe(self.name))
+            if vassal.standby is None and vassal.state in DOORS_OPEN:
+                for attempt in found.settled:
+                    self.listeners.settled(self.name, attempt)
+                newest = attempt_of(master.token, master.newest)
+                self.listeners.give_back(self.name, newest, but=found.under_way)
+        self.asked = ""
 
     def _is_true(self, what: str) -> bool:
         """Let masters do what is said of them; return False where it cannot be."""
@@ -289,6 +298,8 @@ class TrueWorld(World):
     def _bury(self) -> None:
         for token in [token for token in self.masters if token not in self.alive]:
             del self.masters[token]
+            if token != self.vassal.token:
+                self.listeners.give_back(self.name, token)
             for inside in self.tree.inside.values():
                 inside.discard(token)
             self.cgroups.released(token)
@@ -311,7 +322,7 @@ class TrueWorld(World):
         paths = {token: path for path, tokens in self.tree.inside.items() for token in tokens}
         for token in self.masters:
             self.cgroups.adopt(self.name, token, paths[token])
-        self.vassal = Vassal(name=self.name)
+        self.vassal, self.asked = Vassal(name=self.name), ""
         if self.masters or self.wanted is not None:
             self.listeners.claim(self.name, self.spec() if self.wanted is not None else None)
         if self.masters:
@@ -326,9 +337,12 @@ class TrueWorld(World):
         adopted = adopt(self.name, found, self.now, Patience(120.0, 35.0))
         self.vassal = adopted.record
         self.cgroups.serves_on(self.name, adopted.record.token)
-        for attempt in adopted.settled:
+        for attempt in adopted.outcome.settled:
             self.listeners.settled(self.name, attempt)
-        self.listeners.retain(self.name, adopted.under_way)
+        self.listeners.retain(self.name, adopted.outcome.under_way)
+        if self.wanted is not None and adopted.record.standby is None:
+            if adopted.record.serving == self.wanted.fingerprint:
+                self._unbind()
         for token in (adopted.stand_by, adopted.resume, *adopted.stop):
             order = "stop" if token in adopted.stop else "resume"
             self.say(token, "stand by" if token == adopted.stand_by else order)
@@ -378,6 +392,8 @@ STORIES = (
 @example([("obey", "ready", "edit", "obey", DEATHS[0], "obey", "obey", "it does not load")])
 @example([*STORIES[:1], *STORIES[6:7], *STORIES[1:2], *STORIES[3:4], ("obey", "ready")])
 @example([("obey", "ready", "edit", "obey", "edit", "edit", "obey", "it does not load")])
+@example([("obey", "ready", "edit", "obey"), STORIES[2], ("the master dies", "all is read")])
+@example([("obey", "edit", "obey", "the successor serves", DEATHS[0])])
 @given(
     st.lists(
         st.one_of(

@@ -68,6 +68,14 @@ class Ledger:
             return None
         return max(0.0, serving.settled_at - now)
 
+    def _under_way(self) -> int:
+        """Return the number of the generation that may come to nothing while another serves on."""
+        building, serving = self.building(), self.serving()
+        if building is not None:
+            return building.number
+        settles = serving is not None and serving.settled_at is not None
+        return serving.number if settles and serving is not None and self.standby() else 0
+
     def _in_role(self, role: Role) -> Crew | None:
         return next((crew for crew in self.crews.values() if crew.role is role), None)
 
@@ -164,7 +172,7 @@ class Ledger:
             settle_s=self.settle_s(now),
             state_s=now - self._changed_at,
             standing_by=shown is not None and shown.role is Role.STANDBY,
-            building=building.number if building is not None else 0,
+            building=self._under_way(),
             workers_granted=(scaler.granted or 0) if scaler is not None else 0,
         )
 
