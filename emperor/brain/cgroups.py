@@ -6,6 +6,7 @@ made, and every limit that would need one is said to be unsupported, with the re
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -353,12 +354,16 @@ class Cgroups:
         self.sweep()
 
     def close(self, patience_s: float) -> None:
-        """The emperor stops for good: leave no cgroup of a vassal behind. May block."""
+        """The emperor stops for good: leave no cgroup of a vassal behind. May block, so long in
+        all: whoever waits for a file system that does not answer does not end."""
         if self._tree is None:
             return
-        for path in {*self._tree.apps(), *self._leaving}:
+        paths = {*self._tree.apps(), *self._leaving}
+        for path in paths:
             self._tree.kill(path)
-            if self._tree.wait_empty(path, patience_s):
+        deadline = time.monotonic() + patience_s
+        for path in paths:
+            if self._tree.wait_empty(path, max(0.0, deadline - time.monotonic())):
                 self._tree.remove(path)
         self._tree.dissolve()
         self._close_filters()

@@ -45,6 +45,7 @@ class Kept(Cgroups):
         self._tree, self._watch = tree, None  # type: ignore[assignment]
         self._slices, self._problem = {}, lambda *_: None
         self._paths, self._of_masters, self._failed, self._leaving = {}, {}, {}, set()
+        self._filters = {}
 
     def plan(self, limits: object) -> CgroupPlan:
         return CgroupPlan(writes=(), unsupported=())
