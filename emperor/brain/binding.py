@@ -5,7 +5,8 @@ import socket
 import stat
 from typing import NamedTuple
 
-from emperor.brain.socket_files import FileId, owners
+from emperor.brain.socket_files import FileId
+from emperor.brain.socket_owners import change_owner
 from emperor.config.resolve import open_folder
 from emperor.config.settings import ListenAddress, SocketMode
 from emperor.config.stats_addresses import STATS, STATS_HTTP
@@ -107,8 +108,7 @@ def _give_to(folder_fd: int, name: str, access: SocketMode, uid: int, gid: int) 
             raise PermissionError(1, "somebody replaced the socket while it was made")
         if stat.S_IMODE(status.st_mode) != access.mode:  # an ACL of the folder's knows no umask
             os.chmod(f"/proc/self/fd/{fd}", access.mode)
-        if owner == 0:
-            os.chown(f"/proc/self/fd/{fd}", *owners(access, uid, gid))
+        change_owner(fd, access, uid, gid)
         return FileId(status.st_dev, status.st_ino)
     finally:
         os.close(fd)

@@ -30,12 +30,7 @@ def choose(python: str | None, identity: Identity, on_host: Callable[[str], str]
     the host has what the vassal finds at a path.
     """
     if python is not None:
-        is_folder = Path(on_host(python)).is_dir()
-        path = str(Path(python) / "bin" / "python") if is_folder else python
-        if not Path(on_host(path)).exists():
-            raise NoInterpreter(
-                f"{path} does not exist", "write a virtualenv's folder or an interpreter"
-            )
+        path = locate(python, on_host)
         blocker = first_blocker(on_host(path), identity)
         if blocker:
             at = "" if blocker == path else f"{path}: "
@@ -52,6 +47,17 @@ def choose(python: str | None, identity: Identity, on_host: Callable[[str], str]
         f"user {identity.user} may execute neither {own} nor {SYSTEM_PYTHON}",
         "write python = an interpreter that it may execute",
     )
+
+
+def locate(python: str, on_host: Callable[[str], str] = str) -> str:
+    """Return the path of an interpreter that exists, whoever may execute it."""
+    is_folder = Path(on_host(python)).is_dir()
+    path = str(Path(python) / "bin" / "python") if is_folder else python
+    if not Path(on_host(path)).exists():
+        raise NoInterpreter(
+            f"{path} does not exist", "write a virtualenv's folder or an interpreter"
+        )
+    return path
 
 
 @cache

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from emperor.brain.socket_owners import change_owner
 from emperor.config.resolve import open_folder
 from emperor.config.settings import SocketMode
 
@@ -52,22 +53,10 @@ def give(path: str, file: FileId, access: SocketMode, uid: int, gid: int) -> Non
             status = os.fstat(fd)
             if FileId(status.st_dev, status.st_ino) != file:
                 return
-            if os.geteuid() == 0:
-                os.chown(f"/proc/self/fd/{fd}", *owners(access, uid, gid))
+            change_owner(fd, access, uid, gid)
             os.chmod(f"/proc/self/fd/{fd}", access.mode)
         finally:
             os.close(fd)
-
-
-def owners(access: SocketMode, uid: int, gid: int) -> tuple[int, int]:
-    """Return the uid and gid that a vassal's sockets belong to."""
-    import grp
-    import pwd
-
-    return (
-        pwd.getpwnam(access.user).pw_uid if access.user else uid,
-        grp.getgrnam(access.group).gr_gid if access.group else gid,
-    )
 
 
 @contextlib.contextmanager

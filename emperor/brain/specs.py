@@ -20,6 +20,7 @@ from emperor.brain.neighbours import Neighbours
 from emperor.brain.patience import Patience
 from emperor.brain.places import emperors_own, find_places, named_by
 from emperor.brain.release_links import missing_folders, unseen_link
+from emperor.brain.socket_owners import not_given, strangers
 from emperor.brain.tenancy import far_sockets, refusals
 from emperor.brain.unseen import unseen
 from emperor.config.file_names import speaks_uwsgi
@@ -87,9 +88,11 @@ class SpecMaker:
         identity, decided, remarks = self._found(decided)
         if decided.group is None and decided.file_gid not in (None, 0, identity.gid):
             remarks += (Remark(key="group", reason=why_not_group(identity, file_gid)),)
+        remarks += not_given(settings.socket, identity)
         settings = msgspec.structs.replace(settings, remarks=settings.remarks + remarks)
         asked = _Asked(settings, identity, owner_uid, path)
         problems = self._policy_problems(asked)
+        problems += strangers(settings.socket, path)
         if owner_uid not in (0, os.geteuid()):
             is_far, sockets_dir = self._patience.is_foreign, self._sockets_dir
             problems += far_sockets(settings, is_far, sockets_dir, path)
@@ -108,7 +111,7 @@ class SpecMaker:
         def look_up() -> tuple[Identity, RunAs, tuple[Remark, ...]]:
             found = find(decided)
             if isinstance(found.identity, Problem):
-                raise ConfigError([found.identity])
+                raise ConfigError(found.problems)
             return found.identity, found.run_as, found.remarks
 
         return self._lately.ask(msgspec.structs.replace(decided, file=""), look_up)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from emperor.brain import interpreter
 from emperor.brain.binds import binds_of
+from emperor.brain.socket_owners import strangers
 from emperor.cli.files import file_problem, problem_of, read_settled
 from emperor.cli.uwsgi_files import read_content
 from emperor.config.document import Document, read_document
@@ -112,18 +113,23 @@ def _judged_identity(
     # The file's group never is a reason to refuse.
     decided = decide(owner_uid, 0, 0, checked.settings, emperor.policy, file)
     remarks: tuple[Remark, ...] = ()
-    found: Identity | Problem
+    identity: Identity | None = None
     if isinstance(decided, RunAs):
-        found, _, remarks = find(decided)
+        found = find(decided)
+        remarks, problems = found.remarks, found.problems
+        identity = found.identity if isinstance(found.identity, Identity) else None
     else:
-        found = decided
-    if not isinstance(found, Problem):
-        return _judged_places(checked, found), remarks
-    return [checked.problem((found.key,), found.problem, found.remedy)], remarks
+        problems = [decided]
+    problems += strangers(checked.settings.socket, file)
+    located = [
+        checked.problem(tuple(one.key.split(".")), one.problem, one.remedy) for one in problems
+    ]
+    return located + _judged_places(checked, identity), remarks
 
 
-def _judged_places(checked: _Checked, identity: Identity) -> list[Problem]:
-    """Return what of its own a vassal that runs as `identity` does not find on this host."""
+def _judged_places(checked: _Checked, identity: Identity | None) -> list[Problem]:
+    """Return what of its own a vassal that runs as `identity` does not find on this host; None =
+    whom it is to run as is not known."""
     settings = checked.settings
     on_host = binds_of(settings.sandbox).on_host
     problems = []
@@ -131,7 +137,10 @@ def _judged_places(checked: _Checked, identity: Identity) -> list[Problem]:
         problem = f"{settings.directory} does not exist"
         problems.append(checked.problem(("directory",), problem, "create it, or correct the path"))
     try:
-        interpreter.choose(settings.python, identity, on_host)
+        if identity is not None:
+            interpreter.choose(settings.python, identity, on_host)
+        elif settings.python is not None:
+            interpreter.locate(settings.python, on_host)
     except interpreter.NoInterpreter as error:
         problems.append(checked.problem(("python",), error.problem, error.remedy))
     return problems

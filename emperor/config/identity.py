@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from emperor.config.accounts import Account, account_of, gid_of, own_account
 from emperor.config.file_names import speaks_uwsgi
 from emperor.config.problems import Problem, quoted
 from emperor.config.settings import PROVIDER, Owner, Policy, Remark, VassalSettings
@@ -58,27 +59,26 @@ class RunAs(msgspec.Struct, frozen=True, kw_only=True):
     trusted_groups: tuple[str, ...] = ()  # count as a file's group whoever the owner is
     as_root: bool = True  # the emperor is root and can become another user
     by_policy: bool = False  # `user` is the policy's default_user
+    group_by_policy: bool = False  # `group` is its default_group
     yields: bool = False  # user and group count only if the file may have them
     numbers: bool = False  # a number stands for itself where it has no entry
 
 
 class Found(NamedTuple):
-    """An identity, or why there is none, with what is said of names that did not count."""
+    """An identity, or why there is none, with what is said of names that did not count.
+
+    `besides`: what is wrong too, where there is none.
+    """
 
     identity: Identity | Problem
     run_as: RunAs
     remarks: tuple[Remark, ...] = ()
+    besides: tuple[Problem, ...] = ()
 
-
-class Account(NamedTuple):
-    """An entry of the user database, with the groups that the user is a member of."""
-
-    uid: int
-    gid: int
-    groups: tuple[int, ...]
-    user: str
-    home: str
-    shell: str
+    @property
+    def problems(self) -> list[Problem]:
+        """All that is wrong; nothing, if there is an identity."""
+        return [self.identity, *self.besides] if isinstance(self.identity, Problem) else []
 
 
 def decide(
@@ -130,6 +130,7 @@ def decide(
         group=settings.group or (policy.default_group if settings.user is None else None),
         allow_root=policy.allow_root,
         by_policy=settings.user is None,
+        group_by_policy=settings.user is None and settings.group is None,
     )
 
 
@@ -251,6 +252,13 @@ def _group_refusal(run_as: RunAs, account: Account, gid: int | None) -> Problem 
 
 
 def _no_group(run_as: RunAs) -> Problem:
+    if run_as.group_by_policy:
+        return _problem(
+            run_as.file,
+            "group",
+            f"the policy's default_group {quoted(run_as.group or '')} does not exist",
+            "create it, or correct default_group in the emperor's file",
+        )
     return _problem(
         run_as.file,
         "group",
@@ -293,9 +301,17 @@ def find(run_as: RunAs) -> Found:
         if without is None:
             if isinstance(identity, Identity) and run_as.group is None and not _is_known(run_as):
                 remarks.append(Remark(key="uid", reason=_NO_GROUP.format(identity.user)))
-            return Found(identity, run_as, tuple(remarks))
+            return Found(identity, run_as, tuple(remarks), _besides(run_as, identity))
         run_as, remark = without
         remarks.append(remark)
+
+
+def _besides(run_as: RunAs, identity: Identity | Problem) -> tuple[Problem, ...]:
+    """Return what is wrong with the group, where the user is wrong already."""
+    wrong_user = isinstance(identity, Problem) and identity.key == "user"
+    if wrong_user and run_as.group and gid_of(run_as.group) is None:
+        return () if run_as.numbers and _number(run_as.group) is not None else (_no_group(run_as),)
+    return ()
 
 
 def look_up(run_as: RunAs) -> Identity | Problem:
@@ -303,9 +319,9 @@ def look_up(run_as: RunAs) -> Identity | Problem:
 
     Asks the name service, which may block on a network.
     """
-    account = _own_account() if _is_own(run_as) else _account(run_as.user, run_as.only_uid)
-    trusted = frozenset(gid for gid in map(_gid, run_as.trusted_groups) if gid is not None)
-    gid = _gid(run_as.group) if run_as.group else None
+    account = own_account() if _is_own(run_as) else account_of(run_as.user, run_as.only_uid)
+    trusted = frozenset(gid for gid in map(gid_of, run_as.trusted_groups) if gid is not None)
+    gid = gid_of(run_as.group) if run_as.group else None
     if run_as.numbers and account is None:
         account = _without_entry(_number(run_as.user))
     if run_as.numbers and gid is None:
@@ -325,7 +341,7 @@ def _without_entry(uid: int | None) -> Account | None:
 
 
 def _is_known(run_as: RunAs) -> bool:
-    return _is_own(run_as) or _account(run_as.user, run_as.only_uid) is not None
+    return _is_own(run_as) or account_of(run_as.user, run_as.only_uid) is not None
 
 
 def why_not_group(identity: Identity, file_gid: int) -> str:
@@ -354,45 +370,6 @@ def _is_own(run_as: RunAs) -> bool:
     return not run_as.as_root and run_as.user is None
 
 
-def _own_account() -> Account:
-    """Return what this process is. In a container its uid may have no name."""
-    uid = os.geteuid()
-    known = _account(None, uid)
-    return Account(
-        uid=uid,
-        gid=os.getegid(),
-        groups=tuple(os.getgroups()),
-        user=known.user if known else str(uid),
-        home=known.home if known else "/",
-        shell=known.shell if known else "/bin/sh",
-    )
-
-
 def own_identity() -> Identity:
     """Return whom this process runs as, with or without an account."""
-    return Identity(**_own_account()._asdict())
-
-
-def _account(user: str | None, uid: int | None) -> Account | None:
-    try:
-        if user is None:
-            entry = pwd.getpwuid(-1 if uid is None else uid)
-        elif user.isdecimal():
-            entry = pwd.getpwuid(int(user))
-        else:
-            entry = pwd.getpwnam(user)
-    except (KeyError, OverflowError):
-        return None
-    groups = tuple(os.getgrouplist(entry.pw_name, entry.pw_gid))
-    shell = entry.pw_shell or "/bin/sh"
-    home = entry.pw_dir or "/"
-    return Account(entry.pw_uid, entry.pw_gid, groups, entry.pw_name, home, shell)
-
-
-def _gid(group: str) -> int | None:
-    try:
-        if group.isdecimal():
-            return grp.getgrgid(int(group)).gr_gid
-        return grp.getgrnam(group).gr_gid
-    except (KeyError, OverflowError):
-        return None
+    return Identity(**own_account()._asdict())

@@ -117,6 +117,25 @@ def test_with_a_policy_root_is_told_what_this_host_does_not_have(folder, monkeyp
     ]
 
 
+def test_accounts_places_and_sockets_are_all_told_of_at_once(folder, monkeypatch):
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    missing = (
+        'directory = "/no/folder"\npython = "/no/python"\nuser = "no-such-user"\n'
+        'group = "no-such-group"\n[socket]\nuser = "no-such-owner"\ngroup = "no-such-friends"\n'
+    )
+    (folder / "a.toml").write_text(GOOD.format("a") + missing)
+    (folder / "emperor.toml").write_text("[policy]\n")
+    found = check_files(["a.toml"], read_emperor("emperor.toml"), "root")
+    assert [str(problem).partition("; ")[0] for problem in found] == [
+        'a.toml:5: user: there is no user "no-such-user"',
+        'a.toml:6: group: there is no group "no-such-group"',
+        'a.toml:8: socket.user: there is no user "no-such-owner"',
+        'a.toml:9: socket.group: there is no group "no-such-friends"',
+        "a.toml:3: directory: /no/folder does not exist",
+        "a.toml:4: python: /no/python does not exist",
+    ]
+
+
 def test_command_reads_the_policy_first(folder, capsys):
     (folder / "emperor.toml").write_text(POLICY + "[plan.small.sandbox]\nuser = 1\n")
     (folder / "a.toml").write_text(GOOD.format("a") + "workers = 3\n")

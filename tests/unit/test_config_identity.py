@@ -5,7 +5,8 @@ import os
 import msgspec
 import pytest
 
-from emperor.config.identity import Account, Identity, RunAs, decide, find, judge, look_up, yielded
+from emperor.config.accounts import Account
+from emperor.config.identity import Identity, RunAs, decide, find, judge, look_up, yielded
 from emperor.config.problems import Problem
 from emperor.config.settings import Policy, VassalSettings
 
@@ -273,3 +274,28 @@ def test_emperor_without_root_runs_everything_as_itself():
 def test_decision_can_be_told_in_json():
     run_as = RunAs(file="f", user="blog")
     assert msgspec.json.decode(msgspec.json.encode(run_as), type=RunAs) == run_as
+
+
+def test_user_and_group_that_do_not_exist_are_told_of_together():
+    run_as = RunAs(file="f", user="no-such-user", group="no-such-group")
+    assert [problem.key for problem in find(run_as).problems] == ["user", "group"]
+    assert [
+        problem.key for problem in find(RunAs(file="f", user="no-such-user", group="root")).problems
+    ] == ["user"]
+    assert find(RunAs(file="f", user="nobody")).problems == []
+
+
+def test_default_group_that_does_not_exist_is_a_matter_of_the_emperors_file():
+    run_as = decide(
+        0,
+        0,
+        0,
+        VassalSettings(name="blog", app="a:b", directory="/", listen=()),
+        Policy(default_user="nobody", default_group="no-such"),
+        "f",
+    )
+    (problem,) = find(run_as).problems
+    assert str(problem) == (
+        'f:1: group: the policy\'s default_group "no-such" does not exist; '
+        "create it, or correct default_group in the emperor's file"
+    )
