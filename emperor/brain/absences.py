@@ -9,11 +9,11 @@ import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from functools import partial
 
-from emperor.brain.adoption import path_in_memo
 from emperor.brain.entries import Entries, Entry
 from emperor.brain.fleet import Fleet
 from emperor.brain.heirs import Heirs
 from emperor.brain.homes import Home, Homes
+from emperor.brain.memo import path_in_memo
 from emperor.brain.patience import Patience
 from emperor.brain.reads import Reads
 from emperor.brain.roll import Publish

@@ -1,6 +1,5 @@
 """Takes over the masters that outlived an earlier emperor, when they have said what they are."""
 
-import json
 import socket
 import time
 from collections.abc import Callable
@@ -9,12 +8,14 @@ import msgspec
 
 from emperor.brain.allotments import Allotments
 from emperor.brain.cgroups import Cgroups
-from emperor.brain.deeds import START_GRACE_S, Deeds
 from emperor.brain.listeners import Listeners
+from emperor.brain.live_limits import LiveLimits
 from emperor.brain.masters import Masters
+from emperor.brain.memo import number_in_memo, text_in_memo, uid_in_memo
 from emperor.brain.roll import Roll
+from emperor.brain.spawning import START_GRACE_S
+from emperor.brain.succession import Succession
 from emperor.brain.wishes import serial_of
-from emperor.config.identity import UNKNOWN_UID
 from emperor.core.adoption import Adopted, Duty, Found, Outcome, Patience, adopt, outcome
 from emperor.core.registry import Retiring, Vassal, birth_under, latest
 from emperor.status import VassalState
@@ -39,7 +40,8 @@ class Adoption:
         masters: Masters,
         listeners: Listeners,
         cgroups: Cgroups,
-        deeds: Deeds,
+        succession: Succession,
+        limits: LiveLimits,
         allotments: Allotments,
         name_of: Callable[[str, str], str],
     ) -> None:
@@ -47,7 +49,8 @@ class Adoption:
         self._masters = masters
         self._listeners = listeners
         self._cgroups = cgroups
-        self._deeds = deeds
+        self._succession = succession
+        self._limits = limits
         self._allotments = allotments
         self._name_of = name_of
         self._names: dict[str, str] = {}
@@ -65,7 +68,7 @@ class Adoption:
         self._names[held.token] = name
         self._held.setdefault(name, {})[held.token] = held
         self._roll.name_token(held.token, name)
-        self._cgroups.adopt(name, held.token, _in_memo(held.memo, "cgroup"))
+        self._cgroups.adopt(name, held.token, text_in_memo(held.memo, "cgroup"))
         self._listeners.run_as(name, uid_in_memo(held.memo))
         if name != held.vassal and held.vassal not in self._roll.wishes:
             # What was held under the name of its birth is held under the one that it has now.
@@ -112,7 +115,7 @@ class Adoption:
             pid=last.pid,
             birth=birth,
             attempted_birth=birth,
-            restart_serial=_number(_in_memo(last.memo, "restart")),
+            restart_serial=number_in_memo(last.memo, "restart"),
             retiring=tuple(
                 Retiring(token=other.token, deadline=now + START_GRACE_S) for other in others
             ),
@@ -129,7 +132,7 @@ class Adoption:
         for held in masters:
             del self._names[held.token]
         found = [_found(name, held, one) for held, one in zip(masters, said, strict=True)]
-        patience = Patience(ADOPTED_START_S, self._deeds.stop_patience_s(name))
+        patience = Patience(ADOPTED_START_S, self._roll.stop_patience_s(name))
         adopted = adopt(name, found, time.monotonic(), patience)
         at = found.index(adopted.current)
         self._restore(name, adopted.current, said[at], masters[at].memo)
@@ -147,7 +150,7 @@ class Adoption:
         self._masters.send(adopted.stand_by, StandBy())
         self._masters.send(adopted.resume, Resume())
         for token in adopted.stop:
-            self._deeds.retire(token, self._roll.get(name))
+            self._succession.retire(token, self._roll.get(name))
 
     def _keep_addresses(self, name: str, adopted: Adopted) -> None:
         """What an earlier emperor had bound for something that did not come to serve is closed."""
@@ -157,7 +160,7 @@ class Adoption:
 
     def _restore(self, name: str, current: Found, said: Description, memo: str) -> None:
         """What people asked for before this emperor's time is part of the truth."""
-        self._deeds.remember_limits(name, _in_memo(memo, "limits"))
+        self._limits.remember(name, text_in_memo(memo, "limits"))
         self._allotments.restore(name, said.workers_granted)
         wish = self._roll.wishes.get(name)
         if wish is None:
@@ -180,19 +183,8 @@ def outcome_for(token: str, said: Description) -> Outcome | None:
     return outcome(_with_work(said, Found(token=token, pid=0, birth="", duty=duty)))
 
 
-def path_in_memo(memo: str) -> str:
-    """Return the path of the file that a master was started for; "" if it is not said."""
-    return _in_memo(memo, "path")
-
-
-def uid_in_memo(memo: str) -> int:
-    """Return as whom the processes below a master run."""
-    uid = _in_memo(memo, "uid")
-    return int(uid) if uid.isdecimal() else UNKNOWN_UID
-
-
 def _birth(held: HeldMaster, name: str) -> str:
-    return birth_under(name, held.vassal, _in_memo(held.memo, "birth")) or ""
+    return birth_under(name, held.vassal, text_in_memo(held.memo, "birth")) or ""
 
 
 def _found(name: str, held: HeldMaster, said: Description) -> Found:
@@ -201,7 +193,7 @@ def _found(name: str, held: HeldMaster, said: Description) -> Found:
         pid=held.pid,
         birth=_birth(held, name),
         duty=_duty(said),
-        restart_serial=_number(_in_memo(held.memo, "restart")),
+        restart_serial=number_in_memo(held.memo, "restart"),
     )
     return _with_work(said, known)
 
@@ -226,14 +218,3 @@ def _duty(said: Description) -> Duty:
     if said.serving:
         return Duty.SERVING if said.settle_s is None else Duty.SETTLING
     return Duty.STANDING_BY if said.standing_by else Duty.BUILDING
-
-
-def _in_memo(memo: str, key: str) -> str:
-    try:
-        return str(json.loads(memo)[key])
-    except (ValueError, KeyError, TypeError):
-        return ""
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from emperor.brain.deeds import Deeds
 from emperor.brain.listeners import Listeners
 from emperor.brain.roll import Roll
+from emperor.brain.succession import Succession
 from emperor.core.registry import Vassal
 from vassal.messages import Failure
 
@@ -36,13 +36,13 @@ class Exchanges:
         self,
         roll: Roll,
         listeners: Listeners,
-        deeds: Deeds,
+        succession: Succession,
         leaves: Callable[[str, str], bool],
         on_ready: Callable[[Vassal, int, str], None],
     ) -> None:
         self._roll = roll
         self._listeners = listeners
-        self._deeds = deeds
+        self._succession = succession
         self._leaves = leaves
         self._on_ready = on_ready
         self._waiting: dict[str, Settled] = {}
@@ -69,9 +69,9 @@ class Exchanges:
             why = f"{key}: vassal {lender} was to leave it, and serves on there"
             failure = Failure(kind="listen", message=why)
             if vassal.standby is not None:
-                self._deeds.fall_back(vassal, failure)
+                self._succession.fall_back(vassal, failure)
             else:
-                self._deeds.give_up_successor(vassal, failure)
+                self._succession.give_up(vassal, failure)
         self._settle()
 
     def _lenders(self, name: str) -> set[str]:

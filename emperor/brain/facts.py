@@ -83,14 +83,24 @@ class Facts:
         self._listeners = listeners
         self._cgroups = cgroups
         self._deeds = deeds
+        self._succession = deeds.succession
         self._allotments = allotments
         self._petitions = Petitions(roll, masters, allotments)
         self._to_spawner = to_spawner
         self._look = look
         self._doubt = doubt
         self._served = served
-        self._exchanges = Exchanges(roll, listeners, deeds, leaves, self._on_ready)
-        self._adoption = Adoption(roll, masters, listeners, cgroups, deeds, allotments, name_of)
+        self._exchanges = Exchanges(roll, listeners, deeds.succession, leaves, self._on_ready)
+        self._adoption = Adoption(
+            roll,
+            masters,
+            listeners,
+            cgroups,
+            deeds.succession,
+            deeds.limits,
+            allotments,
+            name_of,
+        )
 
     def on_spawner_message(self, message: FromSpawner, fds: list[int]) -> None:
         """Take in one fact; the descriptors become the fleet's."""
@@ -127,7 +137,7 @@ class Facts:
         if vassal is not None:
             self._roll.lose(vassal, failure, token=None)
         elif (vassal := self._roll.by_successor(token)) is not None:
-            self._deeds.give_up_successor(vassal, failure)
+            self._succession.give_up(vassal, failure)
         if (vassal := self._roll.by_retiring(token)) is not None:
             self._roll.set(without_retired(vassal, token))
 
@@ -175,7 +185,7 @@ class Facts:
                 exit_status=message.exit_status,
                 signal=message.signal,
             )
-            self._deeds.give_up_successor(succeeding, failure)
+            self._succession.give_up(succeeding, failure)
         if (retired := self._roll.by_retiring(message.token)) is not None:
             self._roll.set(without_retired(retired, message.token))
         if (stood_by := self._roll.by_standby(message.token)) is not None:
@@ -296,25 +306,25 @@ class Facts:
             case Born(unsupported=unsupported):
                 self._roll.unsupported[vassal.name] = unsupported[:100]
             case BirthFailed(failure=failure) | GenerationFailed(failure=failure):
-                self._deeds.give_up_successor(vassal, failure)
+                self._succession.give_up(vassal, failure)
             case GenerationServes(settle_s=settle_s) if can_stand_by(vassal):
-                self._deeds.take_place(vassal, settle_s)
+                self._succession.take_place(vassal, settle_s)
             case GenerationServes() | GenerationReady():
                 self._take_over(vassal, message.number, message.fingerprint)
         self._look()
 
     def _take_over(self, vassal: Vassal, number: int, fingerprint: str) -> None:
         """The second master serves for good: the first one finishes what it has, and goes."""
-        retire_until = self._deeds.retire(vassal.token or "", vassal)
+        retire_until = self._succession.retire(vassal.token or "", vassal)
         if vassal.standby is not None:
-            self._deeds.retire(vassal.standby.token, vassal)
+            self._succession.retire(vassal.standby.token, vassal)
         self._roll.set(succeed(vassal, fingerprint, time.monotonic(), retire_until))
         self._on_ready(self._roll.get(vassal.name), number, fingerprint)
 
     def _on_limits_changed(self, vassal: Vassal, failed: tuple[str, ...]) -> None:
         """What running processes cannot be given, those of a new generation are born with."""
         failed = tuple(text[:300] for text in failed[:16])
-        keys = self._deeds.take_changes(vassal.name)
+        keys = self._deeds.limits.take_changes(vassal.name)
         if keys or failed:
             change = LimitChange(at=time.time(), keys=keys, needs_generation=failed)
             self._roll.limit_changes[vassal.name] = change
@@ -338,14 +348,14 @@ class Facts:
     def _lose(self, vassal: Vassal, failure: Failure, token: str | None) -> None:
         """What serves has ended, or does: a master that stands by takes its place back."""
         if vassal.standby is not None:
-            self._deeds.fall_back(vassal, failure)
+            self._succession.fall_back(vassal, failure)
         else:
             self._roll.lose(vassal, failure, token=token)
 
     def _on_ready(self, vassal: Vassal, number: int, fingerprint: str) -> None:
         now = time.monotonic()
         if vassal.standby is not None:
-            retire_until = self._deeds.retire(vassal.standby.token, vassal)
+            retire_until = self._succession.retire(vassal.standby.token, vassal)
             vassal = without_standby(vassal, retire_until)
         record = become_ready(vassal, fingerprint, now)
         self._roll.set(record)
@@ -386,7 +396,7 @@ class Facts:
             return  # whoever is waited for has a deadline anyway
         if vassal.standby is not None:
             self._roll.publish("error", "master_hung", vassal.name, {"pid": vassal.pid})
-            self._deeds.fall_back_from_hung(vassal)
+            self._succession.fall_back_from_hung(vassal)
             self._look()
         elif vassal.replace_at is None:
             self._roll.set(msgspec.structs.replace(vassal, replace_at=time.monotonic()))

@@ -110,7 +110,7 @@ class Fleet:
             self._roll,
             self.listeners,
             cgroups,
-            self._deeds,
+            self._deeds.limits,
             allotments,
             lambda names: keep(NAMES, names),
         )

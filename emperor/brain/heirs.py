@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Set
 
-from emperor.brain.adoption import uid_in_memo
 from emperor.brain.entries import Entry
 from emperor.brain.fleet import Fleet
 from emperor.brain.history import History, Version
+from emperor.brain.memo import uid_in_memo
 from emperor.core.heirs import Comer, Gone, heir_of
 from emperor.core.registry import RUNNING
 from vassal.messages import HeldMaster

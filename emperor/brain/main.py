@@ -16,7 +16,6 @@ import msgspec
 import prctl
 
 from emperor import __version__, notify
-from emperor.brain.adoption import path_in_memo
 from emperor.brain.catalog import Catalog
 from emperor.brain.cgroups import Cgroups
 from emperor.brain.eventstream import EventStream
@@ -38,6 +37,7 @@ from emperor.brain.inventory import (
     receive_inventory,
 )
 from emperor.brain.links import Link
+from emperor.brain.memo import path_in_memo
 from emperor.brain.patience import Patience
 from emperor.brain.pidfile import EmperorPidFile
 from emperor.brain.routing import Routing

@@ -9,8 +9,8 @@ import msgspec
 
 from emperor.brain.allotments import Allotments
 from emperor.brain.cgroups import Cgroups
-from emperor.brain.deeds import Deeds
 from emperor.brain.listeners import Listeners
+from emperor.brain.live_limits import LiveLimits
 from emperor.brain.roll import Roll
 from emperor.brain.wishes import serial_of
 from emperor.core.registry import renamed
@@ -27,14 +27,14 @@ class Renames:
         roll: Roll,
         listeners: Listeners,
         cgroups: Cgroups,
-        deeds: Deeds,
+        limits: LiveLimits,
         allotments: Allotments,
         keep: Callable[[Mapping[str, str]], None],
     ) -> None:
         self._roll = roll
         self._listeners = listeners
         self._cgroups = cgroups
-        self._deeds = deeds
+        self._limits = limits
         self._allotments = allotments
         self._keep = keep
         self._names: dict[str, str] = {}  # by the tokens of masters
@@ -80,7 +80,7 @@ class Renames:
         self._roll.wish(new, msgspec.structs.replace(wish, **serials))
         self._listeners.rename(old, new)
         self._cgroups.rename(old, new)
-        self._deeds.rename(old, new)
+        self._limits.rename(old, new)
         self._allotments.rename(old, new)
         self._roll.publish("info", "vassal_renamed", new, {"was": old, "pid": record.pid})
 

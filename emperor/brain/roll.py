@@ -16,6 +16,12 @@ from vassal.messages import Failure
 EXIT_PATIENCE_S = 5.0
 """How long a master that failed has to go by itself."""
 
+STOP_GRACE_S = 5.0
+"""So much longer than `stop_timeout` a master may take to end."""
+
+UNKNOWN_STOP_S = 30.0
+"""For a vassal whose file is gone: the built-in stop_timeout."""
+
 UNKNOWN_CLEARING_S = 60.0
 """For the exec_stop_post of a vassal whose file is gone: the built-in spawn_timeout."""
 
@@ -171,6 +177,15 @@ class Roll:
             return UNKNOWN_CLEARING_S
         settings = wish.spec.settings
         return settings.spawn_timeout if settings.exec_stop_post else 0.0
+
+    def stop_timeout_s(self, name: str) -> float:
+        """Return how long requests may take to finish when a vassal is told to stop."""
+        wish = self.wishes.get(name)
+        return wish.spec.settings.stop_timeout if wish and wish.spec else UNKNOWN_STOP_S
+
+    def stop_patience_s(self, name: str) -> float:
+        """Return how long a master may take to end that was told to stop."""
+        return self.stop_timeout_s(name) + STOP_GRACE_S + self.clearing_s(name)
 
     def lose(self, vassal: Vassal, failure: Failure, token: str | None) -> None:
         """A vassal ended unplanned. `token` None = its master is gone already."""
