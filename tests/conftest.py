@@ -75,7 +75,7 @@ def runtime_dir(nothing_left_behind: None) -> Iterator[Path]:
 def emperor(nothing_left_behind: None) -> Iterator[Emperor]:
     """Yield an emperor, not started yet, over folders of its own.
 
-    Its log must hold no traceback at the end, whatever was done to it.
+    Its log must tell of no fault of our own at the end, whatever was done to it.
     """
     with emperor_over() as one:
         yield one
@@ -84,6 +84,7 @@ def emperor(nothing_left_behind: None) -> Iterator[Emperor]:
             found = leftovers.of(one)
             assert not found, found
         assert "Traceback" not in one.log(), one.log()
+        assert "event=fault" not in one.log(), one.log()
 
 
 @pytest.fixture(params=["uwsgi", "ours"])

@@ -70,7 +70,10 @@ class SpawnMaster(Message, frozen=True, tag="spawn-master"):
 
 
 class KillMaster(Message, frozen=True, tag="kill-master"):
-    """SIGKILL the master through its pidfd, and with it all it started."""
+    """SIGKILL the master through its pidfd, and with it all it started.
+
+    Answered by MasterExited, at once where there is no such master.
+    """
 
     token: str
 
@@ -151,7 +154,10 @@ class MasterNotSpawned(Message, frozen=True, tag="master-not-spawned"):
 
 
 class MasterExited(Message, frozen=True, tag="master-exited"):
-    """A master was reaped. Exactly one of `exit_status` and `signal` is set."""
+    """A master was reaped. Exactly one of `exit_status` and `signal` is set.
+
+    `vassal` is "" and `pid` 0, if it was to be killed, and the spawner knows of no such master.
+    """
 
     token: str
     vassal: str

@@ -14,6 +14,7 @@ from emperor.brain.allotments import Allotments
 from emperor.brain.cgroups import Cgroups
 from emperor.brain.deeds import Deeds
 from emperor.brain.facts import Facts
+from emperor.brain.faults import fault_fields
 from emperor.brain.headroom import Headroom
 from emperor.brain.heartbeat import Heartbeat
 from emperor.brain.inventory import ATTEMPTS, NAMES
@@ -27,7 +28,7 @@ from emperor.brain.wishes import BY_HAND, Wish
 from emperor.config.settings import ListenAddress
 from emperor.core.agenda import Agenda
 from emperor.core.allotment import Caps
-from emperor.core.reconcile import LimitVassal, reconcile, stays
+from emperor.core.reconcile import Action, LimitVassal, reconcile, stays
 from emperor.core.registry import Fact, Vassal, advance, fail, without_conflict
 from emperor.status import LimitChange, VassalState
 from limits.facts import HostFacts
@@ -47,6 +48,9 @@ DESCRIBE_PATIENCE_S = 2.0
 LOOK_PAUSE_MAX_S = 0.1
 CLOSED_S = 0.1
 """Until then the spawner has closed a socket that it was told to close."""
+
+SET_ASIDE_S = 5.0
+"""So long a vassal is not looked at again that has brought out a fault of ours."""
 
 
 class Fleet:
@@ -314,9 +318,7 @@ class Fleet:
         actual = {name: vassals[name] for name in names if name in vassals}
         look = reconcile(desired, actual, now, self._agenda.room)
         for action in look.actions:
-            self._deeds.act(action, now)
-            if isinstance(action, LimitVassal):
-                self.look()  # it may need a new generation as well
+            self._act(action, now)
         self._facts.look_at_exchanges()
         for name in names:
             self._agenda.looked_at(name, vassals.get(name), now, name in look.waiting)
@@ -325,6 +327,17 @@ class Fleet:
         self._changed(names)
         self._looked_at = self._loop.time()
         self._look_took_s = min(LOOK_PAUSE_MAX_S, self._looked_at - now)
+
+    def _act(self, action: Action, now: float) -> None:
+        try:
+            self._deeds.act(action, now)
+        except Exception as error:
+            self._agenda.set_aside(action.name, now + SET_ASIDE_S)
+            fields = fault_fields(error, type(action).__name__)
+            self._roll.publish("error", "fault", action.name, fields)
+        else:
+            if isinstance(action, LimitVassal):
+                self.look()  # it may need a new generation as well
 
     def _look_at_all(self) -> None:
         """Whatever was overlooked is found now."""

@@ -196,7 +196,7 @@ class Brain:
         )
         self._incidents = Incidents(self._cgroups, self._fleet, self._publish)
         specs = SpecMaker(settings, facts, self._cgroups, patience)
-        reader = VersionReader(settings, specs, patience)
+        reader = VersionReader(settings, specs, patience, self._publish)
         history = History(Path(settings.state_dir), self._on_history_problem)
         self._kept_homes = self._kept(HOMES, KeptHomes) or KeptHomes()
         self._homes = Homes(self._kept_homes)

@@ -4,9 +4,11 @@ from typing import NamedTuple
 
 from emperor.brain import interpreter
 from emperor.brain.birth import Spec
+from emperor.brain.faults import REMEDY, fault_fields
 from emperor.brain.history import Version
 from emperor.brain.patience import Patience, Silence
 from emperor.brain.patient_host import PatientHost
+from emperor.brain.roll import Publish
 from emperor.brain.specs import SpecMaker
 from emperor.config.file_names import speaks_uwsgi
 from emperor.config.identity import owner_of
@@ -31,10 +33,13 @@ class Refusal(NamedTuple):
 class VersionReader:
     """Reads what roots and tenants wrote, each in its place. `close` it."""
 
-    def __init__(self, settings: EmperorSettings, specs: SpecMaker, patience: Patience) -> None:
+    def __init__(
+        self, settings: EmperorSettings, specs: SpecMaker, patience: Patience, publish: Publish
+    ) -> None:
         self._settings = settings
         self._specs = specs
         self._patience = patience
+        self._publish = publish
         self._parser = ParserProcess(settings)
 
     async def close(self) -> None:
@@ -43,6 +48,13 @@ class VersionReader:
 
     async def read(self, name: str, path: str, version: Version) -> Spec | Refusal:
         """Return the spec of the file at `path` with this version's content. Never raises."""
+        try:
+            return await self._read(name, path, version)
+        except Exception as error:
+            self._publish("error", "fault", name, fault_fields(error, "reading the file"))
+            return Refusal((f"{path}: {error!r}; {REMEDY}",), may_pass=True)
+
+    async def _read(self, name: str, path: str, version: Version) -> Spec | Refusal:
         try:
             settings = await self._parse(name, path, version)
             if isinstance(settings, ConfigError):

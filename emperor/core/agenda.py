@@ -25,6 +25,7 @@ class Agenda:
         self._waiting: dict[str, None] = {}  # for room, the longest first
         self._building: set[str] = set()
         self._due: dict[str, float] = {}
+        self._aside: dict[str, float] = {}
 
     def note(self, name: str) -> None:
         """Something was heard of a vassal."""
@@ -33,6 +34,10 @@ class Agenda:
     def note_all(self, names: Iterable[str]) -> None:
         """Look at all of these."""
         self._heard_of.update(names)
+
+    def set_aside(self, name: str, until: float) -> None:
+        """Do not look at a vassal until then, whatever is heard of it."""
+        self._aside[name] = until
 
     @property
     def room(self) -> int:
@@ -46,7 +51,8 @@ class Agenda:
         self._building -= {name for name in names if not _is_building(actual.get(name))}
         names.update(name for name, at in self._due.items() if at <= now)
         names.update(islice(self._waiting, self.room))
-        return sorted(names)
+        self._aside = {name: until for name, until in self._aside.items() if until > now}
+        return sorted(names - self._aside.keys())
 
     def looked_at(self, name: str, vassal: Vassal | None, now: float, waits: bool) -> None:
         """Remember what one of those is now; None = it was forgotten. `waits`: for room."""
@@ -59,10 +65,10 @@ class Agenda:
             self._building.add(name)
         else:
             self._building.discard(name)
-        if vassal is None:
-            return
-        # Whoever waits for room does so from a moment on that has passed.
-        at = next_look(vassal, now) if waits else next_look(vassal)
+        at = self._aside.get(name)
+        if at is None and vassal is not None:
+            # Whoever waits for room does so from a moment on that has passed.
+            at = next_look(vassal, now) if waits else next_look(vassal)
         if at is not None:
             self._due[name] = at
 

@@ -13,6 +13,9 @@ FORCE_S = 5.0
 
 FORCED_STATUS = 1
 
+DEATHS_MAX = 3
+"""So many emperors may die over a stop; who goes on cannot stop anything either."""
+
 
 class SpawnerState(Enum):
     """What the spawner is about."""
@@ -38,6 +41,7 @@ class Ending:
         self.state = SpawnerState.RUNNING
         self.status = 0
         self._asked_at = 0.0
+        self._deaths = 0
         self.look_at: float | None = None
 
     @property
@@ -57,6 +61,15 @@ class Ending:
             self.status = FORCED_STATUS
             self.look_at = now + FORCE_S
         return self.state
+
+    def emperor_died(self) -> bool:
+        """An emperor died; return True if it was one too many over a stop: then this ends it."""
+        if not self.is_wanted:
+            return False
+        self._deaths += 1
+        if self._deaths == DEATHS_MAX:
+            self.done(FORCED_STATUS)
+        return self.state is SpawnerState.EXITING
 
     def done(self, status: int) -> None:
         """The emperor has stopped everything, or cannot begin."""

@@ -186,6 +186,9 @@ class Spawner:
         self._log.error(
             "emperor_died", pid=exited.pid, exit_status=exited.exit_status, signal=exited.signal
         )
+        if self._ending.emperor_died():
+            self._log.error("stop_forced", why="no emperor lives long enough to stop anything")
+            return
         self._schedule_emperor()
 
     def _abandon_emperor(self) -> None:
@@ -273,9 +276,7 @@ class Spawner:
         if isinstance(order, DropListener):
             self._store.drop(order.key)
         elif isinstance(order, KillMaster):
-            master = self._store.find(order.token)
-            if master is not None:
-                master.kill()
+            self._kill(order.token)
         elif isinstance(order, DismissWorkers):
             master = self._store.find(order.token)
             if master is not None:
@@ -309,6 +310,14 @@ class Spawner:
         self._store.add(master)
         spawned = MasterSpawned(token=order.token, vassal=order.vassal, pid=master.pid)
         self._tell(spawned, [master.channel.fileno()])
+
+    def _kill(self, token: str) -> None:
+        """Kill a master; an emperor that waits for one that there is not is told so."""
+        master = self._store.find(token)
+        if master is not None:
+            master.kill()
+        else:
+            self._tell(MasterExited(token=token, vassal="", pid=0, signal=signal.SIGKILL))
 
     def _on_signal(self, signum: int) -> None:
         if signum == signal.SIGCHLD:

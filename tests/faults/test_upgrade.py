@@ -1,20 +1,17 @@
 """The spawner takes new code in by an exec of itself, with all vassals running."""
 
 import os
-import shutil
 import signal
 import sys
-import sysconfig
 import threading
 import time
-import venv
 from pathlib import Path
 
 import pytest
 
 from emperor import __version__
 from emperor.spawner import handover
-from tests.support.control import REPOSITORY
+from tests.support.code import change, installed
 from tests.support.control import emperor as command
 from tests.support.emperor import Emperor, asked_all_the_time, get
 from tests.support.processes import alive, fds_of
@@ -215,26 +212,6 @@ def test_new_master_that_cannot_load_leaves_the_old_one_and_fails_the_command(
     assert "the old version serves on" in done.stdout
     assert get(port)[0] == 200
     assert emperor.vassal("blog")["pid"] == before
-
-
-def installed(base: Path) -> tuple[Path, str]:
-    """Install a copy of the code below `base`; return where it is and its interpreter."""
-    code = base / "code"
-    for package in ("emperor", "vassal", "limits"):
-        shutil.copytree(
-            REPOSITORY / package, code / package, ignore=shutil.ignore_patterns("__pycache__")
-        )
-    venv.create(base / "venv", symlinks=True)
-    [packages] = (base / "venv" / "lib").glob("*/site-packages")
-    # What it needs is where our own interpreter has it.
-    (packages / "code.pth").write_text(f"{code}\n{sysconfig.get_path('purelib')}\n")
-    return code, str(base / "venv" / "bin" / "python")
-
-
-def change(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
 
 
 def test_code_that_was_installed_meanwhile_is_what_runs_after_an_upgrade(

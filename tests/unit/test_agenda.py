@@ -56,6 +56,19 @@ def test_one_that_was_forgotten_takes_no_room() -> None:
     assert (agenda.room, agenda.next_look()) == (1, None)
 
 
+def test_one_that_is_set_aside_is_looked_at_when_its_time_is_over_and_not_before() -> None:
+    agenda = Agenda(4)
+    for vassal in (None, STARTING):
+        agenda.set_aside("blog", 5.0)
+        agenda.looked_at("blog", vassal, 0.0, waits=False)
+        agenda.note("blog")
+        assert agenda.take(4.9, {"blog": STARTING}) == []
+        assert agenda.next_look() == 5.0
+        assert agenda.take(5.0, {"blog": STARTING}) == ["blog"]
+        agenda.looked_at("blog", STARTING, 5.0, waits=False)
+        assert agenda.next_look() == 60.0
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.integers(1, 4), st.lists(st.integers(0, 12), max_size=60))
 def test_all_come_to_serve_and_never_more_are_built_than_may_be(

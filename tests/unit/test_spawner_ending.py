@@ -1,6 +1,13 @@
 """How often somebody has to ask until a spawner ends, and whom it still waits for."""
 
-from emperor.spawner.ending import FORCE_S, FORCED_STATUS, ONE_WISH_S, Ending, SpawnerState
+from emperor.spawner.ending import (
+    DEATHS_MAX,
+    FORCE_S,
+    FORCED_STATUS,
+    ONE_WISH_S,
+    Ending,
+    SpawnerState,
+)
 
 
 def test_first_wish_stops_gracefully_the_second_forces_and_the_third_waits_for_nothing() -> None:
@@ -56,3 +63,11 @@ def test_emperor_is_told_to_stop_everything_until_that_is_done() -> None:
         ending.asked(100.0 + count)
         wanted.append(ending.is_wanted)
     assert wanted == [False, True, True, False]
+
+
+def test_emperors_that_die_one_after_the_other_do_not_keep_it_from_ending() -> None:
+    ending = Ending()
+    assert not any(ending.emperor_died() for _ in range(10))
+    ending.asked(100.0)
+    assert [ending.emperor_died() for _ in range(DEATHS_MAX)] == [False] * (DEATHS_MAX - 1) + [True]
+    assert (ending.state, ending.status) == (SpawnerState.EXITING, FORCED_STATUS)
