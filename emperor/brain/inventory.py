@@ -6,7 +6,7 @@ ours, which live as long as the spawner and leave nothing on any disk.
 
 import os
 import socket
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -20,6 +20,8 @@ from vassal.messages import (
     decode_from_spawner,
     encode,
 )
+
+T = TypeVar("T")
 
 LOCK = "emperor:lock"
 SETTINGS = "emperor:settings"
@@ -36,6 +38,13 @@ class Inventory(NamedTuple):
     spawner_version: str
     ours: dict[str, int]
     rest: list[tuple[FromSpawner, list[int]]]
+
+    def kept(self, key: str, kind: type[T]) -> T | None:
+        """Return what an earlier emperor kept under a key; None = nothing."""
+        fd = self.ours.get(key)
+        if fd is None:
+            return None
+        return msgspec.json.decode(os.pread(fd, os.fstat(fd).st_size, 0), type=kind)
 
 
 def receive_inventory(channel: socket.socket) -> Inventory:
@@ -87,8 +96,3 @@ class Keeper:
 
     def _send(self, message: Message, fds: list[int]) -> None:
         packets.send(self._channel, encode(message), fds)
-
-
-def read_kept(fd: int) -> bytes:
-    """Return what an earlier emperor kept in this memory file."""
-    return os.pread(fd, os.fstat(fd).st_size, 0)

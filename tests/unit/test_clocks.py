@@ -25,7 +25,7 @@ FOR_PEOPLE = {
     "emperor/brain/fleet.py": "when a file was refused",
     "emperor/brain/versions.py": "when a version served first",
     "emperor/brain/incidents.py": "when a limit was hit",
-    "emperor/brain/main.py": "when an event was",
+    "emperor/brain/brain.py": "when an event was",
     "emperor/brain/roll.py": "when a vassal failed",
     "emperor/brain/facts.py": "says when limits were changed",
     "emperor/brain/steering.py": "turns monotonic times into times of day for status",
