@@ -203,6 +203,8 @@ class Brain:
         )
         gc.freeze()
         gc.enable()
+        if self._stopping.is_set():
+            self._fleet.stop_all()  # before the first look: what has ended already stays so
         self._fleet.begin()
         await self._until_stopped()
         await watcher.close()
@@ -212,8 +214,9 @@ class Brain:
         await self._catalog.close()
         self._incidents.close()
         self._routing.close()
-        if not self._leaving.is_set():
-            self._pidfile.remove()
+        if self._leaving.is_set():
+            return  # who asked for a stop since is heard by the next emperor
+        self._pidfile.remove()
         if self._stopping.is_set():
             self._finish()
 
@@ -285,6 +288,8 @@ class Brain:
         What runs is handed over as after a crash. With settings that cannot be used this
         emperor stays, and what is wrong with them is returned.
         """
+        if self._stopping.is_set():
+            return "the emperor stops"
         self._readiness.reloading()
         try:
             settings = self._read_settings()

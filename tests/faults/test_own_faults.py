@@ -106,7 +106,7 @@ def test_emperor_that_cannot_run_can_be_stopped(nothing_left_behind: None) -> No
         emperor.start()
         emperor.wait_state("blog", "ready")
         change(
-            where / "emperor/brain/main.py",
+            where / "emperor/brain/brain.py",
             "    async def run(self) -> None:\n",
             "    async def run(self) -> None:\n        raise KeyError('nobody')\n",
         )

@@ -1,11 +1,14 @@
 """A stop finishes what has begun, within its time; what comes meanwhile waits for a restart, and is
 told 503 by what was stopped for longer."""
 
+import os
+import signal
 import socket
 import time
 
 import pytest
 
+from tests.support import leftovers
 from tests.support.emperor import Emperor, get
 from tests.support.load import check
 from tests.support.site import Site
@@ -122,6 +125,33 @@ def test_end_of_the_emperor_finishes_the_requests_of_all_vassals_side_by_side(
     assert slow.all_answers() == [200] * 5
     # One after the other they would take five times as long.
     assert time.monotonic() - began < 20
+
+
+def test_stop_right_behind_a_reload_of_the_emperor_finishes_requests(emperor: Emperor) -> None:
+    slow = Slow(emperor, serve(emperor, "blog"), 2)
+    os.kill(emperor.pid, signal.SIGSTOP)  # so that the brain is told of both at once
+    os.kill(emperor.pid, signal.SIGHUP)
+    os.kill(emperor.pid, signal.SIGTERM)
+    os.kill(emperor.pid, signal.SIGCONT)
+    assert slow.all_answers() == [200]
+    assert emperor.process is not None
+    assert emperor.process.wait(30) == 0
+    assert "event=emperor_restarting" in emperor.log()
+    assert "event=master_died" not in emperor.log()
+    assert leftovers.of(emperor) == []
+
+
+def test_brain_that_dies_while_the_emperor_stops_starts_nothing_anew(emperor: Emperor) -> None:
+    ports = serve(emperor, "blog", "shop")
+    slow = Slow(emperor, {"shop": ports["shop"]}, 4)
+    assert emperor.process is not None
+    emperor.process.terminate()
+    wait_until(lambda: emperor.state_of("blog") == "stopped", what="blog is stopped")
+    emperor.kill_brain()
+    assert slow.all_answers() == [200]
+    assert emperor.process.wait(30) == 0
+    assert emperor.log().count("vassal=blog event=vassal_starting") == 1
+    assert leftovers.of(emperor) == []
 
 
 def test_end_of_the_emperor_kills_the_rest_after_shutdown_timeout(emperor: Emperor) -> None:

@@ -57,7 +57,7 @@ def test_renamed_while_a_second_master_is_built_for_another_address(emperor: Emp
     wait_until(lambda: "event=successor_starting" in emperor.log(), 10.0, "a second master")
     wait_until(lambda: emperor.log().count("event=generation_started") == 2, 10.0, "it is built")
     (emperor.vassals / "shop.toml").rename(emperor.vassals / "blog.toml")
-    wait_until(lambda: emperor.vassal("shop")["name"] == "blog", 10.0, "the new name")
+    wait_until(lambda: emperor.vassal("blog").get("name") == "blog", 10.0, "the new name")
     wait_until(lambda: emperor.vassal("blog")["served_as"] == "", 20.0, "the new one")
     emperor.wait_state("blog", "ready")
     assert "address is in use" not in emperor.log()
