@@ -91,7 +91,7 @@ def test_file_that_gets_its_first_name_back_is_served_by_what_there_is(emperor: 
         _move(emperor)
         _fails(emperor)
         _move(emperor, "shop.toml", "blog.toml")
-        wait_until(lambda: emperor.vassal("blog")["name"] == "blog", 10.0, "its first name")
+        wait_until(lambda: emperor.vassal("blog").get("name") == "blog", 10.0, "its first name")
         blog = emperor.wait_state("blog", "ready")
         assert (blog["pid"], blog["served_as"]) == (before["pid"], "")
         assert emperor.vassal("shop")["name"] == "blog"
