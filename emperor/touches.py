@@ -3,6 +3,7 @@
 import os
 from enum import Enum
 
+from emperor.brain.binds import possible_places
 from emperor.config.settings import VassalSettings
 
 Stamp = tuple[int, int]
@@ -17,13 +18,18 @@ class Touch(Enum):
 
 
 def touches(settings: VassalSettings) -> frozenset[tuple[str, Touch]]:
-    """Return the paths that a vassal wants to be touched at, each with its reason."""
+    """Return the paths of the host that a vassal wants to be touched at, each with its reason."""
     named = {
         Touch.RELOAD: settings.touch_reload,
         Touch.REOPEN: settings.log.touch_reopen,
         Touch.ROTATE: settings.log.touch_rotate,
     }
-    return frozenset((path, touch) for touch, paths in named.items() for path in paths)
+    return frozenset(
+        (place, touch)
+        for touch, paths in named.items()
+        for path in paths
+        for place in possible_places(path, settings.sandbox)
+    )
 
 
 def stamp(path: str) -> Stamp:

@@ -79,10 +79,11 @@ class TemporaryFileSystem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bind(msgspec.Struct, frozen=True, kw_only=True):
-    """A file or folder of the host that is shown at `target` inside."""
+    """A file or folder of the host that is shown at `target` inside, `optional`: if it exists."""
 
     source: str
     target: str
+    optional: bool = False
 
 
 class Sandbox(msgspec.Struct, frozen=True, kw_only=True):

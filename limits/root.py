@@ -238,12 +238,11 @@ def _written(sandbox: Sandbox, subject: Subject, base: str) -> Iterator[AnyMount
 
 
 def _bind(bind: Bind, key: str, read_only: bool) -> Show:
-    source, optional = _without_minus(bind.source)
     return Show(
         path=bind.target,
-        source=source,
+        source=bind.source,
         read_only=read_only,
-        optional=optional,
+        optional=bind.optional,
         no_suid=True,
         no_dev=True,
         key=key,

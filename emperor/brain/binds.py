@@ -4,6 +4,8 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 
+import msgspec
+
 from emperor.config.problems import Problem
 from limits.directives import Bind, Sandbox
 from limits.mounts import PrivateRoot, Scratch, Show, depth, is_below
@@ -36,6 +38,29 @@ def binds_of(sandbox: Sandbox) -> Binds:
     return Binds((*sandbox.bind_paths, *sandbox.bind_read_only_paths))
 
 
+def without_missing(sandbox: Sandbox) -> Sandbox:
+    """Return a sandbox without the binds whose source may be missing, and is."""
+    kept = {
+        key: tuple(
+            bind
+            for bind in getattr(sandbox, key)
+            if not bind.optional or os.path.exists(bind.source)
+        )
+        for key in _KEYS
+    }
+    return msgspec.structs.replace(sandbox, **kept)
+
+
+def possible_places(path: str, sandbox: Sandbox) -> tuple[str, ...]:
+    """Return where the host has what is at `path` of a vassal, with and without the sources that
+    may be missing. Looks at no file."""
+    written = (*sandbox.bind_paths, *sandbox.bind_read_only_paths)
+    if not written:
+        return (path,)
+    sure = Binds(bind for bind in written if not bind.optional)
+    return tuple(dict.fromkeys((Binds(written).on_host(path), sure.on_host(path))))
+
+
 def unmountable(sandbox: Sandbox, root: PrivateRoot | None, file: str) -> list[Problem]:
     """Return which binds cannot be mounted in `root`, as the host's files are now."""
     if root is None:
@@ -45,7 +70,7 @@ def unmountable(sandbox: Sandbox, root: PrivateRoot | None, file: str) -> list[P
     found = []
     for key, bind in written:
         mount = mounts.get(bind.target)
-        if mount is None or mount.optional or mount.source != bind.source:
+        if mount is None or mount.source != bind.source:
             continue
         # In an empty place of the vassal's own its mount point is made.
         target = None

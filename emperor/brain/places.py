@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from emperor.brain.binds import Binds, binds_of
+from emperor.brain.binds import Binds, binds_of, possible_places
 from emperor.config.application import is_file, seen_from
 from emperor.config.identity import Identity
 from emperor.config.settings import EmperorSettings, VassalSettings
@@ -75,11 +75,9 @@ def find_places(
 
 def named_by(settings: VassalSettings, identity: Identity) -> Iterator[str]:
     """Yield every path of the host that is looked at before a vassal can run."""
-    binds = binds_of(settings.sandbox)
     for path in _named(settings, identity):
         yield path
-        if binds.are_at(path):
-            yield binds.on_host(path)
+        yield from possible_places(path, settings.sandbox)
 
 
 def _named(settings: VassalSettings, identity: Identity) -> Iterator[str]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from emperor.brain import interpreter, withheld
-from emperor.brain.binds import binds_of, unmountable
+from emperor.brain.binds import binds_of, unmountable, without_missing
 from emperor.brain.birth import Logs, Spec, build
 from emperor.brain.cgroups import Cgroups
 from emperor.brain.lately import Lately
@@ -139,6 +139,8 @@ class SpecMaker:
             if not owner_of(owner_uid).tenant:
                 variables = self._variables(settings)
                 settings = _with_left_out(settings, self._inherited.left_out)
+        written = settings.sandbox
+        settings = msgspec.structs.replace(settings, sandbox=without_missing(written))
         binds = binds_of(settings.sandbox)
         python = self._interpreter(settings.python, identity, binds.on_host)
         logs = self._logs(settings, identity)
@@ -175,6 +177,7 @@ class SpecMaker:
         problems += hidden
         if problems:
             raise ConfigError(problems)
+        settings = msgspec.structs.replace(settings, sandbox=written)
         lang = os.environ.get("LANG", "C.UTF-8")
         return build(
             path, settings, identity, python, logs, lang, subject, layout, variables, cgroup

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from emperor.brain import interpreter
-from emperor.brain.binds import binds_of
+from emperor.brain.binds import binds_of, without_missing
 from emperor.brain.socket_owners import strangers
 from emperor.cli.files import file_problem, problem_of, read_settled
 from emperor.cli.uwsgi_files import read_content
@@ -131,7 +131,7 @@ def _judged_places(checked: _Checked, identity: Identity | None) -> list[Problem
     """Return what of its own a vassal that runs as `identity` does not find on this host; None =
     whom it is to run as is not known."""
     settings = checked.settings
-    on_host = binds_of(settings.sandbox).on_host
+    on_host = binds_of(without_missing(settings.sandbox)).on_host
     problems = []
     if not os.path.exists(on_host(settings.directory)):
         problem = f"{settings.directory} does not exist"
@@ -149,9 +149,10 @@ def _judged_places(checked: _Checked, identity: Identity | None) -> list[Problem
 def read_emperor(path: str) -> EmperorSettings | list[Problem]:
     """Return the settings of an emperor's file, or what is wrong with it."""
     absolute = Path(path).absolute()
-    found = read_settled(str(absolute.parent), absolute.name)
+    # Empty, it says that all is as usual.
+    found = read_settled(str(absolute.parent), absolute.name, may_be_empty=True)
     if not isinstance(found, Content):
-        return [file_problem(path, found)]
+        return [file_problem(path, found, "the emperor's own file")]
     places = default_places(os.geteuid(), os.environ)
     result = load_emperor(found.text, path, str(absolute.parent), places, probe_machine())
     return list(result.problems) if isinstance(result, ConfigError) else result
@@ -164,13 +165,13 @@ def _check(
     on_translated: Callable[[str, Translation], None],
 ) -> _Checked | list[Problem]:
     absolute = Path(path).absolute()
+    if absolute.name == EMPEROR_FILE:
+        result = read_emperor(path)
+        return result if isinstance(result, list) else []
     found = read_settled(str(absolute.parent), absolute.name)
     if not isinstance(found, Content):
         return [file_problem(path, found)]
     folder = str(absolute.parent)
-    if absolute.name == EMPEROR_FILE:
-        result = read_emperor(path)
-        return result if isinstance(result, list) else []
     name = vassal_name(absolute.name)
     if name is None:
         return [

@@ -57,12 +57,14 @@ _KINDS = {
 }
 
 
-def read_file(directory: str, file_name: str) -> Found:
+def read_file(directory: str, file_name: str, may_be_empty: bool = False) -> Found:
     """Return what is in a file of a watched directory, or why it cannot be had."""
-    return look_into(directory, file_name)[0]
+    return look_into(directory, file_name, may_be_empty)[0]
 
 
-def look_into(directory: str, file_name: str) -> tuple[Found, tuple[int, int] | None]:
+def look_into(
+    directory: str, file_name: str, may_be_empty: bool = False
+) -> tuple[Found, tuple[int, int] | None]:
     """The same, with device and inode of the directory that was looked into, if there is one."""
     with ExitStack() as stack:
         try:
@@ -73,10 +75,10 @@ def look_into(directory: str, file_name: str) -> tuple[Found, tuple[int, int] | 
             return _failed(error, 0), None
         stack.callback(os.close, at)
         status = os.fstat(at)
-        return _read_at(at, file_name), (status.st_dev, status.st_ino)
+        return _read_at(at, file_name, may_be_empty), (status.st_dev, status.st_ino)
 
 
-def _read_at(directory_fd: int, file_name: str) -> Found:
+def _read_at(directory_fd: int, file_name: str, may_be_empty: bool) -> Found:
     with ExitStack() as stack:
         try:
             found = resolve(directory_fd, [file_name])
@@ -97,7 +99,7 @@ def _read_at(directory_fd: int, file_name: str) -> Found:
         except OSError as error:
             return _failed(error, status.st_uid)
         stack.callback(os.close, fd)
-        return _read(fd)
+        return _read(fd, may_be_empty)
 
 
 def _link_refused(refused: LinkRefusedError) -> Found:
@@ -132,7 +134,7 @@ def _refusal(status: os.stat_result) -> str:
     return ""
 
 
-def _read(fd: int) -> Found:
+def _read(fd: int, may_be_empty: bool) -> Found:
     before = os.fstat(fd)
     data = b""
     while len(data) <= FILE_BYTES_MAX:
@@ -143,7 +145,7 @@ def _read(fd: int) -> Found:
     after = os.fstat(fd)
     if _stamp(before) != _stamp(after) or len(data) != after.st_size:
         return Changing()
-    if not data.strip():
+    if not data.strip() and not may_be_empty:
         return Unreadable("is empty; write app and listen", after.st_uid)
     try:
         text = data.decode()

@@ -151,7 +151,10 @@ _PATHS = (
         "inaccessible_paths", "Cannot be opened.", tight.COVERS, of_all="name the folders in it"
     ),
     _paths("no_exec_paths", "Nothing in them can be executed.", tight.COVERS),
-    _binds("bind_paths", "Files and folders of the host that are shown inside: SOURCE:TARGET."),
+    _binds(
+        "bind_paths",
+        "Files and folders of the host that are shown inside: SOURCE:TARGET, or -SOURCE:TARGET.",
+    ),
     _binds("bind_read_only_paths", "The same, and they cannot be written."),
     Key(
         "sandbox.temporary_file_system",

@@ -53,11 +53,12 @@ def _mountable(path: str, of_all: str) -> str:
 
 
 def binds(value: object) -> tuple[Bind, ...]:
-    """Return what is shown where, from "SOURCE:TARGET" or "PATH"."""
+    """Return what is shown where, from "SOURCE:TARGET" or "PATH"; after "-" if it exists."""
     texts = values.list_of(value, _bind_text, '["/srv/shared:/shared"]', LIST_MAX)
     found: dict[str, Bind] = {}
-    for number, (source, target) in enumerate(map(_split, texts)):
-        bind = Bind(source=source, target=target)
+    for number, text in enumerate(texts):
+        source, target = _split(text.removeprefix("-"))
+        bind = Bind(source=source, target=target, optional=text.startswith("-"))
         if found.setdefault(target, bind) != bind:
             problem = f"{quoted(target)} is the target of {quoted(found[target].source)} already"
             raise InvalidParts([Fault(problem, "name another target", (number,))])
@@ -68,9 +69,10 @@ def _bind_text(value: object) -> str:
     text = values.text(value, "a bind", '"/srv/shared:/shared"')
     if text.count(":") > 1:
         raise Invalid(f"{quoted(text)} has more than two parts", 'write "SOURCE:TARGET"')
-    source, target = map(folder, _split(text))
+    minus = "-" * text.startswith("-")
+    source, target = map(folder, _split(text.removeprefix("-")))
     _mountable(target, f"write root_directory = {quoted(source)}, or name a folder in it")
-    return f"{source}:{target}"
+    return f"{minus}{source}:{target}"
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -81,7 +83,8 @@ def _split(text: str) -> tuple[str, str]:
 def bind_texts(found: tuple[Bind, ...]) -> list[str]:
     """Return binds as they are written."""
     return [
-        each.source if each.source == each.target else f"{each.source}:{each.target}"
+        "-" * each.optional
+        + (each.source if each.source == each.target else f"{each.source}:{each.target}")
         for each in found
     ]
 

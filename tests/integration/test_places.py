@@ -16,6 +16,7 @@ from limits.real_path import real_path
 from tests.support.emperor import Emperor, get
 from tests.support.need import need_root
 from tests.support.ports import free_port
+from tests.support.wait import wait_until
 
 ME = Identity(
     uid=os.geteuid(), gid=os.getegid(), groups=(), user="me", home="/nonexistent", shell="/bin/sh"
@@ -256,6 +257,41 @@ def test_application_and_virtualenv_below_the_target_of_a_bind_serve(
     emperor.start()
     emperor.wait_state("blog", "ready")
     assert get(port)[1].startswith(b"one ")
+
+
+def test_file_to_be_touched_below_the_target_of_a_bind_is_its_sources(emperor: Emperor) -> None:
+    need_root()
+    emperor.app("hello")
+    (emperor.apps / "deployed").touch()
+    emperor.drop(
+        "blog",
+        directory="/tmp/site",
+        touch_reload=["deployed"],
+        text=f'[sandbox]\nbind_paths = ["{emperor.apps}:/tmp/site"]\n',
+    )
+    emperor.start()
+    generation = emperor.wait_state("blog", "ready")["generation"]
+    os.utime(emperor.apps / "deployed")
+    wait_until(lambda: emperor.vassal("blog")["generation"] > generation, what="a reload")
+
+
+def test_bind_of_what_may_be_missing(emperor: Emperor) -> None:
+    need_root()
+    emperor.app("hello")
+    gone, there = emperor.base / "gone", emperor.base / "there"
+    there.mkdir()
+    (there / "hello.py").write_text((emperor.apps / "hello.py").read_text().replace("one", "two"))
+    text = '[sandbox]\nbind_read_only_paths = ["-{}:{}"]\n'
+    port = emperor.drop("blog", text=text.format(gone, emperor.apps))
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    assert get(port)[1].startswith(b"one ")
+    port = emperor.drop("shop", text=text.format(there, emperor.apps))
+    emperor.wait_state("shop", "ready")
+    assert get(port)[1].startswith(b"two ")
+    emperor.drop("typo", text=text.format(there, "/nowhere"))
+    message = emperor.wait_state("typo", "parked")["last_failure"]["message"]
+    assert "there is no /nowhere to show" in message
 
 
 def test_bind_of_nothing_is_told_with_its_line(emperor: Emperor) -> None:

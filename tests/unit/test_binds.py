@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from emperor.brain.binds import binds_of, unmountable
+from emperor.brain.binds import binds_of, possible_places, unmountable, without_missing
 from emperor.brain.places import find_places
 from emperor.brain.release_links import missing_folders
 from emperor.config.identity import Identity
+from emperor.config.sandbox_values import bind_texts, binds
 from emperor.config.settings import VassalSettings
 from limits.directives import Bind, Sandbox, Subject
 from limits.root import private_root
@@ -105,3 +106,38 @@ def test_folders_below_a_target_are_looked_for_in_its_source(base: Path) -> None
     me = Identity(uid=1000, gid=1000, groups=(), user="me", home="/mnt/site", shell="/bin/sh")
     seen = find_places((), settings, me, "/mnt/site/bin/python", [], False)
     assert not [path for path, _ in seen.homes if path.startswith("/mnt")]
+
+
+def test_bind_of_what_is_missing_and_may_be_is_none(base: Path) -> None:
+    gone = Bind(source=f"{base}/gone", target="/x", optional=True)
+    there = Bind(source=f"{base}/data", target="/y", optional=True)
+    sandbox = Sandbox(bind_paths=(gone, there), private_tmp=None)
+    sandbox = without_missing(sandbox)
+    assert sandbox.bind_paths == (there,)
+    root = private_root(sandbox, SUBJECT)
+    # Of what is there the target has to be there too, or nobody would know why it is not seen.
+    assert [str(one) for one in unmountable(sandbox, root, "f")] == [
+        f"f:1: sandbox.bind_paths: there is no /y to show {base}/data at; create /y"
+    ]
+
+
+def test_places_that_are_possible_are_told_without_a_look_at_files() -> None:
+    sure = Bind(source="/a", target="/x")
+    perhaps = Bind(source="/b", target="/x/y", optional=True)
+    sandbox = Sandbox(bind_paths=(sure,), bind_read_only_paths=(perhaps,))
+    assert possible_places("/x/y/z", sandbox) == ("/b/z", "/a/y/z")
+    assert possible_places("/x/z", sandbox) == ("/a/z",)
+    assert possible_places("/z", Sandbox()) == ("/z",)
+
+
+def test_binds_are_written_as_they_were_read() -> None:
+    texts = ["-/a:/b", "/c", "-/d"]
+    assert binds(texts) == (
+        Bind(source="/a", target="/b", optional=True),
+        Bind(source="/c", target="/c"),
+        Bind(source="/d", target="/d", optional=True),
+    )
+    assert bind_texts(binds(texts)) == texts
+    for wrong in ("-", "--/a", "/a:-/b", "-a:/b"):
+        with pytest.raises(ValueError):
+            binds([wrong])

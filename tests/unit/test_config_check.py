@@ -65,6 +65,18 @@ def test_emperors_own_file_is_checked_as_such(folder):
     assert lines("emperor.toml") == ["emperor.toml:2: watc: unknown key; did you mean watch?"]
 
 
+def test_empty_file_of_the_emperors_says_that_all_is_as_usual(folder):
+    (folder / "emperor.toml").write_text("\n")
+    assert lines("emperor.toml") == []
+    assert isinstance(read_emperor("emperor.toml"), EmperorSettings)
+
+
+def test_file_of_the_emperors_that_is_missing_is_not_taken_for_a_vassals(folder):
+    assert [str(problem) for problem in read_emperor("none.toml")] == [
+        "none.toml:1: file: does not exist; write the path of the emperor's own file"
+    ]
+
+
 POLICY = """
 [plan.small]
 workers = 2

@@ -160,14 +160,14 @@ def test_what_somebody_wrote_wins_over_a_home_on_the_same_path():
 
 
 def test_optional_bind_that_may_be_missing_does_not_uncover_what_it_lies_on():
-    bind = Bind(source="-/data", target="/home")
+    bind = Bind(source="/data", target="/home", optional=True)
     mounts = mounts_of(only(protect_home="tmpfs", bind_paths=(bind,)))
 
     assert [type(mount) for mount in at(mounts, "/home")][:2] == [Cover, Show]
 
 
 def test_minus_makes_a_written_path_optional_and_nothing_else_does():
-    bind = Bind(source="-/c", target="/d")
+    bind = Bind(source="/c", target="/d", optional=True)
     mounts = mounts_of(only(read_only_paths=("-/a", "/b"), bind_paths=(bind,)))
 
     assert [at(mounts, path)[0].optional for path in ("/a", "/b", "/d")] == [True, False, True]
