@@ -320,7 +320,7 @@ class Master:
             for guard in self.ledger.guards.values()
             if guard.look_at_ns is not None
         ]
-        for when in (self._stats.look_at, self._hands.reload_at):
+        for when in (self._stats.look_at, self._hands.reload_wish.at):
             if when is not None:
                 looks.append(int(when * 1e9))
         serving = self.ledger.serving()

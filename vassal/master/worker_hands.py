@@ -18,12 +18,12 @@ from vassal.master.lines import escaped
 from vassal.master.mold_hands import not_loaded
 from vassal.master.oom import OomWitness, as_size, times_today
 from vassal.master.probe import Probe, unanswered
+from vassal.master.refusals import Refusals
+from vassal.master.reload_wish import ReloadWish
 from vassal.master.workforce import WorkerProcess
 from vassal.messages import AskForReload, Failure, Health, Message, WorkerDied
 from vassal.runtime import frames, scoreboard
 
-RELOAD_PAUSE_S = 1.0
-"""A worker may ask for reloads as fast as it can; the emperor is asked so seldom."""
 LAST_FRAMES_MAX = 8
 """A worker that goes has said less than that since it was last heard."""
 
@@ -52,8 +52,8 @@ class WorkerHands:
         self._loaded = loaded
         self._oom = oom
         self._last_words: dict[tuple[int, int], Failure] = {}
-        self._reload_asked_at = -RELOAD_PAUSE_S
-        self.reload_at: float | None = None
+        self.reload_wish = ReloadWish()
+        self._refusals = Refusals()
         """When to ask the emperor for the reload that workers want; None = none does."""
 
     def fork(self, number: int) -> None:
@@ -140,21 +140,19 @@ class WorkerHands:
         elif verb == frames.LOAD_FAILED:
             self._last_words[key] = not_loaded(self._ledger.forces[number].generation, fields)
         elif verb == frames.RELOAD:
-            self._on_reload_wanted()
+            self.reload_wish.note()
+        elif verb == frames.REFUSED:
+            line = self._refusals.line(process.number, fields, time.monotonic())
+            if line is not None:
+                self._output.emit(line)
         elif verb == frames.RETIRING and self._ledger.workers[key].state is WorkerState.READY:
             reason = fields.get("reason", "")[:40]
             self._output.emit(f"event=worker_retiring slot={process.number} reason={reason!r}")
             self._ledger.set_worker(key, state=WorkerState.RETIRING)
 
-    def _on_reload_wanted(self) -> None:
-        if self.reload_at is None:
-            self.reload_at = self._reload_asked_at + RELOAD_PAUSE_S
-
     def ask_for_reload(self) -> None:
-        """Ask the emperor, if it is time: what several workers want is one reload."""
-        now = time.monotonic()
-        if self.reload_at is not None and now >= self.reload_at:
-            self._reload_asked_at, self.reload_at = now, None
+        """Ask the emperor, if it is time."""
+        if self.reload_wish.is_due(time.monotonic()):
             self._tell(AskForReload())
 
     def _on_ready(self, key: tuple[int, int], process: WorkerProcess) -> None:

@@ -31,6 +31,7 @@ READY = "ready"
 WAKE = "wake"  # a request began while the wake flag was up
 DEADLINE = "deadline"  # a deadline shorter than the limit was set: look again
 RELOAD = "reload"  # the application wants new code for all workers
+REFUSED = "refused"  # fields: protocol, status, reason, count; clients broke the protocol
 RETIRING = "retiring"  # fields: reason; wants to be replaced and serves on until STOP
 
 # master -> worker

@@ -19,13 +19,14 @@ from .control import Control
 from .listeners import remote_address
 from .probe import answer_probe
 from .recycling import ANSWER_S, Recycling, random_fraction
+from .refused import Refusals
 from .runner import Runner
 from .signals import SOFT_HARAKIRI_SIGNAL, handle_alone
 from .soft import strike_all
 from .threads import Pool
 from .waiting import WaitingRoom
 from .wire.request import ProtocolError, Reply, Request
-from .wsgi import CLOSE, KEEP, refuse
+from .wsgi import CLOSE, KEEP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class Worker:
         self._term = False
         self._recycling = Recycling(settings, time.monotonic(), random_fraction(), memory)
         self._sources = self._source_watch()
+        self._refusals = Refusals(self._control)
         self._requests = 0
         self._stop_at: float | None = None  # when nobody answered RETIRING
         self._runners = [Runner(app, settings, memory, slot, self._control) for slot in slots]
@@ -367,11 +369,9 @@ class Worker:
             self._room.idle(connection, time.monotonic())
 
     def _refuse(self, connection: Connection, error: ProtocolError) -> None:
-        request = Request({}, b"", b"", 0, 0)
-        request.stream_id = error.stream_id
         if connection.registered:
             self._room.take(connection)
-        self._finish(connection, refuse(connection, error, request, time.monotonic_ns()))
+        self._finish(connection, self._refusals.answer(connection, error))
 
     def _serve_pipelined(self) -> None:
         """Serve one request of each connection that sent several at once."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Iterable, Iterator, Tuple, Type
 
     from .connection import Connection
-    from .wire.request import ProtocolError, Request
+    from .wire.request import Request
 
     ExcInfo = Tuple[Type[BaseException], BaseException, TracebackType]
     App = Callable[..., Iterable[bytes]]
@@ -383,22 +383,6 @@ class Response:
         framed = self.chunked or self.bodyless or (head is not None and head.length is not None)
         if not framed or self._request.stream_id:
             self._connection.reset()
-
-
-def refuse(connection: Connection, error: ProtocolError, request: Request, now_ns: int) -> str:
-    """Answer a request that broke the protocol or a limit."""
-    if connection.listener.wire.name == "fastcgi" and not request.stream_id:
-        return CLOSE  # there is no request whose answer it could be
-    response = Response(connection, request, now_ns, _nothing)
-    try:
-        response.refuse(error.status, error.reason)
-    except OSError:
-        return CLOSE
-    return LINGER
-
-
-def _nothing() -> None:
-    pass
 
 
 def _name(request: Request) -> str:

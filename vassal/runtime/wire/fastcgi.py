@@ -90,7 +90,7 @@ def management_reply(kind: int, content: bytes) -> bytes:
     return record(GET_VALUES_RESULT, 0, answer)
 
 
-def parse_pairs(data: bytes, environ: Environ) -> None:
+def parse_pairs(data: bytes, environ: Environ, stream_id: int = 0) -> None:
     """Enter the name-value pairs into `environ`; raise ProtocolError."""
     text = data.decode("latin-1")
     at, end = 0, len(data)
@@ -116,7 +116,7 @@ def parse_pairs(data: bytes, environ: Environ) -> None:
     except IndexError:
         at = -1
     if at != end:
-        raise ProtocolError(400, "Malformed FastCGI parameters")
+        raise ProtocolError(400, "Malformed FastCGI parameters", stream_id)
 
 
 class Fastcgi:
@@ -151,7 +151,7 @@ class Fastcgi:
                 return Reply(management_reply(kind, data[begin:end]), at, after, close=False)
             if kind == BEGIN_REQUEST:
                 if end - begin != _BEGIN.size:
-                    raise ProtocolError(400, "Malformed FastCGI record")
+                    raise ProtocolError(400, "Malformed FastCGI record", record_id)
                 role, begin_flags = _BEGIN.unpack_from(data, begin)
                 if record_id == stream_id:
                     # Refusing it with END_REQUEST would end the one that is being read.
@@ -177,7 +177,7 @@ class Fastcgi:
                 raise ProtocolError(400, "Unexpected FastCGI record", stream_id)
             at = after
         environ = base.defaults.copy()
-        parse_pairs(b"".join(params) if len(params) != 1 else params[0], environ)
+        parse_pairs(b"".join(params) if len(params) != 1 else params[0], environ, stream_id)
         request = make_request(environ, base, after, self._body_bytes_max, stream_id)
         request.stream_id = stream_id
         request.keep_alive = bool(flags & KEEP_CONN)
