@@ -19,8 +19,9 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers.api import ObservedWatch
 from watchdog.observers.polling import PollingObserverVFS
 
+from emperor.config.file_names import is_misnamed
 from emperor.watch.events import Changed, Rescan, WatchEvent, is_vassal_file_name, path_of
-from emperor.watch.scan import TooManyFiles, scan
+from emperor.watch.scan import TooManyFiles, scan_with_misnamed
 
 CLOSE_TIMEOUT_S = 0.5
 
@@ -103,10 +104,13 @@ class Poller:
     def _poll_directory(self, directory: str) -> ObservedWatch:
         def report(path: str) -> None:
             folder, _, name = path.rpartition("/")
-            if folder == directory and is_vassal_file_name(name):
+            if folder == directory and (is_vassal_file_name(name) or is_misnamed(name)):
                 self._emit(Changed(directory, name))
 
-        return self._schedule(lambda: [f"{directory}/{name}" for name in scan(directory)], report)
+        def paths() -> list[str]:
+            return [f"{directory}/{name}" for name in scan_with_misnamed(directory)]
+
+        return self._schedule(paths, report)
 
     def _report_file(self, path: str) -> None:
         for event in self._files.get(path, ()):

@@ -28,7 +28,18 @@ def scan(directory: str, files_max: int = FILES_MAX, entries_max: int = ENTRIES_
     Nothing is opened, so a FIFO or a device blocks nobody here; whoever opens the file
     checks what it is. Raises OSError when the directory cannot be read, TooManyFiles.
     """
+    return _scanned(directory, files_max, entries_max)[0]
+
+
+def scan_with_misnamed(directory: str) -> list[str]:
+    """Return the names of the vassal files, and the first few that another name would make one."""
+    names, strange = _scanned(directory, FILES_MAX, ENTRIES_MAX)
+    return names + strange
+
+
+def _scanned(directory: str, files_max: int, entries_max: int) -> tuple[list[str], list[str]]:
     names: list[str] = []
+    strange: list[str] = []
     with os.scandir(directory) as entries:
         for count, entry in enumerate(entries):
             if count >= entries_max:
@@ -37,7 +48,9 @@ def scan(directory: str, files_max: int = FILES_MAX, entries_max: int = ENTRIES_
                 names.append(entry.name)
                 if len(names) > files_max:
                     raise TooManyFiles(directory, files_max)
-    return sorted(names)
+            elif len(strange) < MISNAMED_MAX and is_misnamed(entry.name):
+                strange.append(entry.name)
+    return sorted(names), sorted(strange)
 
 
 def misnamed(directory: str) -> list[str]:

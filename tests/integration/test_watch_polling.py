@@ -60,6 +60,20 @@ def test_new_changed_renamed_and_removed_files_are_reported(vassals):
     asyncio.run(scenario())
 
 
+def test_file_whose_name_is_none_for_a_vassal_is_reported_as_it_comes_and_goes(vassals):
+    async def scenario():
+        async with watching(vassals, **POLLED) as seen:
+            await seen.until(Rescan(str(vassals)))
+            await seen.settled(0.1)
+            (vassals / "my shop.toml").write_text("x")
+            (vassals / "notes.txt").write_text("x")
+            await seen.only(*changed(vassals, "my shop.toml"), repeated=True)
+            (vassals / "my shop.toml").rename(vassals / "shop.toml")
+            await seen.only(*changed(vassals, "my shop.toml", "shop.toml"), repeated=True)
+
+    asyncio.run(scenario())
+
+
 def test_change_of_owner_or_mode_and_atomic_replacement_are_reported(vassals):
     need_root()
     for name in "abc":
@@ -232,7 +246,7 @@ def test_file_system_that_hangs_stops_neither_the_loop_nor_the_close(vassals, mo
         release.wait(20)
         return []
 
-    monkeypatch.setattr("emperor.watch.polling.scan", hang)
+    monkeypatch.setattr("emperor.watch.polling.scan_with_misnamed", hang)
 
     async def scenario():
         async with watching(vassals, **POLLED) as seen:
