@@ -6,7 +6,7 @@ from pathlib import Path
 from emperor.brain.fleet import Fleet
 from emperor.brain.roll import Publish
 from emperor.config.settings import VassalSettings
-from emperor.hosts import Claim, HostLinks, plan_hosts
+from emperor.hosts import Claim, HostLinks, RemoveLink, SetLink, plan_hosts
 
 
 class Routing:
@@ -20,11 +20,12 @@ class Routing:
         self._holders: dict[str, str] = {}
         self._claims: dict[str, list[Claim]] = {}  # of those that have any
         self._refused: dict[tuple[str, str], str] = {}  # why, by host and vassal
+        self._are_old_left = True  # links of an earlier emperor's whose vassals may be gone
 
     def update(self, names: Iterable[str]) -> None:
         """Bring the links up to date with what these vassals want now."""
         changed = [name for name in names if self._claims.get(name, []) != self._claims_of(name)]
-        if not changed:
+        if not changed and not self._are_old_left:
             return
         for name in changed:
             self._claims[name] = self._claims_of(name)
@@ -32,7 +33,9 @@ class Routing:
                 del self._claims[name]
         claims = [claim for name in sorted(self._claims) for claim in self._claims[name]]
         plan = plan_hosts(claims, self._existing, self._holders)
-        for problem in self._links.apply(plan.actions):
+        due = [action for action in plan.actions if not self._may_be_unread_ones(action)]
+        self._are_old_left = len(due) < len(plan.actions)
+        for problem in self._links.apply(due):
             self._publish("error", "host_not_linked", None, {"error": problem})
         self._existing = self._links.read()
         self._holders = dict(plan.holders)
@@ -41,6 +44,18 @@ class Routing:
             if (conflict.host, conflict.vassal) not in self._refused:
                 self._publish("error", "host_refused", conflict.vassal, {"error": str(conflict)})
         self._refused = refused
+
+    def _may_be_unread_ones(self, action: SetLink | RemoveLink) -> bool:
+        """Return whether a link is to go that an earlier emperor made, and that a vassal may want
+        whose file could not be read yet."""
+        if isinstance(action, SetLink) or action.host in self._holders:
+            return False
+        listeners = self._fleet.listeners
+        holder = listeners.holders.get(f"unix:{self._existing[action.host]}")
+        if holder is None:
+            return listeners.has_unclaimed
+        wish = self._fleet.wishes.get(holder)
+        return wish is not None and wish.spec is None
 
     def _claims_of(self, name: str) -> list[Claim]:
         wish = self._fleet.wishes.get(name)
