@@ -1,19 +1,17 @@
-"""Binds listening sockets once, and knows which vassal holds which.
+"""Knows which vassal holds which address, and who may have one after whom.
 
-Bound sockets go to the spawner at once and outlive every other process.
+What is bound goes to the spawner at once and outlives every other process.
 """
 
-import contextlib
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from errno import EADDRINUSE
-from functools import partial
 
-from emperor.brain.binding import Bound, bind, explain
+from emperor.brain.binding import explain
 from emperor.brain.birth import Spec
-from emperor.brain.patience import LookNow, Silence, without_patience
+from emperor.brain.patience import LookNow, without_patience
 from emperor.brain.sleepers import Bell
-from emperor.brain.socket_files import UNSEEN, FileId, give, identify, remove
+from emperor.brain.sockets import NotBoundError, Sockets
 from emperor.config.identity import UNKNOWN_UID, Identity
 from emperor.config.network import overlaps
 from emperor.config.settings import ListenAddress, VassalSettings
@@ -25,7 +23,7 @@ class ListenError(Exception):
 
 
 class Listeners:
-    """All listening sockets by key. Owns them; `hold` and `drop` tell the spawner, and `keep` has
+    """All addresses by key. Owns their sockets; `hold` and `drop` tell the spawner, and `keep` has
     it keep the attempts for the next emperor.
 
     `is_wanted` tells whether a vassal has a file, `is_known` whether it has one or runs, `asks`
@@ -47,15 +45,13 @@ class Listeners:
         look: LookNow = without_patience,
     ) -> None:
         self._hold = hold
-        self._look = look
         self._drop = drop
         self._is_wanted = is_wanted
         self._is_known = is_known
         self._asks = asks
         self._leaves = leaves
         self._freed = freed
-        self._sockets: dict[str, socket.socket] = {}
-        self._files: dict[str, FileId] = {}
+        self._sockets = Sockets(look)
         self._holders: dict[str, str] = {}
         self._keys: dict[str, set[str]] = {}  # the same by vassal
         self._told: dict[str, str] = {}  # what the spawner knows of holders
@@ -90,19 +86,9 @@ class Listeners:
 
         One whose file is gone nobody could connect to: it is closed, to be bound anew.
         """
-        held = socket.socket(fileno=fd)
-        if key.startswith("unix:/"):
-            path = key.removeprefix("unix:")
-            try:
-                file = self._look((path,), 0, lambda: identify(path))
-            except Silence:
-                file = UNSEEN
-            if file is None:
-                held.close()
-                self._drop(key)
-                return
-            self._files[key] = file
-        self._sockets[key] = held
+        if not self._sockets.adopt(key, fd):
+            self._drop(key)
+            return
         if holder:
             self._told[key] = holder
             self._earlier.setdefault(holder, set()).add(key)
@@ -113,8 +99,7 @@ class Listeners:
 
     def take_over(self, key: str, fd: int) -> None:
         """Use a socket that systemd bound: its file is systemd's, and stays."""
-        self._sockets[key] = socket.socket(fileno=fd)
-        self._sockets[key].setblocking(False)
+        self._sockets.take_over(key, fd)
 
     def prepare(
         self,
@@ -142,20 +127,13 @@ class Listeners:
                     why += f", and wants an address of this one: emperor restart {holder}"
                 raise ListenError(f"{address.url}: {why}")
         self.run_as(settings.name, identity.uid)
-        bound: list[str] = []
         try:
-            for address in addresses:
-                if address.key not in self._sockets:
-                    one = self._bind(address, settings, identity)
-                    self._sockets[address.key] = one.listener
-                    bound.append(address.key)
-                    if one.file is not None:
-                        self._files[address.key] = one.file
-        except OSError as error:
-            for key in bound:
-                self._close(key)
-            why = self._in_the_way(settings.name, address) if error.errno == EADDRINUSE else ""
-            raise ListenError(f"{address.url}: {why or explain(error)}") from error
+            bound = self._sockets.bind_all(addresses, settings, identity)
+        except NotBoundError as failed:
+            error, why = failed.error, ""
+            if error.errno == EADDRINUSE:
+                why = self._in_the_way(settings.name, failed.address)
+            raise ListenError(f"{failed.address.url}: {why or explain(error)}") from error
         lent = {one.key for one in addresses if self._lends(one.key, settings.name, identity)}
         self._note_attempt(settings.name, attempt, {*bound, *lent}, addresses)
         for address in addresses:
@@ -167,12 +145,6 @@ class Listeners:
             self._give_files(settings, identity, but=bound)
         return [self._sockets[address.key] for address in addresses]
 
-    def _bind(self, address: ListenAddress, settings: VassalSettings, identity: Identity) -> Bound:
-        uid, gid = identity.uid, identity.gid
-        paths = (address.file,) if address.file is not None else ()
-        act = partial(bind, address, settings.backlog, settings.socket, uid, gid)
-        return self._look(paths, uid, act)
-
     def serves(self, settings: VassalSettings, identity: Identity) -> None:
         """Just what is wanted of a vassal serves, for good: it holds its addresses and no others,
         and the sockets' files are as it says."""
@@ -183,13 +155,8 @@ class Listeners:
         self, settings: VassalSettings, identity: Identity, but: Sequence[str] = ()
     ) -> None:
         for address in settings.addresses:
-            file = self._files.get(address.key) if address.key not in but else None
-            if address.file is not None and file is not None:
-                if self._holders.get(address.key) == settings.name:
-                    uid, gid = identity.uid, identity.gid
-                    act = partial(give, address.file, file, settings.socket, uid, gid)
-                    with contextlib.suppress(Silence):
-                        self._look((address.file,), uid, act)
+            if address.key not in but and self._holders.get(address.key) == settings.name:
+                self._sockets.give_file(address, settings, identity)
 
     def _in_the_way(self, vassal: str, address: ListenAddress) -> str:
         """Return which of our sockets keeps an address from being bound, "" = none of ours."""
@@ -379,7 +346,7 @@ class Listeners:
     def close_all(self) -> None:
         """Close everything and remove the files: the emperor stops for good."""
         for key in list(self._sockets):
-            self._close(key)
+            self._sockets.close(key)
         self._holders.clear()
         self._keys.clear()
         self._users.clear()
@@ -387,7 +354,7 @@ class Listeners:
     def _drop_key(self, key: str) -> None:
         self._drop(key)
         self._told.pop(key, None)
-        self._close(key)
+        self._sockets.close(key)
 
     def _hold_for(self, vassal: str, key: str) -> None:
         if self._holders.get(key, vassal) != vassal:
@@ -405,15 +372,6 @@ class Listeners:
         self._keys[vassal].discard(key)
         if not self._keys[vassal]:
             del self._keys[vassal]
-
-    def _close(self, key: str) -> None:
-        held = self._sockets.pop(key)
-        file = self._files.pop(key, None)
-        if file is not None:
-            path = key.removeprefix("unix:")
-            with contextlib.suppress(Silence):
-                self._look((path,), 0, partial(remove, path, file))
-        held.close()
 
 
 def unheld() -> Listeners:

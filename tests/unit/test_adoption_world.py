@@ -409,7 +409,7 @@ def test_brain_that_dies_between_two_steps_loses_no_vassal_and_leaves_none_behin
     stories: list[tuple[str, ...]],
 ) -> None:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("emperor.brain.listeners.bind", lambda *_: Bound(Socket()))
+        patched.setattr("emperor.brain.sockets.bind", lambda *_: Bound(Socket()))
         patched.setattr("socket.socket", lambda fileno: Socket())
         live(stories)
 

@@ -50,7 +50,7 @@ def _settings(vassal: str, *keys: str) -> Any:
 @pytest.fixture
 def ports(monkeypatch: pytest.MonkeyPatch) -> Ports:
     """Let blog serve at one, and shop at two."""
-    monkeypatch.setattr("emperor.brain.listeners.bind", lambda *_: Bound(Socket()))
+    monkeypatch.setattr("emperor.brain.sockets.bind", lambda *_: Bound(Socket()))
     ports = Ports()
     ports.want("blog", "b1", "one", beside=False)
     ports.want("shop", "s1", "two", beside=False)
