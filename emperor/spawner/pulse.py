@@ -21,7 +21,10 @@ TIMES = 2
 LEAVE_S = 15.0
 """It said that it goes, or says nothing more: so long it may take to end."""
 
-END_S = 2.0
+LOOK_S = 0.1
+"""So often one that goes is looked at: it may be dead, and not end."""
+
+END_S = 1.0
 """Killed, it ends at once: unless a thread of it waits for a file system that does not answer."""
 
 
@@ -30,6 +33,7 @@ class Step(Enum):
 
     NOTHING = "nothing"
     ASK = "ask"
+    LOOK = "look"  # whether it is dead
     GIVE_UP = "give up"
     ABANDON = "abandon"  # go on without its end: it is dead, and will never act again
 
@@ -47,13 +51,15 @@ class Pulse:
         self._answer_s = ANSWER_S
         self._asked = 0
         self._stage = _Stage.ALIVE
+        self._leave_until = 0.0
         self.look_at = now + BEGIN_S
 
     def leaves(self, now: float) -> None:
         """It is about to end by itself."""
         if self._stage is _Stage.ALIVE:
             self._stage = _Stage.LEAVING
-            self.look_at = now + LEAVE_S
+            self._leave_until = now + LEAVE_S
+            self.look_at = now + LOOK_S
 
     def killed(self, now: float) -> None:
         """It was sent SIGKILL."""
@@ -82,6 +88,9 @@ class Pulse:
             return Step.NOTHING
         if self._stage is _Stage.KILLED:
             return Step.ABANDON
+        if self._stage is _Stage.LEAVING and now < self._leave_until:
+            self.look_at = now + LOOK_S
+            return Step.LOOK
         if self._stage is _Stage.LEAVING:
             return Step.GIVE_UP
         if self._asked >= TIMES:

@@ -13,6 +13,7 @@ from functools import partial
 import prctl
 
 from emperor import __version__
+from emperor.children import children
 from emperor.logfmt import Log
 from emperor.notify import STOPPING, WATCHDOG, Notifier, watchdog_interval_s
 from emperor.spawner import handover
@@ -124,6 +125,7 @@ class Spawner:
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         self._reap()  # who ended while this process was between two images
+        self._abandoned = {pid for pid in children(os.getpid()) if is_dead(pid)}
         # What was loaded until now is shared with every master: nobody writes into it.
         gc.collect()
         gc.freeze()
@@ -180,16 +182,17 @@ class Spawner:
         self._emperor_pid = 0
         if self._ending.state is SpawnerState.EXITING:
             return
-        if exited.pid == self._restart_wanted_of and exited.exit_status == 0:
+        goes = exited.pid == self._restart_wanted_of
+        if not goes or exited.exit_status != 0:
+            self._log.error(
+                "emperor_died", pid=exited.pid, exit_status=exited.exit_status, signal=exited.signal
+            )
+        if goes:  # what it was to make way for is still wanted
             self._follow_on()
-            return
-        self._log.error(
-            "emperor_died", pid=exited.pid, exit_status=exited.exit_status, signal=exited.signal
-        )
-        if self._ending.emperor_died():
+        elif self._ending.emperor_died():
             self._log.error("stop_forced", why="no emperor lives long enough to stop anything")
-            return
-        self._schedule_emperor()
+        else:
+            self._schedule_emperor()
 
     def _abandon_emperor(self) -> None:
         """It was killed, and does not end: start the next one all the same."""
@@ -413,8 +416,11 @@ class Spawner:
         if not self._emperor_pid:
             return
         step = self._pulse.step(now)
-        if step is Step.ASK and is_dead(self._emperor_pid):
-            self._restart_emperor()  # it was killed by others, and does not end
+        if step in (Step.ASK, Step.LOOK) and is_dead(self._emperor_pid):
+            # It was killed by others, or has gone, and does not end. What it said still counts.
+            while self._on_order():
+                pass
+            self._restart_emperor()
         elif step is Step.ASK:
             self._deaths.pinged()
             self._tell(Ping())

@@ -1,5 +1,6 @@
 """The spawner takes new code in by an exec of itself, with all vassals running."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -132,6 +133,23 @@ def test_upgrades_leave_no_descriptor_behind(emperor: Emperor) -> None:
     for _ in range(3):
         upgrade(emperor)
     assert len(fds_of(emperor.pid)) == before
+
+
+def test_brain_that_dies_while_it_makes_way_leaves_that_to_the_new_code(emperor: Emperor) -> None:
+    emperor.start()
+    for _ in range(10):
+        emperor.log_file.write_text("")
+        image, brain = image_of(emperor.pid), emperor.brain_pid
+        os.kill(emperor.pid, signal.SIGHUP)
+        wait_until(lambda: "event=emperor_restarting" in emperor.log(), 10, "it goes", every=0.001)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(brain, signal.SIGKILL)
+        emperor.wait_new_brain(brain)
+        assert not image & image_of(emperor.pid)
+        if "event=emperor_died" in emperor.log():
+            break
+    else:
+        pytest.fail("it has always gone before it could be killed")
 
 
 def test_stop_that_comes_in_the_middle_of_an_upgrade_is_obeyed(emperor: Emperor) -> None:

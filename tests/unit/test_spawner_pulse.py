@@ -9,6 +9,7 @@ from emperor.spawner.pulse import (
     END_S,
     EVERY_S,
     LEAVE_S,
+    LOOK_S,
     TIMES,
     Pulse,
     Step,
@@ -86,8 +87,16 @@ def test_emperor_that_said_it_goes_and_does_not_is_given_up() -> None:
     pulse = Pulse(0.0)
     pulse.leaves(100.0)
     pulse.doubt(101.0)
+    assert pulse.step(101.0) is Step.LOOK
     assert pulse.step(101.0) is Step.NOTHING
     assert pulse.step(100.0 + LEAVE_S) is Step.GIVE_UP
     pulse.killed(100.0 + LEAVE_S)
     pulse.leaves(101.0 + LEAVE_S)  # its channel ends
     assert pulse.step(100.0 + LEAVE_S + END_S) is Step.ABANDON
+
+
+def test_emperor_that_goes_is_looked_at_until_it_has_gone() -> None:
+    pulse = Pulse(0.0)
+    pulse.leaves(100.0)
+    assert pulse.step(100.0 + LOOK_S) is Step.LOOK
+    assert pulse.look_at == pytest.approx(100.0 + 2 * LOOK_S)
