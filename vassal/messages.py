@@ -98,6 +98,11 @@ class RestartEmperor(Message, frozen=True, tag="restart-emperor"):
     """This emperor exits now, on purpose: start another at once."""
 
 
+class StopAll(Message, frozen=True, tag="stop-all"):
+    """This emperor stops everything, and not because of ShutdownRequested: which is what the next
+    one is told, if this one ends before it says Exit."""
+
+
 class Exit(Message, frozen=True, tag="exit"):
     """Everything is stopped: the spawner may exit with `status`."""
 
@@ -574,6 +579,7 @@ FromEmperor = (
     | Pong
     | NotifySystemd
     | RestartEmperor
+    | StopAll
     | Exit
 )
 FromSpawner = (

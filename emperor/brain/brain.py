@@ -47,6 +47,7 @@ from vassal.messages import (
     RestartEmperor,
     ShutdownRequested,
     Signalled,
+    StopAll,
     decode_from_spawner,
 )
 
@@ -279,7 +280,9 @@ class Brain:
             self._takeover.hear(message, fds)
 
     def _stop(self) -> None:
+        """Stop everything; if this emperor ends before it has done so, the next one does."""
         self._readiness.stopping()
+        self._link.send(StopAll())
         self._stopping.set()
 
     def _begin_anew(self) -> str:

@@ -23,8 +23,8 @@ from emperor.brain.masters import Masters
 from emperor.brain.patience import LookNow
 from emperor.brain.renames import Renames
 from emperor.brain.roll import Publish, Roll
-from emperor.brain.sleepers import Door, Sleepers
-from emperor.brain.wishes import BY_HAND, Wish
+from emperor.brain.sleepers import Sleepers, door_of
+from emperor.brain.wishes import Wish
 from emperor.config.settings import ListenAddress
 from emperor.core.agenda import Agenda
 from emperor.core.allotment import Caps
@@ -81,6 +81,7 @@ class Fleet:
         self._timer: asyncio.TimerHandle | None = None
         self._looked_at = 0.0
         self._look_took_s = 0.0
+        self._stops = False
         self._looking = True  # until `begin`: nothing is done on half the knowledge
         self.listeners = Listeners(
             hold=lambda key, name, fd: to_spawner(HoldListener(key=key, holder=name), [fd]),
@@ -161,8 +162,9 @@ class Fleet:
     # ── what others ask for ──────────────────────────────────────────────────────────
 
     def wish(self, name: str, wish: Wish | None) -> None:
-        """Replace what is wanted of `name`; None = its file is gone."""
-        self._roll.wish(name, wish)
+        """Replace what is wanted of `name`; None = its file is gone. While all stops nothing is
+        begun: a file that comes now is the next emperor's."""
+        self._roll.wish(name, _halted(wish) if wish is not None and self._stops else wish)
         self.listeners.offer(name)
         self.look()
 
@@ -264,9 +266,9 @@ class Fleet:
 
     def stop_all(self) -> None:
         """Want nothing any more; `is_empty` tells when it is so."""
+        self._stops = True
         for name, wish in tuple(self.wishes.items()):
-            stopped = msgspec.structs.replace(wish, run=False, why_not="the emperor stops")
-            self._roll.wish(name, stopped)
+            self._roll.wish(name, _halted(wish))
         self.look()
 
     @property
@@ -352,7 +354,7 @@ class Fleet:
             self._unsettled.add(name)
         else:
             self._unsettled.discard(name)
-        door = _door(vassal, wish) if wish is not None else None
+        door = door_of(vassal, wish) if wish is not None else None
         if wish is None or spec is None or door is None:
             self._sleepers.leave(name)
         else:
@@ -396,21 +398,9 @@ class Fleet:
         self._timer = self._loop.call_at(at, self.look) if at is not None else None
 
 
+def _halted(wish: Wish) -> Wish:
+    """Return the wish of a vassal in an emperor that stops."""
+    return msgspec.structs.replace(wish, run=False, why_not="the emperor stops")
+
+
 _PENDING = frozenset({VassalState.STARTING, VassalState.STOPPED})
-
-
-def _door(vassal: Vassal, wish: Wish) -> Door | None:
-    """Return what a connection to a vassal of which nothing runs leads to, None while its own
-    processes, or those to come, answer."""
-    if not wish.run:
-        # Not when the emperor stops: who waits then is served by the one that comes next.
-        by_hand = wish.why_not == BY_HAND
-        return Door.REFUSE if by_hand and vassal.state is VassalState.STOPPED else None
-    on_demand = wish.desired().on_demand
-    if vassal.state is VassalState.DORMANT:
-        return Door.WAKE if vassal.retry_at is None else None
-    # A parked one waits for a person, and its clients would wait as long. One that is tried
-    # again by itself serves its queue then, but on demand it first falls asleep.
-    if vassal.state is VassalState.PARKED or (on_demand and vassal.state is VassalState.BACKOFF):
-        return Door.REFUSE
-    return None

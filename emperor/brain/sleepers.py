@@ -14,6 +14,9 @@ from enum import Enum
 from typing import NamedTuple
 
 from emperor.brain.farewell import Farewells
+from emperor.brain.wishes import BY_HAND, Wish
+from emperor.core.registry import Vassal
+from emperor.status import VassalState
 from vassal.master.rescue import UNAVAILABLE, whole_answer
 
 REFUSED_PER_TURN = 64
@@ -114,6 +117,23 @@ class Sleepers:
     def _resume(self, name: str) -> None:
         del self._paused[name]
         self._attend(name, *self._doors[name])
+
+
+def door_of(vassal: Vassal, wish: Wish) -> Door | None:
+    """Return what a connection to a vassal of which nothing runs leads to, None while its own
+    processes, or those to come, answer."""
+    if not wish.run:
+        # Not when the emperor stops: who waits then is served by the one that comes next.
+        by_hand = wish.why_not == BY_HAND
+        return Door.REFUSE if by_hand and vassal.state is VassalState.STOPPED else None
+    on_demand = wish.desired().on_demand
+    if vassal.state is VassalState.DORMANT:
+        return Door.WAKE if vassal.retry_at is None else None
+    # A parked one waits for a person, and its clients would wait as long. One that is tried
+    # again by itself serves its queue then, but on demand it first falls asleep.
+    if vassal.state is VassalState.PARKED or (on_demand and vassal.state is VassalState.BACKOFF):
+        return Door.REFUSE
+    return None
 
 
 def _accept(listener: socket.socket) -> socket.socket:

@@ -21,6 +21,7 @@ class SpawnerState(Enum):
     """What the spawner is about."""
 
     RUNNING = "running"
+    TOLD = "told"  # by the emperor that it stops everything: no signal has asked for that yet
     STOPPING = "stopping"  # the emperor was asked to stop everything
     FORCED = "forced"  # who does not end is killed; the emperor removes what is left
     EXITING = "exiting"  # it is done, or somebody would not wait
@@ -28,6 +29,7 @@ class SpawnerState(Enum):
 
 _ASKED = {
     SpawnerState.RUNNING: SpawnerState.STOPPING,
+    SpawnerState.TOLD: SpawnerState.STOPPING,
     SpawnerState.STOPPING: SpawnerState.FORCED,
     SpawnerState.FORCED: SpawnerState.EXITING,
     SpawnerState.EXITING: SpawnerState.EXITING,
@@ -47,12 +49,20 @@ class Ending:
     @property
     def is_wanted(self) -> bool:
         """Whether the emperor is to stop everything."""
-        return self.state in (SpawnerState.STOPPING, SpawnerState.FORCED)
+        return self.state not in (SpawnerState.RUNNING, SpawnerState.EXITING)
+
+    def told(self) -> None:
+        """The emperor stops everything because of something else than a signal."""
+        if self.state is SpawnerState.RUNNING:
+            self.state = SpawnerState.TOLD
 
     def asked(self, now: float) -> SpawnerState | None:
         """Somebody wants it to end; return the state that this leads to, None = no other one."""
         before = self.state
-        if before is SpawnerState.RUNNING or now - self._asked_at >= ONE_WISH_S:
+        if (
+            before in (SpawnerState.RUNNING, SpawnerState.TOLD)
+            or now - self._asked_at >= ONE_WISH_S
+        ):
             self.state = _ASKED[before]
         if self.state is before:
             return None

@@ -62,6 +62,7 @@ from vassal.messages import (
     ShutdownRequested,
     Signalled,
     SpawnMaster,
+    StopAll,
     decode_from_emperor,
 )
 
@@ -291,6 +292,8 @@ class Spawner:
         elif isinstance(order, RestartEmperor):
             self._restart_wanted_of = self._emperor_pid
             self._pulse.leaves(time.monotonic())
+        elif isinstance(order, StopAll):
+            self._ending.told()
         elif isinstance(order, Exit):
             self._ending.done(order.status)
 

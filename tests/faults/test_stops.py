@@ -154,6 +154,20 @@ def test_brain_that_dies_while_the_emperor_stops_starts_nothing_anew(emperor: Em
     assert leftovers.of(emperor) == []
 
 
+def test_nothing_begins_while_the_emperor_stops(emperor: Emperor) -> None:
+    ports = serve(emperor, "blog")
+    slow = Slow(emperor, ports, 4)
+    assert emperor.process is not None
+    emperor.process.terminate()
+    wait_until(lambda: emperor.state_of("blog") == "stopping", what="it stops")
+    emperor.drop("shop")
+    wait_until(lambda: emperor.vassal("shop"), what="the file was read")
+    assert emperor.do("start", "shop")[0] == 202
+    assert slow.all_answers() == [200]
+    assert emperor.process.wait(20) == 0
+    assert "vassal=shop event=vassal_starting" not in emperor.log()
+
+
 def test_end_of_the_emperor_kills_the_rest_after_shutdown_timeout(emperor: Emperor) -> None:
     emperor.config_file = emperor.base / "emperor.toml"
     emperor.config_file.write_text("shutdown_timeout = 1\n")

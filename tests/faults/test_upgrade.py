@@ -163,6 +163,25 @@ def test_stop_that_comes_in_the_middle_of_an_upgrade_is_obeyed(emperor: Emperor)
     assert emperor.stop() == 0
 
 
+@pytest.mark.parametrize("pause", [0.0, 0.001, 0.01])
+def test_stop_right_behind_an_upgrade_finishes_what_has_begun(
+    emperor: Emperor, pause: float
+) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    answers: list[tuple[int, bytes]] = []
+    client = threading.Thread(target=lambda: answers.append(get(port, "/sleep/2")))
+    client.start()
+    wait_until(lambda: emperor.vassal("blog")["workers"][0]["state"] == "busy", 10, "the request")
+    os.kill(emperor.pid, signal.SIGHUP)
+    time.sleep(pause)
+    assert emperor.stop() == 0
+    client.join(10)
+    assert [status for status, _ in answers] == [200]
+
+
 def test_code_that_does_not_start_is_refused_with_its_last_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

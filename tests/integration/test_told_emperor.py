@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.emperor import Emperor, get
 from tests.support.processes import alive
+from tests.support.slow import Slow
 from tests.support.wait import wait_until
 
 
@@ -101,6 +102,26 @@ def test_urg_starts_what_waits_after_failures(running: Emperor) -> None:
     running.app("broken")
     os.kill(running.pid, signal.SIGURG)
     running.wait_state("shop", "ready")
+
+
+def test_stop_by_letter_is_gone_on_with_by_the_next_brain(running: Emperor, port: int) -> None:
+    slow = Slow(running, {"blog": port}, 4)
+    tell(running, "q")
+    wait_until(lambda: running.state_of("blog") == "stopping", 10.0, "it stops")
+    running.kill_brain()
+    assert running.process is not None
+    assert running.process.wait(30) == 0
+    assert slow.all_answers() == [200]
+
+
+def test_letters_for_a_new_brain_and_for_the_end_are_both_obeyed(
+    running: Emperor, port: int
+) -> None:
+    slow = Slow(running, {"blog": port}, 2)
+    tell(running, "rq")
+    assert running.process is not None
+    assert running.process.wait(30) == 0
+    assert slow.all_answers() == [200]
 
 
 def test_fifo_in_a_folder_that_others_may_change_is_refused(emperor: Emperor, port: int) -> None:

@@ -25,6 +25,16 @@ def test_what_comes_at_once_is_the_same_wish() -> None:
     assert ending.asked(100.0 + ONE_WISH_S + 0.01) is SpawnerState.FORCED
 
 
+def test_what_the_emperor_was_told_by_others_is_no_signal_yet() -> None:
+    ending = Ending()
+    ending.told()
+    assert (ending.is_wanted, ending.status) == (True, 0)
+    # Whoever stops a unit writes into the fifo, and lets systemd send its signal right behind.
+    assert ending.asked(100.0) is SpawnerState.STOPPING
+    ending.told()
+    assert ending.asked(101.0) is SpawnerState.FORCED
+
+
 def test_who_is_to_hurry_has_a_bounded_time() -> None:
     ending = Ending()
     ending.asked(100.0)
