@@ -12,6 +12,7 @@ from emperor import __version__
 from emperor.brain.catalog import Catalog
 from emperor.brain.cgroups import Cgroups
 from emperor.brain.eventstream import EventStream
+from emperor.brain.faults import fault_fields
 from emperor.brain.fleet import Fleet
 from emperor.brain.history import History
 from emperor.brain.holders import Holders
@@ -88,6 +89,7 @@ class Brain:
     async def run(self) -> None:
         """Serve until there is nothing left to serve."""
         settings, inventory = self._settings, self._inventory
+        asyncio.get_running_loop().set_exception_handler(self._on_fault)
         self._link: Link[FromSpawner] = Link(
             self._channel,
             decode_from_spawner,
@@ -259,6 +261,12 @@ class Brain:
     def _on_scanned(self) -> None:
         if self._watcher is not None:  # else this brain has not begun
             self._takeover.on_scanned()
+
+    def _on_fault(self, _: asyncio.AbstractEventLoop, context: Mapping[str, object]) -> None:
+        """Something that the loop called raised: what it was for is not done, the rest goes on."""
+        error, doing = context.get("exception"), str(context.get("message"))
+        told = error if isinstance(error, Exception) else RuntimeError(doing)
+        self._publish("error", "fault", None, fault_fields(told, doing))
 
     def _on_pidfile_problem(self, problem: str) -> None:
         self._publish("error", "pidfile_not_written", None, {"error": problem})

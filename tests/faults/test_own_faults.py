@@ -97,6 +97,23 @@ def test_master_that_nobody_has_ever_started(code: tuple[Emperor, Path]) -> None
     assert get(port)[0] == 200
 
 
+def test_fault_in_taking_in_what_a_master_says(code: tuple[Emperor, Path]) -> None:
+    emperor, where = code
+    change(
+        where / "emperor/brain/facts.py",
+        "            case LimitsChanged(failed=failed):\n",
+        "            case LimitsChanged(failed=failed):\n"
+        "                raise KeyError('nobody')\n",
+    )
+    port = emperor.drop("blog", text="[limits]\nlimit_nofile = 100\n")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    emperor.drop("blog", port=port, text="[limits]\nlimit_nofile = 101\n")
+    wait_until(lambda: "event=fault" in emperor.log(), 10, "the fault is told of")
+    assert "KeyError('nobody')" in emperor.log()
+    others_serve(emperor, port)
+
+
 def test_emperor_that_cannot_run_can_be_stopped(nothing_left_behind: None) -> None:
     with emperor_over() as emperor:
         where, python = installed(emperor.base)
