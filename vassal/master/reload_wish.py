@@ -8,7 +8,7 @@ PAUSE_S = 1.0
 
 
 class ReloadWish:
-    """Of one master."""
+    """Of one master. `at` is when the emperor is to be asked, None if no worker wants it."""
 
     def __init__(self) -> None:
         self._asked_at = -PAUSE_S

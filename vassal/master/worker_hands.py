@@ -54,7 +54,6 @@ class WorkerHands:
         self._last_words: dict[tuple[int, int], Failure] = {}
         self.reload_wish = ReloadWish()
         self._refusals = Refusals()
-        """When to ask the emperor for the reload that workers want; None = none does."""
 
     def fork(self, number: int) -> None:
         force = self._ledger.forces[number]
