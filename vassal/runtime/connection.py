@@ -13,7 +13,7 @@ from os import set_blocking
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Callable
 
     from .listeners import Listener
 
@@ -36,6 +36,10 @@ class ClientTimeout(TimeoutError):
     """The client neither sent nor took a byte for socket_timeout."""
 
 
+class ClientTooSlow(ClientTimeout):
+    """The request's time is up, and it was the client that was waited for."""
+
+
 class Connection:
     """A connected socket with what was received and not yet used.
 
@@ -43,7 +47,16 @@ class Connection:
     swallow the exception, but this connection carries nothing any more.
     """
 
-    __slots__ = ("address", "buffer", "failure", "fd", "listener", "registered", "socket")
+    __slots__ = (
+        "address",
+        "buffer",
+        "failure",
+        "fd",
+        "listener",
+        "registered",
+        "seconds_left",
+        "socket",
+    )
 
     def __init__(self, socket: _socket.socket, fd: int, listener: Listener, address: Any):
         self.socket = socket
@@ -53,6 +66,8 @@ class Connection:
         self.buffer = b""
         self.failure: Exception | None = None
         self.registered = False  # in the worker's epoll
+        # How long the request may still wait for its client, None = for ever.
+        self.seconds_left: Callable[[], float | None] = for_ever
 
     def receive(self, size: int = RECEIVE_BYTES) -> bytes:
         """Return bytes from the client, waiting for them; b"" at the end of the stream."""
@@ -114,7 +129,13 @@ class Connection:
         poller = select.poll()
         poller.register(self.fd, event)
         timeout_s = self.listener.socket_timeout_s
-        if not poller.poll(timeout_s * 1000):
+        left_s = self.seconds_left()
+        if left_s is not None and left_s < timeout_s:
+            # Else harakiri would end the worker, and what its other threads do with it.
+            if not poller.poll(max(0.0, left_s) * 1000):
+                word = "send its request" if event == select.POLLIN else "take the response"
+                raise self._fail(ClientTooSlow("the client did not %s in time" % word))
+        elif not poller.poll(timeout_s * 1000):
             word = "sent" if event == select.POLLIN else "took"
             raise self._fail(ClientTimeout("client %s nothing for %g s" % (word, timeout_s)))
 
@@ -142,6 +163,11 @@ class Connection:
             self.socket.close()
         except OSError:
             pass
+
+
+def for_ever() -> None:
+    """Return that there is no deadline."""
+    return
 
 
 def first_bytes(socket: _socket.socket, fd: int, size: int) -> bytes | None:

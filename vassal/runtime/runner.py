@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from .app_counts import AppCounts
+from .connection import for_ever
 from .layout import Layout
 from .mounts import NUMBER
 from .scoreboard import SlotWriter
@@ -27,6 +28,9 @@ else:
 
 _SECOND_NS = 1_000_000_000
 
+GIVE_UP_NS = 100_000_000
+"""So long before its deadline a request gives up a client that it waits for."""
+
 
 class Runner:
     """One thread's hand on the application."""
@@ -46,6 +50,7 @@ class Runner:
         soft_ns = int(settings.harakiri_soft_s * _SECOND_NS)
         self._alarm_s = settings.harakiri_s if settings.raw_harakiri else 0.0
         self._raw = settings.raw_harakiri
+        self._early_ns = min(GIVE_UP_NS, self._harakiri_ns // 10 or GIVE_UP_NS)
         self._slot = SlotWriter(memory, slot, self._harakiri_ns, soft_ns)
         self._index = slot
         layout = Layout(settings.slots, settings.apps, 0)
@@ -64,6 +69,7 @@ class Runner:
         # Made once: it goes into every environ.
         self._responding = self._slot.responding
         self._set_harakiri = self.set_harakiri
+        self._seconds_left = self.seconds_left
 
     def run(self, connection: Connection, request: Request) -> str:
         """Serve one request; return what becomes of the connection."""
@@ -82,6 +88,7 @@ class Runner:
             self._control.wake()
         if self._alarm_s:
             _signal.setitimer(_signal.ITIMER_REAL, self._alarm_s)
+        connection.seconds_left = self._seconds_left
         request.environ["emperor.set_harakiri"] = self._set_harakiri
         if self._core is not None:
             request.environ["uwsgi.core"] = self._core
@@ -90,6 +97,7 @@ class Runner:
             outcome = response.run(self._app, self.guard)
         except HarakiriSoftTimeout as error:  # struck while another exception was handled
             outcome = response.fail(error, self.guard)
+        connection.seconds_left = for_ever
         if self._raw:
             _signal.setitimer(_signal.ITIMER_REAL, 0)
         if self._by_app is not None:
@@ -97,6 +105,16 @@ class Runner:
         is_static = STATIC in request.environ
         slot.end(time.monotonic_ns(), response.bytes_sent, response.failed, is_static)
         return outcome
+
+    def seconds_left(self) -> float | None:
+        """Return how long the running request may wait for its client; None = it has no deadline.
+
+        A moment less than until the deadline: then the worker is killed.
+        """
+        deadline_ns = self._slot.deadline_ns
+        if not deadline_ns:
+            return None
+        return (deadline_ns - self._early_ns - time.monotonic_ns()) / _SECOND_NS
 
     def set_harakiri(self, seconds: float) -> float:
         """Give the running request `seconds` from now; 0 = the vassal's harakiri again.

@@ -253,6 +253,12 @@ class SlotWriter:
         """Publish that bytes have gone to the client: nobody else may answer now."""
         U32.pack_into(self._memory, self._at + STATE_AT, RESPONDING)
 
+    @property
+    def deadline_ns(self) -> int:
+        """When the running request is overdue; 0 = never."""
+        deadline: int = U64.unpack_from(self._memory, self._at + DEADLINE_AT)[0]
+        return deadline
+
     def set_deadline(self, deadline_ns: int) -> None:
         """Replace the deadline of the running request. The caller tells the master."""
         U64.pack_into(self._memory, self._at + DEADLINE_AT, deadline_ns)

@@ -8,7 +8,7 @@ import os
 import sys
 
 from .bodies import EMPTY, Body, BodyRefused, DecodedBody, PlainBody
-from .connection import ClientTimeout
+from .connection import ClientTimeout, ClientTooSlow
 from .output import Head, date_field, error_body
 from .soft import Guard, HarakiriSoftTimeout
 from .wire.fastcgi import end_response, stdout
@@ -337,11 +337,7 @@ class Response:
 
     def _overrun(self) -> None:
         self.cut = True
-        line = _name(self._request) + ": the body is longer than its Content-Length; "
-        try:
-            sys.stderr.write(line + "the rest was not sent\n")
-        except Exception:  # see _report()
-            pass
+        _say(self._request, "the body is longer than its Content-Length; the rest was not sent")
 
     def fail(self, error: BaseException, guard: Guard) -> str:
         """Answer for a request that ended with an exception."""
@@ -351,6 +347,8 @@ class Response:
         if gone is None:
             self.failed = True
             _report(error, self._request)
+        elif isinstance(gone, ClientTooSlow):
+            _say(self._request, "%s: its harakiri is over" % gone)
         if self.head_sent or (
             gone is not None and not isinstance(gone, (BodyRefused, ClientTimeout))
         ):
@@ -387,6 +385,13 @@ class Response:
 
 def _name(request: Request) -> str:
     return "%s %s" % (request.method.decode("latin-1"), ascii(request.uri.decode("latin-1")))
+
+
+def _say(request: Request, what: str) -> None:
+    try:
+        sys.stderr.write("%s: %s\n" % (_name(request), what))
+    except Exception:  # see _report()
+        pass
 
 
 def _report(error: BaseException, request: Request) -> None:
