@@ -142,6 +142,8 @@ def folder(value: object) -> str:
     Behind a symlink ".." means another folder than its text says: a bound on paths could
     be evaded with it.
     """
+    if isinstance(value, str) and value.startswith("-/"):
+        raise Invalid(f"{quoted(value)} is not a path", f"write {quoted(value[1:])}")
     path = values.absolute_path(value)
     if ".." in path.split("/"):
         raise Invalid(f'{quoted(path)} contains ".."', "write the path without it")

@@ -42,6 +42,10 @@ def read_document(text: str, file: str) -> Document | Problem:
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
+        if _UWSGI.search(text):
+            return _unlocated(
+                file, "this is a file of uWSGI's, and no TOML", "let its name end with .ini"
+            )
         return _syntax_problem(str(error), text.replace("\r\n", "\n"), file)
     except (ValueError, OverflowError):  # int() refuses more than 4,300 digits
         return _unlocated(file, "a number is out of range", "write a smaller one")
@@ -65,6 +69,7 @@ def _unlocated(file: str, problem: str, remedy: str) -> Problem:
     return Problem(file=file, line=1, key="syntax", problem=printable(problem), remedy=remedy)
 
 
+_UWSGI = re.compile(r"^\[uwsgi\][ \t\r]*$", re.MULTILINE)
 _WHERE = re.compile(r" \((?:at line (\d+), column (\d+)|at end of document)\)$")
 _UNQUOTED = re.compile(r"\s*([\w.-]+)\s*=\s*([^\s\"'\[{#][^#\n]{0,80}?)\s*(?:#|$)")
 _COLON = re.compile(r"\s*([\w-]{1,60})\s*:\s*(\S[^\n]{0,80}?)\s*$")

@@ -9,6 +9,7 @@ from emperor.config.directives import word
 from emperor.config.document import Document, read_document
 from emperor.config.emperor_tables import below, layer_of, read_tables, within, workers_max
 from emperor.config.key import Key
+from emperor.config.keys import VASSAL_KEYS
 from emperor.config.problems import PROBLEMS_MAX, ConfigError, Invalid, Problem, described
 from emperor.config.schemas import (
     ACCOUNT,
@@ -293,6 +294,28 @@ EMPEROR_KEYS: Mapping[str, Key] = {
 }
 
 
+_VASSAL_TABLES = {name.partition(".")[0] for name in VASSAL_KEYS if "." in name}
+
+
+def _elsewhere() -> Mapping[str, str]:
+    """Return what to do with keys of vassal files that stand in the emperor's."""
+    found = {
+        name: f"write [defaults.{name}], or do so in a vassal's file" for name in _VASSAL_TABLES
+    }
+    found |= {
+        name: f"write {name} under [defaults], or in a vassal's file"
+        for name in VASSAL_KEYS
+        if "." not in name
+    }
+    found |= {name: f"write {name} in a vassal's file" for name in ("app", "listen", "hosts")}
+    found |= {name: f"write default_{name} under [policy]" for name in ("user", "group", "plan")}
+    # Meant for a key of this file's.
+    return {name: found[name] for name in found.keys() - EMPEROR_KEYS.keys() - {"directory"}}
+
+
+_ELSEWHERE = _elsewhere()
+
+
 def load_emperor(
     text: str, file: str, folder: str, places: Places, machine: Machine | None = None
 ) -> EmperorSettings | ConfigError:
@@ -305,7 +328,7 @@ def load_emperor(
     document = read_document(text, file)
     if isinstance(document, Problem):
         return ConfigError([document])
-    reading = read_table(Layers(document, Document(file, {})), EMPEROR_KEYS)
+    reading = read_table(Layers(document, Document(file, {})), EMPEROR_KEYS, _ELSEWHERE)
     read: dict[str, Any] = reading.values
     runtime_dir = values.resolved(read.get("runtime_dir", places.runtime_dir), folder)
     if len(runtime_dir.encode()) > RUNTIME_DIR_BYTES_MAX:

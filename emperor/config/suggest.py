@@ -60,7 +60,20 @@ _HINTS = {
     "domain": "hosts",
     "domains": "hosts",
     "rawenv": "env",
+    "workerconnections": "threads",
+    "reload": "autoreload",
+    "pyautoreload": "autoreload",
     "environment": "env",
+}
+
+# What to do with names of other servers that nothing here corresponds to.
+_INSTEAD = {
+    "workerclass": "remove it: workers are processes, with as many threads as threads says",
+    "name": "remove it: the file's name is the vassal's",
+    "loglevel": "remove it: what is logged is the application's affair",
+    "certfile": "remove it: TLS is spoken by the web server in front",
+    "keyfile": "remove it: TLS is spoken by the web server in front",
+    "https": "remove it: TLS is spoken by the web server in front",
 }
 
 _HINTS_WITHIN = {
@@ -91,8 +104,13 @@ _NEEDLESS = frozenset(
         "preload",
         "preloadapp",
         "processname",
+        "captureoutput",
+        "reuseport",
     }
 )
+
+_REFUSED = frozenset({"sandbox.user"})
+"""Keys that are there to say where else to write it."""
 
 _COMPARED_MAX = 40
 """Longer names are no typos of ours, and comparing them costs time."""
@@ -117,12 +135,14 @@ def remedy_for(
             return "unknown key", f"write {name}"
     if not section and plain in _NEEDLESS:
         return "unknown key", "remove the line: it is not needed here"
+    if not section and plain in _INSTEAD:
+        return "unknown key", _INSTEAD[plain]
     if not section and plain in _HINTS and _is_known(_HINTS[plain], names):
         return "unknown key", f"write {_HINTS[plain]}"
     if (section, plain) in _HINTS_WITHIN:
         return "unknown key", f"write {_HINTS_WITHIN[section, plain]}"
     for name in names:
-        if _plain(name.rpartition(".")[2]) == plain:
+        if _plain(name.rpartition(".")[2]) == plain and name not in _REFUSED:
             return "unknown key here", _elsewhere(name)
     if compare and len(unknown) <= _COMPARED_MAX:
         close = get_close_matches(unknown.lower(), here, n=1, cutoff=0.7)

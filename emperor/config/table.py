@@ -1,6 +1,7 @@
 """Reads a document by a table of keys: every value parsed, every problem found. Pure."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from emperor.config.document import Document
@@ -77,15 +78,23 @@ def merged(own: Mapping[str, object], defaults: Mapping[str, object]) -> dict[st
     return result
 
 
-def read_table(layers: Layers, keys: Mapping[str, Key]) -> Reading:
-    """Parse all values of both layers; unknown keys are problems."""
+def read_table(
+    layers: Layers, keys: Mapping[str, Key], elsewhere: Mapping[str, str] = MappingProxyType({})
+) -> Reading:
+    """Parse all values of both layers; unknown keys are problems.
+
+    `elsewhere` tells of keys of other files what to do with them.
+    """
     reading = Reading(layers)
     for name, value in merged(layers.own.values, layers.defaults.values).items():
         # A quoted "log.keep" must not pass for the key keep of table log.
         if name in keys and "." not in name:
             _read_value(reading, keys[name], (name,), value)
         elif not _is_section(name, keys):
-            _report_unknown(reading, (name,), keys)
+            if name in elsewhere:
+                reading.report((name,), "this file has no such key", elsewhere[name])
+            else:
+                _report_unknown(reading, (name,), keys)
         elif not isinstance(value, dict):
             remedy = f"write [{name}] on a line of its own, and its keys below"
             if name == "socket":

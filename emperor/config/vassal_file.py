@@ -171,10 +171,13 @@ def _read_together(document: Document, emperor: EmperorSettings, choice: Choice)
     """Return a document over the plan and the defaults, with what is wrong with that."""
     layers = Layers(with_short_forms(document), with_short_forms(base(emperor, choice)))
     reading = read_table(layers, VASSAL_KEYS)
+    # Whoever wrote `bind` is told to write `listen`, and need not be told so twice.
+    remedies = {problem.remedy for problem in reading.problems}
+    meant = {key for key in (*REQUIRED, *ONE_OF) if f"write {key}" in remedies}
     for key in REQUIRED:
-        if key not in reading.values and key not in reading.failed:
+        if key not in reading.values and key not in reading.failed | meant:
             reading.report((key,), "is missing", _EXAMPLES[key])
-    if not any(reading.values.get(key) or key in reading.failed for key in ONE_OF):
+    if not any(reading.values.get(key) or key in reading.failed | meant for key in ONE_OF):
         reading.report((ONE_OF[0],), "is missing", _EXAMPLES[ONE_OF[0]])
     if choice.fault is not None and "plan" not in reading.failed:
         reading.report(("plan",), choice.fault.problem, choice.fault.remedy)

@@ -160,3 +160,43 @@ def test_command_reads_the_policy_first(folder, capsys):
     assert main(["check", "--config", "emperor.toml", "--owner", "blog", "a.toml"]) == 1
     assert "write at most 2" in capsys.readouterr().err
     assert main(["check", "--config", "emperor.toml", "--owner", "root", "a.toml"]) == 0
+
+
+def test_who_wrote_another_servers_name_is_not_told_twice_what_to_write(folder):
+    (folder / "a.toml").write_text('bind = ":8000"\nwsgi_app = "blog:app"\nworker_class = "sync"\n')
+    assert lines("a.toml") == [
+        "a.toml:1: bind: unknown key; write listen",
+        "a.toml:2: wsgi_app: unknown key; write app",
+        "a.toml:3: worker_class: unknown key; "
+        "remove it: workers are processes, with as many threads as threads says",
+    ]
+
+
+def test_file_of_uwsgis_with_the_name_of_ours_is_told_its_own(folder):
+    (folder / "a.toml").write_text("[uwsgi]\nmodule = blog:app\n")
+    assert lines("a.toml") == [
+        "a.toml:1: syntax: this is a file of uWSGI's, and no TOML; let its name end with .ini"
+    ]
+
+
+def test_keys_of_vassals_in_the_emperors_file_are_sent_where_they_belong(folder):
+    (folder / "emperor.toml").write_text(
+        'workers = 3\nuser = "blog"\nlisten = "http://:1"\n[limits]\n[plan.small]\nuser = "blog"\n'
+    )
+    assert lines("emperor.toml") == [
+        "emperor.toml:1: workers: this file has no such key; "
+        "write workers under [defaults], or in a vassal's file",
+        "emperor.toml:2: user: this file has no such key; write default_user under [policy]",
+        "emperor.toml:3: listen: this file has no such key; write listen in a vassal's file",
+        "emperor.toml:4: limits: this file has no such key; "
+        "write [defaults.limits], or do so in a vassal's file",
+        "emperor.toml:6: plan.small.user: this file has no such key; "
+        "remove it, or see: emperor schema",
+    ]
+
+
+def test_minus_of_systemds_before_a_path_is_told_what_to_write(folder):
+    (folder / "a.toml").write_text(GOOD.format("a") + '[sandbox]\nread_only_paths = ["-/srv"]\n')
+    assert lines("a.toml") == [
+        'a.toml:4: sandbox.read_only_paths[0]: "-/srv" is not a path; write "/srv"'
+    ]
