@@ -15,7 +15,7 @@ from limits.pidfd import peek_exited, reap, send_signal
 from vassal import packets
 from vassal.loop import Loop
 from vassal.master import crew as crews
-from vassal.master.crew import Crew, MoldState, Role, Verb, WorkerState
+from vassal.master.crew import Crew, MoldState, Role, Verb
 from vassal.master.guard import SIGKILL, Guard
 from vassal.master.idler import Idler
 from vassal.master.ledger import Ledger
@@ -25,6 +25,7 @@ from vassal.master.oom import OomWitness
 from vassal.master.output import LOG_KEYS, Output, unavailable
 from vassal.master.pidfile import PidFile, in_output
 from vassal.master.scaler import Scaler
+from vassal.master.staffing import Staffing
 from vassal.master.stats_server import StatsServer
 from vassal.master.stats_view import statistics
 from vassal.master.worker_hands import WorkerHands
@@ -32,7 +33,6 @@ from vassal.master.workforce import Workforce
 from vassal.messages import (
     MEMORY_CURRENT,
     MEMORY_EVENTS,
-    AskForWorkers,
     ChangeLimits,
     Description,
     Failure,
@@ -40,7 +40,6 @@ from vassal.messages import (
     GenerationFailed,
     GenerationReady,
     GenerationServes,
-    Idle,
     LimitsChanged,
     Message,
 )
@@ -70,6 +69,7 @@ class Master:
         self._output = output
         self._tell = tell
         self.ledger = Ledger(output)
+        self.staffing = Staffing(self.ledger, tell)
         self._pidfile = PidFile(in_output(output.emit))
         self._memory_fd = means.cgroup.get(MEMORY_CURRENT)
         self._molds = MoldHands(
@@ -178,44 +178,12 @@ class Master:
         self._output.emit(f"event=limits_changed failed={'; '.join(failed)!r}")
         self._tell(LimitsChanged(failed=failed))
 
-    def grant_workers(self, workers: int, why: str) -> None:
-        """Have no more workers than this, and as many as are needed up to it."""
-        for number, scaler in self.ledger.scalers.items():
-            if scaler.granted is not None:
-                scaler.grant(workers, why)
-                crew = self.ledger.crews[number]
-                if crew.role is Role.SERVING:
-                    self._follow(crew, scaler)
-
     def reopen_logs(self, rotate: bool = False) -> None:
         """Follow a rotation of the log from outside, or rotate it now."""
         if rotate:
             self._output.rotate()
         else:
             self._output.reopen()
-
-    def pause(self) -> str:
-        """Let nobody accept, and the next time everybody again; return what came of it.
-
-        What runs is finished; connections wait in the queue. A new generation serves.
-        """
-        serving = self.ledger.serving()
-        if serving is None or self.ledger.building() is not None:
-            return "a new generation is being built: say it again when it serves"
-        wanted = 0 if serving.wanted else self.ledger.scalers[serving.number].scale.wanted
-        self.ledger.set_crew(serving.number, wanted=wanted)
-        return "resumed" if wanted else "paused: connections wait"
-
-    def change_workers(self, step: int, by: str) -> str:
-        """Have so many workers more for now; return what came of it."""
-        serving = self.ledger.serving()
-        if serving is None or not serving.wanted:
-            return "it is paused, or does not serve yet"
-        scaler = self.ledger.scalers[serving.number]
-        if not scaler.nudge(step, f"somebody said so: {by}", time.monotonic()):
-            return "the number of workers is fixed: write cheaper, or workers = { min, max }"
-        self._ask_and_follow(serving, scaler)
-        return f"{scaler.scale.wanted} workers"
 
     def write_pidfile(self) -> None:
         """Write the file with the pid anew."""
@@ -241,10 +209,7 @@ class Master:
         for guard in list(self.ledger.guards.values()):
             if guard.look_at_ns is not None and now_ns >= guard.look_at_ns:
                 guard.look(now_ns)
-        serving = self.ledger.serving()
-        if serving is not None and serving.wanted:
-            self._scale(serving)
-            self._tell_if_idle(serving)
+        self.staffing.look()
         for order in self._orders():
             self._carry_out(order)
         self._hands.ask_for_reload()
@@ -256,40 +221,6 @@ class Master:
 
     def _is_empty(self) -> bool:
         return not self.ledger.crews and self._molds.hooks.is_idle
-
-    def _scale(self, crew: Crew) -> None:
-        """Let the number of workers follow the load."""
-        scaler = self.ledger.scalers[crew.number]
-        now = time.monotonic()
-        if scaler.look_at is None or now < scaler.look_at:
-            return
-        ready = sum(
-            worker.state is WorkerState.READY for worker in self.ledger.workers_of(crew.number)
-        )
-        scaler.look(ready, now)
-        self._ask_and_follow(crew, scaler)
-
-    def _ask_and_follow(self, crew: Crew, scaler: Scaler) -> None:
-        if scaler.asks_for is not None:
-            self._tell(AskForWorkers(workers=scaler.asks_for))
-        self._follow(crew, scaler)
-
-    def _follow(self, crew: Crew, scaler: Scaler) -> None:
-        if crew.wanted and scaler.scale.wanted != crew.wanted:
-            self.ledger.set_crew(crew.number, wanted=scaler.scale.wanted)
-            self._output.emit(
-                f"event=scaled workers={scaler.scale.wanted} before={crew.wanted} "
-                f"reason={scaler.scale.why!r}"
-            )
-
-    def _tell_if_idle(self, crew: Crew) -> None:
-        idler = self.ledger.idlers[crew.number]
-        now = time.monotonic()
-        if idler.look_at is None or now < idler.look_at:
-            return
-        is_busy = bool(self.ledger.forces[crew.number].busy_slots())
-        if idler.look(self.ledger.totals().requests, is_busy, now):
-            self._tell(Idle())
 
     def reap(self) -> None:
         """Collect every child that ended; unknown ones are orphans of the tenant."""
@@ -320,14 +251,10 @@ class Master:
             for guard in self.ledger.guards.values()
             if guard.look_at_ns is not None
         ]
-        for when in (self._stats.look_at, self._hands.reload_wish.at):
+        others = (self._stats.look_at, self._hands.reload_wish.at, *self.staffing.next_looks())
+        for when in others:
             if when is not None:
                 looks.append(int(when * 1e9))
-        serving = self.ledger.serving()
-        if serving is not None and serving.wanted:
-            scale_at = self.ledger.scalers[serving.number].look_at
-            idle_at = self.ledger.idlers[serving.number].look_at
-            looks += [int(when * 1e9) for when in (scale_at, idle_at) if when is not None]
         at = crews.next_look(self.ledger.crews.values(), self.ledger.workers.values(), now_ns / 1e9)
         if at is not None:
             looks.append(int(at * 1e9))

@@ -159,7 +159,7 @@ class Remote:
         heard = by_letters(letters)
         if heard.workers:
             by = f"letter {'+' if heard.workers > 0 else '-'}"
-            self._done(by, self._master.change_workers(heard.workers, by))
+            self._done(by, self._master.staffing.change(heard.workers, by))
         for command, letter in heard.commands:
             self._obey(command, f"letter {letter}")
         for letter, instead in heard.instead:
@@ -197,7 +197,7 @@ class Remote:
                 self._tell_emperor(AskForRestart(by=by))
                 self._answer(by, self._asked[command])
             case Command.PAUSE:
-                self._done(by, master.pause())
+                self._done(by, master.staffing.pause())
             case Command.SLEEP:
                 self._sleep(by)
             case Command.REOPEN | Command.ROTATE:

@@ -183,7 +183,7 @@ class Service:
         elif isinstance(order, ChangeLimits):
             self.master.change_limits(order)
         elif isinstance(order, GrantWorkers):
-            self.master.grant_workers(order.workers, order.why)
+            self.master.staffing.grant(order.workers, order.why)
         elif isinstance(order, Note):
             self._output.emit(order.line[:LINE_BYTES_MAX])
         elif isinstance(order, Describe):
