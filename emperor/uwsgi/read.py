@@ -9,12 +9,11 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from typing import NamedTuple
 
 from emperor.config.problems import PROBLEMS_MAX, Problem, printable, quoted
+from emperor.uwsgi.collected import Collected, Entry
 from emperor.uwsgi.environment import ENVIRONMENT
 from emperor.uwsgi.expand import TooMuchError, computed, expand
-from emperor.uwsgi.from_ini import is_empty_ini, read_ini
-from emperor.uwsgi.from_json import read_json
-from emperor.uwsgi.from_xml import read_xml
-from emperor.uwsgi.from_yaml import read_yaml
+from emperor.uwsgi.from_ini import is_empty_ini
+from emperor.uwsgi.from_text import BEGIN_WITH, SECTION, read_text
 from emperor.uwsgi.host import Facts, Host, absolute
 from emperor.uwsgi.immediate import ENDS, IMMEDIATE, LOADERS, PLACEHOLDERS, dialect_of
 from emperor.uwsgi.logic import Logic, Surroundings, is_logic
@@ -22,13 +21,8 @@ from emperor.uwsgi.magic import OF_FIRST, of_file, of_machine, substitute
 from emperor.uwsgi.octets import inner, outer
 from emperor.uwsgi.option import Option, Unreadable, Written
 
-OPTIONS_MAX = 10_000
 FILES_MAX = 64
 DEPTH_MAX = 16
-BYTES_MAX = 4 * 1024 * 1024
-"""Of all values together: honest files have some kilobytes."""
-
-SECTION = "uwsgi"
 
 
 class Loaded(NamedTuple):
@@ -48,21 +42,6 @@ class Loaded(NamedTuple):
 
 class _StopError(Exception):
     """It makes no sense to read on; what is wrong was noted."""
-
-
-class _Entry:
-    """One row of the table of options."""
-
-    __slots__ = ("done", "doubt", "file", "line", "name", "only_placeholder", "value")
-
-    def __init__(self, name: str, value: str, file: str, line: int) -> None:
-        self.name = name
-        self.value = value
-        self.file = file
-        self.line = line
-        self.done = False
-        self.only_placeholder = False
-        self.doubt = ""
 
 
 def load(
@@ -111,11 +90,9 @@ class _Reading:
         self._host = host
         self._facts = facts
         self._known = known
-        self._table: list[_Entry] = []
-        self._first: dict[str, _Entry] = {}
-        self._bytes = 0
+        self._collected = Collected()
         self._problems: list[Problem] = []
-        self._at = _Entry("", "", "", 1)
+        self._at = Entry("", "", "", 1)
         self._files: list[str] = []
         self._depth = 0
         self._sets = 0
@@ -127,7 +104,7 @@ class _Reading:
         self._forbidden: frozenset[str] = frozenset()
         self._allowed: frozenset[str] | None = None
         self._referred: set[str] = set()
-        self._about = Surroundings(host, facts, self._value_of)
+        self._about = Surroundings(host, facts, self._collected.value_of)
 
     def finished(self, begin: Callable[[], None]) -> Loaded:
         """Read what `begin` reads, do all that comes after, and return what there is then."""
@@ -167,13 +144,11 @@ class _Reading:
             self._running = False
 
     def _enter(self, name: str, value: str, file: str, line: int) -> None:
-        self._bytes += len(name) + len(value)
-        if len(self._table) >= OPTIONS_MAX or self._bytes > BYTES_MAX:
+        if not self._collected.grow(len(name) + len(value)) or self._collected.is_full():
             self._note(file, line, name, "there are too many options", "write fewer")
             raise _StopError
-        entry = _Entry(name, value, file, line)
-        self._table.append(entry)
-        self._first.setdefault(name, entry)
+        entry = Entry(name, value, file, line)
+        self._collected.add(entry)
         if is_logic(name):
             self._begin_logic(entry)
         elif name in IMMEDIATE:
@@ -184,7 +159,7 @@ class _Reading:
                 file, line, name, "is no option of uWSGI, and strict is on", "remove one of them"
             )
 
-    def _begin_logic(self, entry: _Entry) -> None:
+    def _begin_logic(self, entry: Entry) -> None:
         entry.done = True
         if self._logic is not None:
             self._note(
@@ -197,7 +172,7 @@ class _Reading:
             raise _StopError
         self._logic = Logic(entry.name, entry.value)
 
-    def _act(self, entry: _Entry) -> None:
+    def _act(self, entry: Entry) -> None:
         name, value = entry.name, entry.value
         if name in LOADERS:
             self.load_file(value, LOADERS[name], entry)
@@ -222,7 +197,7 @@ class _Reading:
             self._note(entry.file, entry.line, name, "ends the vassal here", "remove the file")
             raise _StopError
 
-    def _set(self, entry: _Entry) -> None:
+    def _set(self, entry: Entry) -> None:
         key, equal, value = entry.value.partition("=")
         if not equal:
             self._note(
@@ -238,12 +213,11 @@ class _Reading:
             )
             return
         # Not through `add`: a placeholder acts on nothing.
-        placeholder = _Entry(key, value, entry.file, entry.line)
+        placeholder = Entry(key, value, entry.file, entry.line)
         placeholder.done = placeholder.only_placeholder = True
-        self._table.append(placeholder)
-        self._first.setdefault(key, placeholder)
+        self._collected.add(placeholder)
 
-    def _set_option(self, entry: _Entry, key: str, value: str) -> None:
+    def _set_option(self, entry: Entry, key: str, value: str) -> None:
         if self._sets >= DEPTH_MAX:
             self._note(entry.file, entry.line, "set", "stands in too many others", "set it at once")
             raise _StopError
@@ -255,7 +229,7 @@ class _Reading:
 
     # ── files ────────────────────────────────────────────────────────────────────────
 
-    def _include(self, entry: _Entry) -> None:
+    def _include(self, entry: Entry) -> None:
         dialect = dialect_of(entry.value)
         # "x.ini:section" has no suffix: uWSGI knows it by no loader, and gives up.
         if dialect is None:
@@ -269,7 +243,7 @@ class _Reading:
             raise _StopError
         self.load_file(entry.value, dialect, entry)
 
-    def load_file(self, name: str, dialect: str, asked_by: _Entry | None) -> None:
+    def load_file(self, name: str, dialect: str, asked_by: Entry | None) -> None:
         """Enter all options of a file, named as uWSGI names it: PATH or PATH:SECTION."""
         file, line = (asked_by.file, asked_by.line) if asked_by else (outer(name), 1)
         key = asked_by.name if asked_by else "file"
@@ -313,17 +287,10 @@ class _Reading:
             self._magic.setdefault(first, own[mine])
 
     def _parsed(
-        self, text: str, dialect: str, section: str, path: str, asked_by: _Entry | None
+        self, text: str, dialect: str, section: str, path: str, asked_by: Entry | None
     ) -> list[Written]:
         try:
-            if dialect == "ini":
-                found = read_ini(text, section or SECTION)
-            elif dialect == "xml":
-                found = _inside(read_xml(outer(text), section or None))
-            elif dialect == "yaml":
-                found = _inside(read_yaml(outer(text), section or SECTION))
-            else:
-                found = _inside(read_json(outer(text), section or SECTION))
+            found = read_text(text, dialect, section)
         except Unreadable as error:
             self._note(path, error.line, "syntax", error.problem, error.remedy)
             raise _StopError from None
@@ -335,7 +302,7 @@ class _Reading:
                 # uWSGI warns, and goes on.
                 asked_by.doubt = f"{problem} in {printable(path)}: nothing is read of it"
             else:
-                self._note(path, 1, "syntax", problem, _HOW[dialect])
+                self._note(path, 1, "syntax", problem, BEGIN_WITH[dialect])
             return []
         return found
 
@@ -349,19 +316,18 @@ class _Reading:
             ("%", self._of_option),
         )
         for symbol, hook in hooks:
-            for entry in self._table:
+            for entry in self._collected.entries:
                 if not entry.done and symbol in entry.value:
                     self._expand(entry, symbol, hook)
 
-    def _expand(self, entry: _Entry, symbol: str, hook: Callable[[str], str | None]) -> None:
+    def _expand(self, entry: Entry, symbol: str, hook: Callable[[str], str | None]) -> None:
         self._at = entry
         try:
             entry.value = expand(entry.value, symbol, hook)
         except TooMuchError as error:
             self._note(entry.file, entry.line, entry.name, str(error), "write what is meant")
             raise _StopError from None
-        self._bytes += len(entry.value)
-        if self._bytes > BYTES_MAX:
+        if not self._collected.grow(len(entry.value)):
             self._note(entry.file, entry.line, entry.name, "the values are too long", "shorten")
             raise _StopError
 
@@ -389,18 +355,13 @@ class _Reading:
 
     def _of_option(self, key: str) -> str | None:
         self._referred.update(key.split(" "))
-        return computed(key, self._value_of)
-
-    def _value_of(self, name: str) -> str | None:
-        """Return the value of the first of its name, as it is by now."""
-        entry = self._first.get(name)
-        return None if entry is None else entry.value
+        return computed(key, self._collected.value_of)
 
     def _inherit_all(self) -> None:
         """Read what `inherit` names, now that all else is known."""
         at = 0
-        while at < len(self._table):
-            entry = self._table[at]
+        while at < len(self._collected.entries):
+            entry = self._collected.entries[at]
             at += 1
             if entry.name == "inherit" and not entry.done:
                 entry.done = True
@@ -408,22 +369,13 @@ class _Reading:
 
     def _loaded(self) -> Loaded:
         """Return what there is by now."""
-        everything = [
-            Option(outer(entry.name), outer(entry.value), entry.file, entry.line)
-            for entry in self._table
-        ]
-        chosen = [
-            (option, entry.doubt)
-            for option, entry in zip(everything, self._table, strict=True)
-            if entry.name in self._known
-            or not (entry.only_placeholder or entry.name in self._referred)
-        ]
+        applied = self._collected.applied(self._known, self._referred)
         return Loaded(
-            tuple(option for option, _ in chosen),
+            tuple(option for option, _ in applied),
             tuple(self._problems),
             tuple(dict.fromkeys(self._files)),
-            tuple(everything),
-            {place: doubt for place, (_, doubt) in enumerate(chosen) if doubt},
+            tuple(self._collected.options()),
+            {place: doubt for place, (_, doubt) in enumerate(applied) if doubt},
         )
 
     def _note(self, file: str, line: int, key: str, problem: str, remedy: str) -> None:
@@ -436,16 +388,3 @@ class _Reading:
 
 _LINES = ("command line", ENVIRONMENT)
 """What is no file: who starts a program sees at once what it says."""
-
-_HOW = {
-    "ini": "begin the options with a line [uwsgi]",
-    "xml": "put the options between <uwsgi> and </uwsgi>",
-    "yaml": "indent the options below a line uwsgi:",
-    "json": 'write {"uwsgi": { … }}',
-}
-
-
-def _inside(found: list[Written] | None) -> list[Written] | None:
-    if found is None:
-        return None
-    return [Written(inner(one.name), inner(one.value), one.line) for one in found]

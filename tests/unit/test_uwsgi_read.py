@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emperor.uwsgi.collected import OPTIONS_MAX
 from emperor.uwsgi.expand import TooMuchError, computed, expand
 from emperor.uwsgi.host import Facts, Kind
-from emperor.uwsgi.read import FILES_MAX, OPTIONS_MAX, Loaded, load
+from emperor.uwsgi.read import FILES_MAX, Loaded, load
 from emperor.uwsgi.table import KNOWN
 
 FACTS = Facts(cwd="/etc/uwsgi", hostname="host", environ={"SITE": "blog"})
