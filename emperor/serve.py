@@ -10,7 +10,8 @@ import msgspec
 
 from emperor.brain import interpreter
 from emperor.brain.birth import Logs, Spec, build
-from emperor.brain.listeners import ListenError, unheld
+from emperor.brain.listeners import ListenError
+from emperor.brain.unheld import unheld
 from emperor.cli.serve_options import ServeOptions
 from emperor.config.identity import Identity, own_identity
 from emperor.config.settings import VassalSettings

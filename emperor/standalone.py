@@ -16,7 +16,8 @@ import prctl
 
 from emperor import notify
 from emperor.brain.birth import Spec
-from emperor.brain.listeners import ListenError, unheld
+from emperor.brain.listeners import ListenError
+from emperor.brain.unheld import unheld
 from emperor.config.identity import Identity
 from emperor.logfmt import Log
 from emperor.touches import Stamp, Touch, stamp, touches

@@ -69,7 +69,7 @@ class Adoption:
         self._held.setdefault(name, {})[held.token] = held
         self._roll.name_token(held.token, name)
         self._cgroups.adopt(name, held.token, text_in_memo(held.memo, "cgroup"))
-        self._listeners.run_as(name, uid_in_memo(held.memo))
+        self._listeners.run_as(name, held.token, uid_in_memo(held.memo))
         if name != held.vassal and held.vassal not in self._roll.wishes:
             # What was held under the name of its birth is held under the one that it has now.
             self._listeners.rename(held.vassal, name)

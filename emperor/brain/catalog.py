@@ -370,12 +370,12 @@ class Catalog:
     def _refuse(self, name: str, entry: Entry, lines: tuple[str, ...]) -> None:
         """Remember what is wrong with a file; what runs of it goes on running."""
         known = self._entries.get(name)
-        if known is not None and known.problems == lines:
-            return
         touched_at = known.touches if known else frozenset()
         self._entries.enter(
             name, msgspec.structs.replace(entry, problems=lines, touches=touched_at)
         )
+        if known is not None and known.problems == lines:
+            return
         for line in lines:
             self._publish("error", "file_refused", name, {"error": line})
         self._versions.announce(name)

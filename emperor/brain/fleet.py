@@ -83,6 +83,7 @@ class Fleet:
         self._look_took_s = 0.0
         self._stops = False
         self._looking = True  # until `begin`: nothing is done on half the knowledge
+        self._masters = Masters(self._on_master_message, self._on_nonsense)
         self.listeners = Listeners(
             hold=lambda key, name, fd: to_spawner(HoldListener(key=key, holder=name), [fd]),
             drop=lambda key: to_spawner(DropListener(key=key), []),
@@ -92,10 +93,10 @@ class Fleet:
             asks=self._asks,
             leaves=self._leaves,
             freed=self._on_address_freed,
+            lives=self._masters.is_connected,
             look=look_now,
         )
         self._roll = Roll(publish, self._agenda.note)
-        self._masters = Masters(self._on_master_message, self._on_nonsense)
         self._heartbeat = Heartbeat(
             self._masters, self._on_silence, cgroups.work_of, self._look_at_all
         )

@@ -12,10 +12,11 @@ from emperor.brain.birth import Spec
 from emperor.brain.patience import LookNow, without_patience
 from emperor.brain.sleepers import Bell
 from emperor.brain.sockets import NotBoundError, Sockets
+from emperor.brain.users import Users
 from emperor.config.identity import UNKNOWN_UID, Identity
 from emperor.config.network import overlaps
 from emperor.config.settings import ListenAddress, VassalSettings
-from emperor.core.attempts import Attempts, Fresh, is_over
+from emperor.core.attempts import Attempts, Fresh, is_over, token_of
 
 
 class ListenError(Exception):
@@ -29,7 +30,8 @@ class Listeners:
     `is_wanted` tells whether a vassal has a file, `is_known` whether it has one or runs, `asks`
     whether it wants the socket of a key, `leaves` whether it will serve there no more, if
     all goes well; `freed` gets the name of each that was refused an
-    address, when it may have it. `look` looks at the sockets' files.
+    address, when it may have it; `lives` tells by its token whether a master runs. `look` looks at
+    the sockets' files.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Listeners:
         asks: Callable[[str, str], bool],
         leaves: Callable[[str, str], bool],
         freed: Callable[[str], None],
+        lives: Callable[[str], bool],
         look: LookNow = without_patience,
     ) -> None:
         self._hold = hold
@@ -56,7 +59,7 @@ class Listeners:
         self._keys: dict[str, set[str]] = {}  # the same by vassal
         self._told: dict[str, str] = {}  # what the spawner knows of holders
         self._earlier: dict[str, set[str]] = {}  # by vassal, of an earlier emperor
-        self._users: dict[str, set[int]] = {}  # by vassal, as whom its processes run
+        self._users = Users(lives)
         self._attempts = Attempts(keep)
         self._refused: dict[str, set[str]] = {}  # by key, who wants it too
         self._former: dict[str, str] = {}
@@ -93,9 +96,9 @@ class Listeners:
             self._told[key] = holder
             self._earlier.setdefault(holder, set()).add(key)
 
-    def run_as(self, vassal: str, uid: int) -> None:
-        """Note as whom processes of a vassal run that may have its sockets."""
-        self._users.setdefault(vassal, set()).add(uid)
+    def run_as(self, vassal: str, token: str, uid: int) -> None:
+        """Note as whom the processes of a master run, which may have its vassal's sockets."""
+        self._users.note(vassal, token, uid)
 
     def take_over(self, key: str, fd: int) -> None:
         """Use a socket that systemd bound: its file is systemd's, and stays."""
@@ -126,7 +129,7 @@ class Listeners:
                 if self._is_refused(holder, settings.name):
                     why += f", and wants an address of this one: emperor restart {holder}"
                 raise ListenError(f"{address.url}: {why}")
-        self.run_as(settings.name, identity.uid)
+        self.run_as(settings.name, token_of(attempt), identity.uid)
         try:
             bound = self._sockets.bind_all(addresses, settings, identity)
         except NotBoundError as failed:
@@ -196,8 +199,8 @@ class Listeners:
     def claim(self, vassal: str, spec: Spec | None) -> None:
         """Let a vassal that is known at the start hold what it held before, since what runs may
         serve there still, and the addresses of its file that are nobody else's."""
-        if vassal not in self._users:
-            self.run_as(vassal, spec.identity.uid if spec is not None else UNKNOWN_UID)
+        if not self._users.knows(vassal):
+            self.run_as(vassal, "", spec.identity.uid if spec is not None else UNKNOWN_UID)
         asked = {address.key for address in spec.settings.addresses} if spec is not None else set()
         for key in asked | self._earlier.get(vassal, set()):
             holder = self._told.get(key, vassal)
@@ -211,7 +214,7 @@ class Listeners:
 
         Not to one of another user: processes of the first still have them.
         """
-        return not self._is_wanted(holder) and self._users.get(holder) == {heir.uid}
+        return not self._is_wanted(holder) and self._users.of(holder) == {heir.uid}
 
     def borrows(self, settings: VassalSettings, identity: Identity) -> bool:
         """Return whether a vassal is to serve where another does that is about to leave."""
@@ -226,7 +229,7 @@ class Listeners:
         if holder == borrower or not self._is_wanted(holder) or not self._leaves(holder, key):
             return False
         others = {name for name, one, _ in self.loans() if one == key} - {borrower}
-        return not others and self._users.get(holder) == {identity.uid}
+        return not others and self._users.of(holder) == {identity.uid}
 
     def loans(self) -> list[tuple[str, str, str]]:
         """Return each vassal that is to serve at an address of another, its key, and the other."""
@@ -251,7 +254,7 @@ class Listeners:
 
     def uids_of(self, vassal: str) -> frozenset[int]:
         """Return as whom processes of a vassal run that may have its sockets."""
-        return frozenset(self._users.get(vassal, ()))
+        return self._users.of(vassal)
 
     def keys_of(self, vassal: str) -> frozenset[str]:
         """Return the keys of the addresses that a vassal holds."""
@@ -262,7 +265,7 @@ class Listeners:
         is that one's."""
         self._want_no_more(new)
         self._want_no_more(old)
-        self._users.setdefault(new, set()).update(self._users.pop(old, ()))
+        self._users.rename(old, new)
         self._attempts.rename(old, new)
         for key in self._keys.get(old, set()) | self._earlier.pop(old, set()):
             self._hold_for(new, key)
@@ -271,7 +274,7 @@ class Listeners:
         """Close what it holds, and remove the sockets' files: nothing runs of it any more."""
         self._want_no_more(vassal)
         self.keep_only(vassal, set())
-        self._users.pop(vassal, None)
+        self._users.forget(vassal)
 
     def _want_no_more(self, vassal: str) -> None:
         for refused in self._refused.values():
@@ -372,17 +375,3 @@ class Listeners:
         self._keys[vassal].discard(key)
         if not self._keys[vassal]:
             del self._keys[vassal]
-
-
-def unheld() -> Listeners:
-    """Return listeners that no spawner holds: they end with this process."""
-    return Listeners(
-        hold=lambda key, vassal, fd: None,
-        drop=lambda key: None,
-        keep=lambda attempts: None,
-        is_wanted=lambda vassal: True,
-        is_known=lambda vassal: True,
-        asks=lambda vassal, key: False,
-        leaves=lambda vassal, key: False,
-        freed=lambda vassal: None,
-    )

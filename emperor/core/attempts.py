@@ -15,6 +15,11 @@ def attempt_of(token: str, number: int) -> str:
     return f"{token}/{number}"
 
 
+def token_of(attempt: str) -> str:
+    """Return the token of the master whose attempt it is."""
+    return attempt.partition("/")[0]
+
+
 def is_over(one: str, ended: str) -> bool:
     """Return whether the attempt `one` has come to its end with the attempt `ended`.
 

@@ -213,6 +213,21 @@ def test_file_that_cannot_be_read_under_its_new_name_means_what_it_meant(emperor
     assert {status for status, _ in answers} == {200}
 
 
+def test_broken_file_that_was_looked_at_again_is_the_same_under_another_name(
+    emperor: Emperor,
+) -> None:
+    port = _ready(emperor)
+    emperor.drop("blog", port=port, workers="many")
+    wait_until(lambda: "event=file_refused" in emperor.log(), 10.0, "the refusal")
+    # Whoever asks for more has the file read anew, and is refused like it.
+    assert emperor.do("restart", "blog")[0] == 409
+    with asked_all_the_time(port) as answers:
+        _move(emperor)
+        wait_until(lambda: "event=vassal_renamed" in emperor.log(), 10.0, "the same vassal")
+        emperor.wait_state("shop", "ready")
+    assert {status for status, _ in answers} == {200}
+
+
 def test_file_of_another_user_is_another_vassal(emperor: Emperor) -> None:
     need_root()
     port = _ready(emperor)

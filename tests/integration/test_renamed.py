@@ -8,6 +8,7 @@ import pytest
 from tests.support.emperor import HELLO, Emperor, asked_all_the_time, get
 from tests.support.need import need_root
 from tests.support.ports import free_port
+from tests.support.processes import children
 from tests.support.wait import wait_until
 
 
@@ -36,6 +37,21 @@ def test_vassal_of_another_name_takes_over_the_sockets(emperor: Emperor) -> None
     _renamed(emperor, port, "blog.toml", "shop.toml")
     # The other way round in the order of names.
     _renamed(emperor, port, "shop.toml", "blog.toml")
+
+
+def test_vassal_that_ran_as_another_user_before_is_the_same_under_another_name(
+    emperor: Emperor,
+) -> None:
+    need_root()
+    emperor.app("hello")
+    port = emperor.drop("blog", user="games")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    emperor.drop("blog", user="nobody", port=port)
+    wait_until(lambda: "event=successor_serves" in emperor.log(), 15.0, "the other user's")
+    wait_until(lambda: len(children(emperor.pid)) == 2, 15.0, "the first master is gone")
+    _renamed(emperor, port, "blog.toml", "shop.toml")
+    assert "event=vassal_renamed" in emperor.log()
 
 
 def test_same_vassal_by_a_file_of_another_dialect(emperor: Emperor) -> None:
