@@ -62,6 +62,10 @@ class Adoption:
         """Whether every master has said what it is, or has gone."""
         return not self._held
 
+    def awaits(self, name: str) -> bool:
+        """Return whether a master of the vassal has not yet said what it is."""
+        return name in self._held
+
     def hold(self, held: HeldMaster, channel: socket.socket) -> None:
         """Take in a master, the oldest first, and ask it what it is."""
         name = self._name_of(held.token, held.vassal)
@@ -159,7 +163,8 @@ class Adoption:
         self._listeners.retain(name, adopted.outcome.under_way)
 
     def _restore(self, name: str, current: Found, said: Description, memo: str) -> None:
-        """What people asked for before this emperor's time is part of the truth."""
+        """What people asked for before this emperor's time is part of the truth, and what they have
+        asked for since is to be done."""
         self._limits.remember(name, text_in_memo(memo, "limits"))
         self._allotments.restore(name, said.workers_granted)
         wish = self._roll.wishes.get(name)
@@ -167,9 +172,9 @@ class Adoption:
             return
         restored = msgspec.structs.replace(
             wish,
-            reload_serial=serial_of(current.fingerprint),
-            restart_serial=current.restart_serial,
-            renew_serial=serial_of(current.birth),
+            reload_serial=serial_of(current.fingerprint) + wish.reload_serial,
+            restart_serial=current.restart_serial + wish.restart_serial,
+            renew_serial=serial_of(current.birth) + wish.renew_serial,
         )
         self._roll.wish(name, restored)
         self._listeners.claim(name, wish.spec)

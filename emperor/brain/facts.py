@@ -91,7 +91,7 @@ class Facts:
         self._doubt = doubt
         self._served = served
         self._exchanges = Exchanges(roll, listeners, deeds.succession, leaves, self._on_ready)
-        self._adoption = Adoption(
+        self.adoption = Adoption(
             roll,
             masters,
             listeners,
@@ -108,7 +108,7 @@ class Facts:
             case HeldListener(key=key, holder=holder):
                 self._listeners.adopt(key, holder, fds[0])
             case HeldMaster():
-                self._adoption.hold(message, socket.socket(fileno=fds[0]))
+                self.adoption.hold(message, socket.socket(fileno=fds[0]))
             case MasterSpawned():
                 self._on_spawned(message, socket.socket(fileno=fds[0]))
             case MasterNotSpawned(token=token):
@@ -122,11 +122,6 @@ class Facts:
             case _:
                 pass
         self._look()
-
-    @property
-    def is_adopting(self) -> bool:
-        """Whether a master of an earlier emperor's has not yet said what it is."""
-        return not self._adoption.is_done
 
     def look_at_exchanges(self) -> None:
         """Give up what cannot come to serve at another vassal's address."""
@@ -175,7 +170,7 @@ class Facts:
         succeeding = self._roll.by_successor(message.token)
         self._masters.drop(message.token)
         self._cgroups.released(message.token)
-        if self._adoption.leave(message.token):
+        if self.adoption.leave(message.token):
             self._roll.forget_token(message.token)
             return
         if succeeding is not None:
@@ -246,7 +241,7 @@ class Facts:
 
     def on_master_message(self, token: str, message: FromMaster) -> None:
         """Take in one fact from the master `token`."""
-        if self._adoption.hear(token, message):
+        if self.adoption.hear(token, message):
             self._look()
             return
         vassal = self._roll.by_token(token)
