@@ -1,6 +1,7 @@
 """HTTP/1.1 over raw sockets: connections that stay, limits, smuggling, and slow clients."""
 
 import os
+import re
 import signal
 import socket
 import tempfile
@@ -67,6 +68,31 @@ def test_http_1_0_is_closed_unless_it_asks_to_stay(shared: Serving) -> None:
         answer = read_all(client)  # of unknown length: the end of the connection ends it
         assert answer.endswith(b"\r\n\r\nabc")
         assert b"Transfer-Encoding" not in answer
+
+
+@pytest.mark.parametrize("path", [b"/whole", b"/hello"])
+def test_head_of_an_answer_in_one_piece_says_its_length_and_what_becomes_of_the_connection(
+    shared: Serving, path: bytes
+) -> None:
+    def answer(method: bytes, end: bytes) -> bytes:
+        with shared.connect() as client:
+            client.sendall(method + b" " + path + end)
+            found = read_until(client, b"\r\n\r\n" if method == b"HEAD" else path[1:])
+            rest = read_all(client) if b"close" in found else b""
+            return re.sub(rb"\r\nDate: [^\r]+ GMT\r\n", b"\r\nDate\r\n", found + rest)
+
+    begin = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n"
+    new, old = b" HTTP/1.1\r\nHost: x\r\n", b" HTTP/1.0\r\n"
+    close, keep = b"Connection: close\r\n", b"Connection: keep-alive\r\n"
+    for end, said in [(new, b""), (new + close, close), (old, close), (old + keep, keep)]:
+        expected = begin + said + b"Date\r\n\r\n"
+        assert answer(b"GET", end + b"\r\n") == expected + path[1:]
+        assert answer(b"HEAD", end + b"\r\n") == expected
+
+
+def test_application_may_close_the_connection_and_date_its_answer(shared: Serving) -> None:
+    found = shared.exchange(b"GET /goodbye HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert found.endswith(b"Date: today\r\nContent-Length: 5\r\nConnection: close\r\n\r\nwhole")
 
 
 def test_pipelined_requests_are_answered_in_their_order(shared: Serving) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from .connection import Connection
     from .layout import Layout
+    from .output import Head
     from .scoreboard import Memory
     from .soft import Guard
     from .wire.request import Request
@@ -148,6 +149,12 @@ class LoggedResponse(Response):
         head = super()._start(whole_length)
         self.head_bytes = len(head)
         return head
+
+    def _send_plain(self, head: Head, data: bytes) -> str:
+        try:
+            return super()._send_plain(head, data)
+        finally:
+            self.head_bytes = max(0, self.bytes_sent - len(data))
 
     def _send_file(self, wrapper: FileWrapper) -> bool:
         self.by_sendfile = super()._send_file(wrapper)

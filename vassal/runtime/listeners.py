@@ -38,6 +38,7 @@ class Listener:
         self.accept: Callable[[], tuple[int, Any]] = self.socket._accept  # type: ignore[attr-defined]
         self.socket_timeout_s = settings.socket_timeout_s
         self.is_http = protocol == "http"
+        self.head_start = b"Status: " if protocol in ("fastcgi", "scgi") else b"HTTP/1.1 "
         limits = settings.head_bytes_max, settings.body_bytes_max
         make: Any = make_http if self.is_http else _WIRES[protocol]
         self.wire: Wire = make(*limits)

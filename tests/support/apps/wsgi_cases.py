@@ -177,6 +177,16 @@ def do_sized(environ, start_response):
     return Closing("sized", [b"abc", b"def"])
 
 
+def do_whole(environ, start_response):
+    start_response("200 OK", [*HTML, ("Content-Length", "5")])
+    return [b"whole"]
+
+
+def do_goodbye(environ, start_response):
+    start_response("200 OK", [*HTML, ("Connection", "close"), ("Date", "today")])
+    return [b"whole"]
+
+
 def do_over(environ, start_response):
     start_response("200 OK", [*HTML, ("Content-Length", "4")])
     return Closing("over", [b"abc", b"def", b"ghi"])
