@@ -15,14 +15,6 @@ from tests.support.wait import wait_until
 BROKEN = "raise ImportError('not yet')"
 
 
-def _ready(emperor: Emperor) -> int:
-    emperor.app("hello")
-    port = emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
-    return port
-
-
 def _move(emperor: Emperor, old: str = "blog.toml", new: str = "shop.toml") -> None:
     (emperor.vassals / old).rename(emperor.vassals / new)
 
@@ -37,7 +29,7 @@ def _fails(emperor: Emperor, name: str = "shop") -> None:
 
 def _renamed_and_broken(emperor: Emperor) -> int:
     """Return the port at which blog serves for shop, whose code does not load."""
-    port = _ready(emperor)
+    port = emperor.serve()
     emperor.app("hello", BROKEN)
     _move(emperor)
     _fails(emperor)
@@ -53,7 +45,7 @@ def _mended(emperor: Emperor) -> None:
 
 
 def test_what_served_goes_on_until_the_new_one_can(emperor: Emperor) -> None:
-    port = _ready(emperor)
+    port = emperor.serve()
     before = emperor.vassal("blog")
     with asked_all_the_time(port) as answers:
         emperor.app("hello", BROKEN)
@@ -84,7 +76,7 @@ def test_removing_the_new_file_ends_it(emperor: Emperor) -> None:
 
 
 def test_file_that_gets_its_first_name_back_is_served_by_what_there_is(emperor: Emperor) -> None:
-    port = _ready(emperor)
+    port = emperor.serve()
     before = emperor.vassal("blog")
     emperor.app("hello", BROKEN)
     with asked_all_the_time(port) as answers:
@@ -99,10 +91,7 @@ def test_file_that_gets_its_first_name_back_is_served_by_what_there_is(emperor: 
 
 
 def test_crash_after_a_good_rename_that_has_not_settled(emperor: Emperor) -> None:
-    emperor.app("hello")
-    port = emperor.drop("blog", text="[health]\nsettle = 30\n")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve(text="[health]\nsettle = 30\n")
     before = emperor.vassal("blog")["pid"]
     emperor.app("hello", one="two")
     _move(emperor)
@@ -120,7 +109,7 @@ def test_crash_after_a_good_rename_that_has_not_settled(emperor: Emperor) -> Non
 
 @pytest.mark.parametrize("when", ["while it is built", "after it failed", "before it is seen"])
 def test_brain_that_is_killed_meanwhile(emperor: Emperor, when: str) -> None:
-    port = _ready(emperor)
+    port = emperor.serve()
     with asked_all_the_time(port) as answers:
         if when == "before it is seen":
             emperor.app("hello", BROKEN)
@@ -164,7 +153,7 @@ def test_it_is_steered_by_either_name(emperor: Emperor, name: str) -> None:
 
 
 def test_reload_by_the_old_name_that_is_under_way_has_a_verdict(emperor: Emperor) -> None:
-    _ready(emperor)
+    emperor.serve()
     emperor.app("hello", "import time; time.sleep(2)\n" + BROKEN)
     asked = subprocess.Popen(
         [*emperor.program, "reload", "--wait", "blog"],
@@ -180,7 +169,7 @@ def test_reload_by_the_old_name_that_is_under_way_has_a_verdict(emperor: Emperor
 
 
 def test_rollback_leads_to_what_served_under_the_old_name(emperor: Emperor) -> None:
-    port = _ready(emperor)
+    port = emperor.serve()
     emperor.app("other", one="other")
     emperor.app("broken", BROKEN)
     emperor.drop("blog", "other:application", port=port)
@@ -230,7 +219,7 @@ def test_broken_file_that_was_looked_at_again_is_the_same_under_another_name(
 
 def test_file_of_another_user_is_another_vassal(emperor: Emperor) -> None:
     need_root()
-    port = _ready(emperor)
+    port = emperor.serve()
     emperor.app("broken", BROKEN)
     emperor.drop("shop", "broken:application", port=port, user="daemon")
     emperor.remove("blog")

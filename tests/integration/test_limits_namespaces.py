@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from limits import pidns, syscalls
+from limits import syscalls
 from limits.confinement import Confinement
 from limits.directives import Sandbox
 from limits.facts import probe
@@ -18,32 +18,20 @@ from tests.support.born import (
     NEIGHBOUR_UID,
     OPEN,
     UID,
-    Place,
     attempt,
     confinement,
     only,
     run_confined,
 )
 from tests.support.forked import run_forked
-from tests.support.need import need, need_root
+from tests.support.need import need
 
 NEWUTS = 0x04000000
 IPC_CREAT, IPC_RMID = 0o1000, 0
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-@pytest.fixture(autouse=True)
-def able():
-    need_root()
-    need(probe().mount_api, "needs the mount calls of Linux 5.12")
-    need(run_forked(pidns.can_fork_in_new_pid_namespace), "cannot create PID namespaces")
-
-
-@pytest.fixture
-def place():
-    made = Place("/srv")
-    yield made
-    made.remove()
+pytestmark = pytest.mark.usefixtures("confinable")
 
 
 def control(function, keep=()):

@@ -17,7 +17,6 @@ from tests.support.born import (
     NEIGHBOUR_UID,
     OPEN,
     UID,
-    Place,
     attempt,
     confinement,
     fill,
@@ -26,7 +25,6 @@ from tests.support.born import (
     touch,
 )
 from tests.support.forked import run_forked
-from tests.support.need import need, need_root
 
 KIB = 1024
 SMALL = TemporaryFileSystem(size=512 * KIB, inodes=40)
@@ -34,18 +32,7 @@ NEWNS = 0x00020000
 CONTROL_AS_ROOT = Confinement()
 
 
-@pytest.fixture(autouse=True)
-def able():
-    need_root()
-    need(probe().mount_api, "needs the mount calls of Linux 5.12")
-    need(run_forked(pidns.can_fork_in_new_pid_namespace), "cannot create PID namespaces")
-
-
-@pytest.fixture(params=["/srv"])
-def place(request):
-    made = Place(request.param)
-    yield made
-    made.remove()
+pytestmark = pytest.mark.usefixtures("confinable")
 
 
 def control(function, **keywords):

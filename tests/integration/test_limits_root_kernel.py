@@ -7,14 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from limits import mount_api, pidns, syscalls
+from limits import mount_api, syscalls
 from limits.confinement import Confinement
 from limits.directives import Sandbox, TemporaryFileSystem
-from limits.facts import probe
 from limits.mounts import Cover, PrivateRoot, SystemLog
 from tests.support.born import (
     OPEN,
-    Place,
     attempt,
     confinement,
     fill,
@@ -23,7 +21,7 @@ from tests.support.born import (
     touch,
 )
 from tests.support.forked import run_forked
-from tests.support.need import need, need_root
+from tests.support.need import need
 
 KIB = 1024
 SMALL = TemporaryFileSystem(size=512 * KIB, inodes=40)
@@ -31,18 +29,7 @@ NEWNS = 0x00020000
 CONTROL_AS_ROOT = Confinement()
 
 
-@pytest.fixture(autouse=True)
-def able():
-    need_root()
-    need(probe().mount_api, "needs the mount calls of Linux 5.12")
-    need(run_forked(pidns.can_fork_in_new_pid_namespace), "cannot create PID namespaces")
-
-
-@pytest.fixture(params=["/srv"])
-def place(request):
-    made = Place(request.param)
-    yield made
-    made.remove()
+pytestmark = pytest.mark.usefixtures("confinable")
 
 
 def control(function, **keywords):

@@ -8,7 +8,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from limits import pidns
 from limits.confinement import Confinement
 from limits.directives import Sandbox, TemporaryFileSystem
 from limits.facts import probe
@@ -16,23 +15,9 @@ from limits.landlock import ABI_MIN
 from limits.landlock_rules import landlock_rules
 from limits.plan import plan
 from limits.seccomp.compile import compile_filter
-from tests.support.born import UID, Place, confinement, run_confined, subject, touch
-from tests.support.forked import run_forked
-from tests.support.need import need, need_root
+from tests.support.born import UID, confinement, run_confined, subject, touch
 
-
-@pytest.fixture(autouse=True)
-def able():
-    need_root()
-    need(probe().mount_api, "needs the mount calls of Linux 5.12")
-    need(run_forked(pidns.can_fork_in_new_pid_namespace), "cannot create PID namespaces")
-
-
-@pytest.fixture
-def place():
-    made = Place("/srv")
-    yield made
-    made.remove()
+pytestmark = pytest.mark.usefixtures("confinable")
 
 
 def everything(sandbox, homes):

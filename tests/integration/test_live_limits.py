@@ -1,15 +1,8 @@
 """Limits that are edited while a vassal runs."""
 
-from pathlib import Path
-
 from tests.support.emperor import Emperor, get
+from tests.support.processes import open_files_max
 from tests.support.wait import wait_until
-
-
-def nofile(pid: int) -> list[str]:
-    """Return soft and hard limit of open files, as the kernel says it."""
-    lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
-    return next(line.split()[3:5] for line in lines if line.startswith("Max open files"))
 
 
 def limits(pair: str) -> str:
@@ -22,9 +15,11 @@ def test_lowered_rlimit_is_put_on_running_processes(emperor: Emperor) -> None:
     emperor.start()
     before = emperor.wait_state("blog", "ready")
     worker = before["workers"][0]["pid"]
-    assert nofile(worker) == ["128", "256"]
+    assert open_files_max(worker) == ["128", "256"]
     emperor.drop("blog", port=port, text=limits("64:100"))
-    wait_until(lambda: nofile(worker) == ["64", "100"], what="the worker is under the new limit")
+    wait_until(
+        lambda: open_files_max(worker) == ["64", "100"], what="the worker is under the new limit"
+    )
     after = emperor.wait_state("blog", "ready")
     assert (after["pid"], after["generation"]) == (before["pid"], before["generation"])
     assert get(port)[0] == 200
@@ -49,7 +44,7 @@ def test_raised_hard_limit_comes_with_a_new_generation_of_the_same_master(
     )
     after = emperor.vassal("blog")
     assert after["pid"] == before["pid"]
-    assert nofile(after["workers"][0]["pid"]) == ["128", "256"]
+    assert open_files_max(after["workers"][0]["pid"]) == ["128", "256"]
     assert "needs_generation=" in emperor.log()
 
 
@@ -59,7 +54,9 @@ def test_worker_that_is_replaced_later_has_the_new_limit(emperor: Emperor) -> No
     emperor.start()
     worker = emperor.wait_state("blog", "ready")["workers"][0]["pid"]
     emperor.drop("blog", port=port, text=limits("64:100"))
-    wait_until(lambda: nofile(worker) == ["64", "100"], what="the worker is under the new limit")
+    wait_until(
+        lambda: open_files_max(worker) == ["64", "100"], what="the worker is under the new limit"
+    )
     get_failed = False
     try:
         get(port, "/exit")
@@ -71,4 +68,4 @@ def test_worker_that_is_replaced_later_has_the_new_limit(emperor: Emperor) -> No
         workers = emperor.vassal("blog")["workers"]
         return int(workers[0]["pid"]) if workers and workers[0]["pid"] != worker else 0
 
-    assert nofile(wait_until(successor, what="a successor")) == ["64", "100"]
+    assert open_files_max(wait_until(successor, what="a successor")) == ["64", "100"]

@@ -14,6 +14,7 @@ import pytest
 from tests.support.control import emperor as run_cli
 from tests.support.emperor import Emperor, free_port, get
 from tests.support.need import need_root
+from tests.support.processes import sleeps
 from tests.support.serving import read_all
 from tests.support.wait import wait_until
 from vassal.master.scaling import CALM_S
@@ -146,16 +147,10 @@ def test_vassal_at_its_least_sleeps_without_a_timeout(emperor: Emperor) -> None:
     master = emperor.wait_state("blog", "ready")["pid"]
     assert get(port)[0] == 200
     time.sleep(1)
-    before = switches(master)
+    before = sleeps(master)
     time.sleep(2)
-    assert switches(master) == before
+    assert sleeps(master) == before
     assert get(port)[0] == 200
-
-
-def switches(pid: int) -> int:
-    """Return how often a process has gone to sleep."""
-    text = Path(f"/proc/{pid}/status").read_text()
-    return int(text.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
 
 
 def test_vassals_together_grow_no_further_than_the_emperor_allows(emperor: Emperor) -> None:

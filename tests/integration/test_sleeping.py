@@ -3,12 +3,11 @@
 import socket
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
 from tests.support.emperor import Emperor, get
-from tests.support.processes import children
+from tests.support.processes import children, sleeps
 from tests.support.serving import read_all
 from tests.support.wait import wait_until
 
@@ -221,15 +220,9 @@ def test_sleeping_vassals_cost_the_brain_no_wake_ups(emperor: Emperor) -> None:
     sleeper(emperor, idle_stop=60)
     brain = emperor.brain_pid
     time.sleep(0.5)
-    before = switches(brain)
+    before = sleeps(brain)
     time.sleep(2)
-    assert switches(brain) - before <= 1
-
-
-def switches(pid: int) -> int:
-    """Return how often a process has gone to sleep."""
-    text = Path(f"/proc/{pid}/status").read_text()
-    return int(text.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+    assert sleeps(brain) - before <= 1
 
 
 BLOCKS_AND_FAILS = """

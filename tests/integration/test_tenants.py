@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.emperor import Emperor, get
 from tests.support.need import need_root
-from tests.support.processes import children, fds_of
+from tests.support.processes import children, fds_of, open_files_max
 from tests.support.wait import wait_until
 
 IDS = """
@@ -166,12 +166,8 @@ def test_rlimits_are_the_workers_and_not_the_masters(emperor: Emperor) -> None:
     emperor.start()
     status = emperor.wait_state("blog", "ready")
 
-    def nofile(pid: int) -> list[str]:
-        lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
-        return next(line.split()[3:5] for line in lines if line.startswith("Max open files"))
-
-    assert nofile(status["workers"][0]["pid"]) == ["64", "128"]
-    assert nofile(status["pid"])[0] != "64"
+    assert open_files_max(status["workers"][0]["pid"]) == ["64", "128"]
+    assert open_files_max(status["pid"])[0] != "64"
     explained = emperor.ask("GET", "/v1/vassals/blog/explain")[1]["limits"]
     rows = {row["key"]: (row["value"], row["outcome"]) for row in explained}
     assert rows["limits.limit_nofile"] == ('"64:128"', "applied")

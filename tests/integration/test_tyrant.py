@@ -13,7 +13,7 @@ from tests.integration.test_uwsgi_emperor import running
 from tests.support.emperor import Emperor, get
 from tests.support.need import need_root
 from tests.support.ports import free_port
-from tests.support.processes import alive, pid_tree
+from tests.support.processes import alive, open_files_max, pid_tree
 from tests.support.wait import wait_until
 
 # Each process that runs the file says whose it is and whose file it had.
@@ -217,9 +217,9 @@ def test_owners_plan_holds_for_a_file_in_uwsgis_dialect(emperor: Emperor, ran: P
     workers = emperor.vassal("blog")["workers"]
     assert len(workers) == 2
     for worker in workers:
-        assert nofile(worker["pid"]) == ["200", "300"]
+        assert open_files_max(worker["pid"]) == ["200", "300"]
     (free,) = emperor.vassal("other")["workers"]
-    assert nofile(free["pid"]) != ["200", "300"]
+    assert open_files_max(free["pid"]) != ["200", "300"]
     for kind in ("mnt", "pid"):
         assert namespace(workers[0]["pid"], kind) != namespace(os.getpid(), kind)
     explained = emperor.ask("GET", "/v1/vassals/blog/explain")[1]["limits"]
@@ -237,7 +237,7 @@ def test_owners_plan_holds_for_a_file_in_uwsgis_dialect(emperor: Emperor, ran: P
     emperor.wait_state("blog", "ready")
     workers = emperor.vassal("blog")["workers"]
     assert len(workers) == 2
-    assert nofile(workers[0]["pid"]) == ["300", "300"]
+    assert open_files_max(workers[0]["pid"]) == ["300", "300"]
 
 
 def test_limits_that_the_kernel_refuses_do_not_count(emperor: Emperor, ran: Path) -> None:
@@ -278,12 +278,12 @@ def test_tenant_may_open_as_many_files_as_the_emperors_own_max_fd_says(
     new.rename(emperor.vassals / "blog.ini")
     with running(emperor, *tyrant(emperor)):
         vassal = emperor.wait_state("blog", "ready")
-        assert nofile(vassal["workers"][0]["pid"]) == ["4096", "4096"]
+        assert open_files_max(vassal["workers"][0]["pid"]) == ["4096", "4096"]
         said = emperor.unsupported("blog")["max-fd"]
         assert "it has 4096:4096; to grant more, write max-fd = 6000 for the emperor" in said
     with running(emperor, *tyrant(emperor), "--max-fd", "6000"):
         vassal = emperor.wait_state("blog", "ready")
-        assert nofile(vassal["workers"][0]["pid"]) == ["6000", "6000"]
+        assert open_files_max(vassal["workers"][0]["pid"]) == ["6000", "6000"]
         assert "max-fd" not in emperor.unsupported("blog")
 
 
@@ -330,13 +330,6 @@ def test_group_of_a_file_counts_if_the_provider_says_so(
         wait_until(lambda: path.stat().st_gid == own, what="its socket's")
     else:
         assert 'tyrant_groups = ["www-data"]' in said[0]
-
-
-def nofile(pid: int) -> list[str]:
-    for line in Path(f"/proc/{pid}/limits").read_text().splitlines():
-        if line.startswith("Max open files"):
-            return line.split()[3:5]
-    raise AssertionError(pid)
 
 
 def namespace(pid: int, kind: str) -> str:

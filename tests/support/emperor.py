@@ -129,6 +129,14 @@ class Emperor:
         assert self.process is not None
         return self.process.pid
 
+    def serve(self, name: str = "blog", **keys: Any) -> int:
+        """Start with one vassal, of `HELLO`; return its port when it is ready."""
+        self.app("hello")
+        port = self.drop(name, **keys)
+        self.start()
+        self.wait_state(name, "ready")
+        return port
+
     def stop(self, timeout: float = 20.0) -> int:
         """SIGTERM; return the exit status."""
         assert self.process is not None

@@ -33,6 +33,18 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def open_files_max(pid: int) -> list[str]:
+    """Return soft and hard limit of open files, as the kernel says it."""
+    lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
+    return next(line.split()[3:5] for line in lines if line.startswith("Max open files"))
+
+
+def sleeps(pid: int) -> int:
+    """Return how often a process has gone to sleep."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(text.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
+
 def pid_tree(pid: int) -> list[int]:
     """Return all descendants of `pid`, parents before children; `pid` itself is not in it."""
     tree = children(pid)
