@@ -205,7 +205,7 @@ def test_file_that_cannot_be_read_under_its_new_name_means_what_it_meant(emperor
 def test_broken_file_that_was_looked_at_again_is_the_same_under_another_name(
     emperor: Emperor,
 ) -> None:
-    port = _ready(emperor)
+    port = emperor.serve()
     emperor.drop("blog", port=port, workers="many")
     wait_until(lambda: "event=file_refused" in emperor.log(), 10.0, "the refusal")
     # Whoever asks for more has the file read anew, and is refused like it.

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.emperor import Emperor, asked_all_the_time, get
+from tests.support.need import need_root
 from tests.support.ports import free_port
 from tests.support.processes import children
 from tests.support.wait import wait_until
