@@ -51,7 +51,7 @@ OUTCOME_STYLES = {"applied": GOOD, "degraded": BUSY, "unsupported": BAD}
 _LIST_COLUMNS = (
     Column("NAME"),
     Column("STATE"),
-    Column("WORKERS", right=True),
+    Column("BUSY", right=True),
     Column("REQUESTS", right=True),
     Column("EXCEPTIONS", right=True),
     Column("HARAKIRIS", right=True),
@@ -286,7 +286,7 @@ def _trouble_line(vassal: VassalStatus) -> Line:
         cell(vassal.name, STRONG),
         ": ",
         cell(what, BAD),
-        f"{retry} More: emperor status {vassal.name}",
+        f"{'' if what.endswith('.') else '.'}{retry} More: emperor status {vassal.name}",
     )
 
 

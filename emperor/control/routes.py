@@ -193,9 +193,8 @@ class Routes:
             begun = await actions[action](name)
         except Exception as error:
             # Here, because the client may be gone: then nobody else hears of it.
-            self._log.warning(
-                "steering_failed", vassal=name, action=action, uid=uid, error=repr(error)
-            )
+            what = str(error) if isinstance(error, NotPossible) else repr(error)
+            self._log.warning("steering_failed", vassal=name, action=action, uid=uid, error=what)
             raise
         self._log.info("steered", vassal=name, action=action, uid=uid)
         return begun

@@ -91,13 +91,13 @@ def test_overview_has_a_row_for_each_vassal_and_a_line_for_each_trouble():
         "watching /etc/vassals\n"
         "2 vassals: 1 ready, 1 backoff\n"
         "\n"
-        "NAME  STATE    WORKERS  REQUESTS  EXCEPTIONS  HARAKIRIS  RESTARTS  MEMORY   SINCE"
+        "NAME  STATE    BUSY  REQUESTS  EXCEPTIONS  HARAKIRIS  RESTARTS  MEMORY   SINCE"
         "  LISTEN\n"
-        "blog  ready        1/2        15           1          2         0   48.0M  3m 12s"
+        "blog  ready     1/2        15           1          2         0   48.0M  3m 12s"
         "  http://127.0.0.1:8000\n"
-        "shop  backoff        -         0           0          0         3       -       -\n"
+        "shop  backoff     -         0           0          0         3       -       -\n"
         "\n"
-        "shop: load: ModuleNotFoundError: No module named 'shop' Next try in 7.5s."
+        "shop: load: ModuleNotFoundError: No module named 'shop'. Next try in 7.5s."
         " More: emperor status shop\n"
     )
 
