@@ -30,8 +30,12 @@ def read_settings(
         file = config_file
         try:
             text = Path(config_file).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise CannotStart(f"{config_file}: cannot be read: {error}") from error
+        except UnicodeDecodeError as error:
+            raise CannotStart(f"{config_file}: is not UTF-8; save it as UTF-8") from error
+        except OSError as error:
+            raise CannotStart(
+                f"{config_file}: {error.strerror}; write the path of the emperor's own file"
+            ) from error
     folder = str(Path(file).absolute().parent)
     settings = load_emperor(text, file, folder, places, probe_machine())
     if isinstance(settings, ConfigError):
