@@ -100,7 +100,7 @@ class Fleet:
         self._heartbeat = Heartbeat(
             self._masters, self._on_silence, cgroups.work_of, self._look_at_all
         )
-        self._sleepers = Sleepers(self._on_ring)
+        self._sleepers = Sleepers(self.wake)
         allotments = Allotments(self._roll, caps, Headroom(cgroups))
         self._deeds = Deeds(
             self._roll,
@@ -368,8 +368,8 @@ class Fleet:
                 self.refuse_clients(name, but=spec.settings.listen)
             self._sleepers.attend(name, door, self.listeners.bells(spec.settings))
 
-    def _on_ring(self, name: str) -> None:
-        """Somebody has connected to a vassal that sleeps."""
+    def wake(self, name: str) -> None:
+        """Somebody has connected to a vassal that sleeps, or said start."""
         vassal = self._roll.get(name)
         if vassal.state is VassalState.DORMANT:
             self._roll.set(msgspec.structs.replace(vassal, retry_at=time.monotonic()))

@@ -33,6 +33,7 @@ from emperor.status import (
     Status,
     UnknownVassal,
     Unsupported,
+    VassalState,
     VassalStatus,
 )
 from limits.facts import HostFacts
@@ -162,6 +163,8 @@ class BrainSteering:
     async def reload(self, name: str) -> str:
         """Read the file anew and start a new generation."""
         vassal, wish = await self._fresh(name)
+        if vassal.state is VassalState.DORMANT:
+            return f"{name} sleeps: the first connection starts it with code and file of now"
         if vassal.state not in RUNNING:
             raise NotPossible(f"{name} is {vassal.state}, not running: emperor start {name}")
         self._fleet.wish(name, msgspec.structs.replace(wish, reload_serial=wish.reload_serial + 1))
@@ -196,7 +199,8 @@ class BrainSteering:
         )
         self._fleet.wish(name, restarted)
         self._fleet.forgive(name)
-        return f"{name}: " + ("stopping, then starting" if vassal.state in RUNNING else "starting")
+        then = "asleep until the first connection" if wish.desired().on_demand else "starting"
+        return f"{name}: " + (f"stopping, then {then}" if vassal.state in RUNNING else then)
 
     async def renew(self, name: str) -> str:
         """Let a new master of the newest code take the place of the one that serves."""
@@ -239,7 +243,12 @@ class BrainSteering:
         if wish.run and vassal.state in RUNNING:
             raise NotPossible(f"{name} is {vassal.state} already: emperor reload {name}")
         self._fleet.wish(name, msgspec.structs.replace(wish, run=True))
+        if vassal.state is VassalState.DORMANT:
+            self._fleet.wake(name)
+            return f"{name}: starting"
         self._fleet.forgive(name)
+        if wish.desired().on_demand:
+            return f"{name}: asleep until the first connection (on_demand)"
         return f"{name}: starting"
 
     async def explain(self, name: str) -> Explanation:

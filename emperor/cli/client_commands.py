@@ -71,9 +71,11 @@ def steer_and_wait(client: ControlClient, name: str, action: str, timeout_s: flo
     before, began_at = client.vassal(name), time.time()
     print(printable_line(client.steer(name, action)), flush=True)
     give_up_at = time.monotonic() + timeout_s
+    now = before
     while True:
         try:
-            found = verdict(action, before, client.vassal(name), began_at)
+            now = client.vassal(name)
+            found = verdict(action, before, now, began_at)
         except NotReachable:
             if time.monotonic() >= give_up_at:
                 raise
@@ -82,7 +84,8 @@ def steer_and_wait(client: ControlClient, name: str, action: str, timeout_s: flo
             print(*map(printable_line, found.text.split("\n")), sep="\n")
             return DONE if found.good else FAILED
         if time.monotonic() >= give_up_at:
-            print(f"emperor: {name}: no verdict within {timeout_s:g} s", file=sys.stderr)
+            text = f"emperor: {name}: no verdict within {timeout_s:g} s: it is {now.state}"
+            print(text, file=sys.stderr)
             return FAILED
         time.sleep(WAIT_LOOK_S)
 

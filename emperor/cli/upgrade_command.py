@@ -53,7 +53,11 @@ def _next_brain(client: ControlClient, pid: int, timeout_s: float) -> EmperorSta
 def _renew_all(client: ControlClient, timeout_s: float) -> int:
     """Give every vassal that runs a new master, one after the other; go on where one fails."""
     worst = DONE
-    for vassal in client.status().vassals:
+    for name in [vassal.name for vassal in client.status().vassals]:
+        # Those before it took their time: it may have fallen asleep, or have been removed.
+        vassal = {one.name: one for one in client.status().vassals}.get(name)
+        if vassal is None:
+            continue
         if vassal.state not in RUNNING:
             print(printable_line(f"{vassal.name} is {vassal.state}: its next start is of new code"))
             continue

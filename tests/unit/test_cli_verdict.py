@@ -51,6 +51,38 @@ def test_restart_waits_for_another_master() -> None:
     assert verdict("restart", READY, replace(READY, pid=8), BEGAN) is not None
 
 
+def test_restart_of_one_that_starts_waits_for_another_master_too() -> None:
+    starting = replace(READY, state=S.STARTING)
+    assert verdict("restart", starting, READY, BEGAN) is None, "that was not asked to go yet"
+    assert verdict("restart", starting, replace(READY, pid=8), BEGAN) is not None
+
+
+def test_what_sleeps_then_has_nothing_of_what_was_before() -> None:
+    asleep = replace(READY, state=S.DORMANT, pid=0)
+    sleeps = (True, "blog sleeps: this is what the first connection starts")
+    stopped = replace(READY, state=S.STOPPED, pid=0)
+    for action in ("reload", "rollback", "restart", "renew"):
+        for before in (READY, asleep):
+            assert verdict(action, before, asleep, BEGAN) == sleeps
+    assert verdict("start", stopped, asleep, BEGAN) == sleeps
+    assert verdict("stop", READY, asleep, BEGAN) is None
+
+
+def test_start_of_one_that_sleeps_waits_until_it_serves_or_sleeps_again_because_it_cannot() -> None:
+    asleep = replace(READY, state=S.DORMANT, pid=0)
+    assert verdict("start", asleep, asleep, BEGAN) is None
+    assert verdict("start", asleep, READY, BEGAN) == (True, "blog: generation 3 serves")
+    failed = verdict("start", asleep, replace(asleep, last_failure=BROKEN), BEGAN)
+    assert failed is not None
+    assert not failed.good
+
+
+def test_rollback_of_one_that_is_stopped_does_not_say_that_it_serves() -> None:
+    stopped = replace(READY, state=S.STOPPED, pid=0)
+    found = verdict("rollback", stopped, stopped, BEGAN)
+    assert found == (True, "blog is stopped: this is what starts next")
+
+
 def test_stop_waits_until_it_is_stopped() -> None:
     assert verdict("stop", READY, replace(READY, state=S.STOPPING), BEGAN) is None
     assert verdict("stop", READY, replace(READY, state=S.STOPPED, pid=0), BEGAN) == (
