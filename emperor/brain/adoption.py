@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Callable
+from math import inf
 
 import msgspec
 
@@ -12,6 +13,7 @@ from emperor.brain.listeners import Listeners
 from emperor.brain.live_limits import LiveLimits
 from emperor.brain.masters import Masters
 from emperor.brain.memo import number_in_memo, text_in_memo, uid_in_memo
+from emperor.brain.petitions import Petition
 from emperor.brain.roll import Roll
 from emperor.brain.spawning import START_GRACE_S
 from emperor.brain.succession import Succession
@@ -20,7 +22,15 @@ from emperor.core.adoption import Adopted, Duty, Found, Outcome, Patience, adopt
 from emperor.core.registry import Retiring, Vassal, birth_under, latest
 from emperor.status import VassalState
 from vassal.code import DIGEST
-from vassal.messages import Describe, Description, FromMaster, HeldMaster, Resume, StandBy
+from vassal.messages import (
+    Describe,
+    Description,
+    FromMaster,
+    HeldMaster,
+    Idle,
+    Resume,
+    StandBy,
+)
 
 ADOPTED_START_S = 120.0
 """How long a master that was found starting may still take."""
@@ -31,7 +41,7 @@ class Adoption:
 
     `name_of` gives a master's vassal, by its token and the name that it was born with. Until all
     have answered its record says that it starts, and names all of them: one that never answers
-    is killed at its deadline.
+    is killed at its deadline. What they ask for meanwhile `petition` hears when it is adopted.
     """
 
     def __init__(
@@ -44,6 +54,7 @@ class Adoption:
         limits: LiveLimits,
         allotments: Allotments,
         name_of: Callable[[str, str], str],
+        petition: Callable[[str, FromMaster], None],
     ) -> None:
         self._roll = roll
         self._masters = masters
@@ -53,18 +64,16 @@ class Adoption:
         self._limits = limits
         self._allotments = allotments
         self._name_of = name_of
+        self._petition = petition
         self._names: dict[str, str] = {}
         self._held: dict[str, dict[str, HeldMaster]] = {}  # by vassal and token
         self._said: dict[str, Description] = {}
+        self._petitions: dict[str, dict[type, FromMaster]] = {}  # by token, the last of each kind
 
     @property
     def is_done(self) -> bool:
         """Whether every master has said what it is, or has gone."""
         return not self._held
-
-    def awaits(self, name: str) -> bool:
-        """Return whether a master of the vassal has not yet said what it is."""
-        return name in self._held
 
     def hold(self, held: HeldMaster, channel: socket.socket) -> None:
         """Take in a master, the oldest first, and ask it what it is."""
@@ -88,7 +97,10 @@ class Adoption:
             return False
         if isinstance(message, Description):
             self._said[token] = message
-            self._adopt_if_known(name)
+            if not self._adopt_if_known(name):
+                self._note_unknown(name, self._roll.get(name).deadline)
+        elif isinstance(message, Petition | Idle):
+            self._petitions.setdefault(token, {})[type(message)] = message
         elif self._said.pop(token, None) is not None:
             self._masters.send(token, Describe())  # it is not any more what it has said
         return True
@@ -97,40 +109,42 @@ class Adoption:
         """A master has gone. Return True if others of its vassal are what is left of it."""
         name = self._names.pop(token, None)
         self._said.pop(token, None)
+        self._petitions.pop(token, None)
         if name is None:
             return False
         del self._held[name][token]
         if not self._held[name]:
             del self._held[name]
             return False
-        self._note_unknown(name)
-        self._adopt_if_known(name)
+        if not self._adopt_if_known(name):
+            self._note_unknown(name)
         return True
 
-    def _note_unknown(self, name: str) -> None:
+    def _note_unknown(self, name: str, deadline: float | None = None) -> None:
+        """Until all have answered it is not known what runs. Those that have are in no danger."""
         now = time.monotonic()
-        *others, last = self._held[name].values()
-        birth = _birth(last, name)
+        deadline = now + START_GRACE_S if deadline is None else deadline
+        masters = self._held[name].values()
+        *silent, last = (held for held in masters if held.token not in self._said)
+        retiring = [Retiring(token=held.token, deadline=deadline) for held in silent]
+        answered = (held.token for held in masters if held.token in self._said)
+        retiring += [Retiring(token=token, deadline=inf) for token in answered]
         record = Vassal(
             name=name,
             state=VassalState.STARTING,
             since=now,
             token=last.token,
             pid=last.pid,
-            birth=birth,
-            attempted_birth=birth,
-            restart_serial=number_in_memo(last.memo, "restart"),
-            retiring=tuple(
-                Retiring(token=other.token, deadline=now + START_GRACE_S) for other in others
-            ),
-            deadline=now + START_GRACE_S,
+            retiring=tuple(retiring),
+            deadline=deadline,
             last_failure=self._roll.get(name).last_failure,
         )
         self._roll.set(record)
 
-    def _adopt_if_known(self, name: str) -> None:
+    def _adopt_if_known(self, name: str) -> bool:
+        """Return whether all of a vassal's masters have said what they are, and it is adopted."""
         if any(token not in self._said for token in self._held[name]):
-            return
+            return False
         masters = list(self._held.pop(name).values())
         said = [self._said.pop(held.token) for held in masters]
         for held in masters:
@@ -149,6 +163,10 @@ class Adoption:
         self._tell(name, adopted)
         self._keep_addresses(name, adopted)
         self._roll.publish("info", "vassal_adopted", name, {"pid": record.pid})
+        for held in masters:
+            for petition in self._petitions.pop(held.token, {}).values():
+                self._petition(held.token, petition)
+        return True
 
     def _tell(self, name: str, adopted: Adopted) -> None:
         self._masters.send(adopted.stand_by, StandBy())

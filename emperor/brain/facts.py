@@ -91,7 +91,7 @@ class Facts:
         self._doubt = doubt
         self._served = served
         self._exchanges = Exchanges(roll, listeners, deeds.succession, leaves, self._on_ready)
-        self.adoption = Adoption(
+        self._adoption = Adoption(
             roll,
             masters,
             listeners,
@@ -100,6 +100,7 @@ class Facts:
             deeds.limits,
             allotments,
             name_of,
+            self.on_master_message,
         )
 
     def on_spawner_message(self, message: FromSpawner, fds: list[int]) -> None:
@@ -108,7 +109,7 @@ class Facts:
             case HeldListener(key=key, holder=holder):
                 self._listeners.adopt(key, holder, fds[0])
             case HeldMaster():
-                self.adoption.hold(message, socket.socket(fileno=fds[0]))
+                self._adoption.hold(message, socket.socket(fileno=fds[0]))
             case MasterSpawned():
                 self._on_spawned(message, socket.socket(fileno=fds[0]))
             case MasterNotSpawned(token=token):
@@ -122,6 +123,11 @@ class Facts:
             case _:
                 pass
         self._look()
+
+    @property
+    def is_adopting(self) -> bool:
+        """Whether a master of an earlier emperor's has not yet said what it is."""
+        return not self._adoption.is_done
 
     def look_at_exchanges(self) -> None:
         """Give up what cannot come to serve at another vassal's address."""
@@ -170,7 +176,7 @@ class Facts:
         succeeding = self._roll.by_successor(message.token)
         self._masters.drop(message.token)
         self._cgroups.released(message.token)
-        if self.adoption.leave(message.token):
+        if self._adoption.leave(message.token):
             self._roll.forget_token(message.token)
             return
         if succeeding is not None:
@@ -241,7 +247,7 @@ class Facts:
 
     def on_master_message(self, token: str, message: FromMaster) -> None:
         """Take in one fact from the master `token`."""
-        if self.adoption.hear(token, message):
+        if self._adoption.hear(token, message):
             self._look()
             return
         vassal = self._roll.by_token(token)

@@ -28,7 +28,7 @@ from emperor.brain.wishes import Wish
 from emperor.config.settings import ListenAddress
 from emperor.core.agenda import Agenda
 from emperor.core.allotment import Caps
-from emperor.core.reconcile import Action, Desired, LimitVassal, reconcile, stays
+from emperor.core.reconcile import Action, LimitVassal, reconcile, stays
 from emperor.core.registry import Fact, Vassal, advance, fail, without_conflict
 from emperor.status import LimitChange, VassalState
 from limits.facts import HostFacts
@@ -299,7 +299,7 @@ class Fleet:
     @property
     def is_adopting(self) -> bool:
         """Whether an adopted master has not yet said what it is."""
-        return not self._facts.adoption.is_done
+        return self._facts.is_adopting
 
     def _on_master_message(self, token: str, message: FromMaster) -> None:
         self._facts.on_master_message(token, message)
@@ -317,7 +317,7 @@ class Fleet:
         now = time.monotonic()
         names = self._agenda.take(now, self.vassals)
         wishes, vassals = self.wishes, self.vassals
-        desired = {name: self._desired(wishes[name], name) for name in names if name in wishes}
+        desired = {name: wishes[name].desired() for name in names if name in wishes}
         actual = {name: vassals[name] for name in names if name in vassals}
         look = reconcile(desired, actual, now, self._agenda.room)
         for action in look.actions:
@@ -341,11 +341,6 @@ class Fleet:
         else:
             if isinstance(action, LimitVassal):
                 self.look()  # it may need a new generation as well
-
-    def _desired(self, wish: Wish, name: str) -> Desired:
-        if wish.run and self._facts.adoption.awaits(name):
-            return Desired(fingerprint=None)  # nothing is built on what it may be
-        return wish.desired()
 
     def _look_at_all(self) -> None:
         """Whatever was overlooked is found now."""

@@ -252,6 +252,8 @@ def _hold(wanted: Desired, vassal: Vassal) -> Action | None:
 
 
 def _update(wanted: Desired, vassal: Vassal, now: float) -> Action | None:
+    if vassal.birth is None:
+        return None  # an earlier emperor's master, which has not said yet what it is
     if wanted.restart_serial != vassal.restart_serial:
         return StopVassal(vassal.name, "somebody said restart")
     if vassal.replace_at is not None:

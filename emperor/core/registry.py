@@ -142,8 +142,9 @@ class Vassal(msgspec.Struct, frozen=True, kw_only=True):
     `token` names its master process, None = none runs. `serving` and `attempted` are
     the fingerprints of the last generation that has settled and of the last one that was tried;
     `birth` and `attempted_birth` are those of what only a new master can change, of the
-    master that runs and of the last one that was tried (see `born_as`); `limits` of what it
-    was put under last. `outdated`: its master runs older code of ours than a new one would.
+    master that runs and of the last one that was tried (see `born_as`), `birth` None while a master
+    of an earlier emperor's has not said what it is; `limits` of what it was put under last.
+    `outdated`: its master runs older code of ours than a new one would.
     `deadline` is when patience with the master ends, in the states that wait for it.
     `retry_at` is when it may start: after a failure or, of a dormant one, because a connection
     came. `idle_at` is when its master said that no request comes any more; `replace_at` when

@@ -5,6 +5,7 @@ emperor that dies meanwhile leaves it to the next one, as part of the inventory.
 """
 
 from collections import deque
+from collections.abc import Iterable
 
 from vassal.messages import MasterExited, MasterLost
 
@@ -13,17 +14,25 @@ DEATHS_MAX = 1000
 
 
 class Deaths:
-    """Counts the pings of one emperor, and keeps what lies before those it has not answered."""
+    """Counts the pings of one emperor, and keeps what lies before those it has not answered.
 
-    def __init__(self) -> None:
-        self._unheard: deque[tuple[int, MasterExited]] = deque(maxlen=DEATHS_MAX)
+    `before` are those that an earlier image of this process had kept.
+    """
+
+    def __init__(self, before: Iterable[MasterExited] = ()) -> None:
+        self._unheard = deque(((0, death) for death in before), maxlen=DEATHS_MAX)
         self._pings = 0
         self._pongs = 0
+
+    @property
+    def unheard(self) -> tuple[MasterExited, ...]:
+        """What the next emperor is to be told of."""
+        return tuple(death for _, death in self._unheard)
 
     def begin(self) -> tuple[MasterLost, ...]:
         """Another emperor starts: return what it has to be told, with a ping behind it."""
         self._pings, self._pongs = 1, 0
-        unheard = [death for _, death in self._unheard]
+        unheard = self.unheard
         self._unheard.clear()
         self._unheard.extend((1, death) for death in unheard)
         return tuple(

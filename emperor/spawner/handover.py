@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from vassal.messages import MasterExited
+
 VERSION = 1
 READABLE = frozenset({VERSION})
 """Handovers that this code understands."""
@@ -34,7 +36,8 @@ class Master(msgspec.Struct, frozen=True, kw_only=True):
 
 class Handover(msgspec.Struct, frozen=True, kw_only=True):
     """What a spawner is. `held` are descriptors by key, `holders` whose they are; `nofile_soft`
-    is the limit that molds get, which the spawner has raised for itself."""
+    is the limit that molds get, which the spawner has raised for itself; of `deaths` no emperor is
+    known to have heard."""
 
     version: int = VERSION
     starts: int = 0
@@ -42,6 +45,7 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
     held: dict[str, int] = {}
     holders: dict[str, str] = {}
     masters: tuple[Master, ...] = ()
+    deaths: tuple[MasterExited, ...] = ()
 
 
 def complaint(meanwhile: Callable[[], None] = lambda: None) -> str:

@@ -97,7 +97,7 @@ class Spawner:
         self._abandoned: set[int] = set()  # dead, and not to be reaped yet
         self._channel = EmperorChannel()
         self._pulse = Pulse(0.0)
-        self._deaths = Deaths()
+        self._deaths = Deaths(before.deaths if before is not None else ())
         self._starts = before.starts if before is not None else 0
         self._pauses = 0
         self._started_at = 0.0
@@ -225,7 +225,8 @@ class Spawner:
             problem = handover.complaint(alive) if running else "stopping"
             alive()
             if not problem:
-                handover.exec_with(self._store.handover(self._starts, self._means.nofile_soft))
+                nofile_soft, deaths = self._means.nofile_soft, self._deaths.unheard
+                handover.exec_with(self._store.handover(self._starts, nofile_soft, deaths))
         except OSError as error:
             problem = str(error)
         finally:

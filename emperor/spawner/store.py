@@ -8,7 +8,7 @@ from emperor.spawner.fdstore import FdStore
 from emperor.spawner.handover import Handover, Master
 from limits.pidfd import send_signal
 from vassal import packets
-from vassal.messages import HeldListener, HeldMaster, Message
+from vassal.messages import HeldListener, HeldMaster, MasterExited, Message
 
 SIGKILL = 9
 
@@ -84,7 +84,7 @@ class Store:
             master.token, master.vassal, master.memo, master.pid, channel
         )
 
-    def handover(self, starts: int, nofile_soft: int) -> Handover:
+    def handover(self, starts: int, nofile_soft: int, deaths: tuple[MasterExited, ...]) -> Handover:
         """Return all of it for the next image of this process."""
         masters = tuple(
             Master(
@@ -102,6 +102,7 @@ class Store:
             held=dict(self._listeners),
             holders=dict(self._holders),
             masters=masters,
+            deaths=deaths,
         )
 
     def find_by_pid(self, pid: int) -> MasterChild | None:

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.support.emperor import Emperor, get
+from tests.support.emperor import UNCONFINED, Emperor, asked_all_the_time, get
 from tests.support.load import check
 from tests.support.processes import alive, children
 from tests.support.site import WORKERS, Site
@@ -42,6 +42,46 @@ def test_master_that_is_stopped_is_replaced_and_its_workers_requests_finish(
     os.kill(old, signal.SIGCONT)
     wait_until(lambda: not alive(old), 20, "the old master to go")
     assert emperor.vassal("blog")["state"] == "ready"
+
+
+def test_new_brain_does_not_kill_a_master_for_the_silence_of_another(emperor: Emperor) -> None:
+    """What serves has answered it; the one that stands by is stopped, and cannot."""
+    emperor.app("hello")
+    port = emperor.drop("blog", text="health.settle = 3600\n")
+    emperor.start()
+    old = emperor.wait_state("blog", "ready")["pid"]
+    text = f"health.settle = 3600\n{UNCONFINED}"
+    emperor.drop("blog", port=port, text=text)
+    wait_until(lambda: emperor.vassal("blog")["pid"] != old, 20, "another master serves")
+    new = emperor.vassal("blog")["pid"]
+    brain = emperor.kill_brain()
+    os.kill(old, signal.SIGSTOP)
+    emperor.wait_new_brain(brain)
+    with asked_all_the_time(port) as answers:
+        wait_until(lambda: not alive(old), 40, "the one that gives no answer is killed")
+        wait_until(lambda: emperor.vassal("blog")["pid"] == new, 10, "the other one is adopted")
+    assert {status for status, _ in answers} == {200}
+    assert alive(new)
+
+
+def test_new_brain_stops_no_master_that_has_not_answered_yet(emperor: Emperor) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    old = emperor.wait_state("blog", "ready")["pid"]
+    brain = emperor.kill_brain()
+    os.kill(old, signal.SIGSTOP)
+    emperor.drop("blog", port=port, text=UNCONFINED)  # this needs a new master
+    emperor.wait_new_brain(brain)
+    wait_until(lambda: "event=emperor_started" in emperor.log().partition("emperor_died")[2])
+    wait_until(lambda: emperor.state_of("blog") == "starting", what="it acts without the answer")
+    time.sleep(0.5)
+    os.kill(old, signal.SIGCONT)
+    wait_until(lambda: not alive(old), 20, "the old master to go")
+    assert emperor.wait_state("blog", "ready")["pid"] != old
+    assert get(port)[0] == 200
+    assert "event=successor_serves" in emperor.log()
+    assert "event=vassal_stopping" not in emperor.log()
 
 
 def test_master_that_was_stopped_for_a_moment_stays(emperor: Emperor) -> None:

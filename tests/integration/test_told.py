@@ -290,6 +290,24 @@ def test_reload_by_letter_is_the_emperors_with_its_verdict(emperor: Emperor) -> 
         assert "letter r" in log
 
 
+@pytest.mark.parametrize("letter", ["r", "q"])
+def test_what_is_told_while_there_is_no_brain_the_next_one_hears(
+    emperor: Emperor, letter: str
+) -> None:
+    with our_site(emperor) as site:
+        site.wait_up()
+        before = site.log()
+        site.tell("s")
+        wait_until(lambda: site.log() != before, 10.0, "it hears at once")
+        master, workers = site.pid, site.workers()
+        brain = emperor.kill_brain()
+        site.tell(letter)
+        emperor.wait_new_brain(brain)
+        wait_until(lambda: site.workers() and not site.workers() & workers, 20.0, site.log())
+        assert (site.pid == master) is (letter == "r")
+        assert site.answers()
+
+
 def test_what_the_master_did_itself_the_emperor_tells(emperor: Emperor) -> None:
     with our_site(emperor) as site:
         site.wait_up()

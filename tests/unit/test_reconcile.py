@@ -67,6 +67,14 @@ def test_running_as_wanted_needs_nothing() -> None:
     assert reconcile({"blog": WANTED}, {"blog": READY}, 0.0, 4).actions == []
 
 
+def test_master_that_has_not_said_yet_what_it_is_stays_whatever_is_wanted() -> None:
+    unknown = Vassal(name="blog", state=S.STARTING, token="t", pid=7, deadline=10.0)
+    changed = Desired(fingerprint="v2", birth="b2", limits="l2", restart_serial=1)
+    assert decide(changed, unknown, 9.0) is None
+    assert decide(changed, unknown, 10.0) == KillVassal("blog")
+    assert isinstance(decide(None, unknown, 0.0), StopVassal)
+
+
 def test_changed_content_reloads() -> None:
     assert decide(Desired(fingerprint="v2", birth="b1", limits="l1"), READY, 0.0) == ReloadVassal(
         "blog"

@@ -39,3 +39,14 @@ def test_death_is_told_until_an_emperor_lives_long_enough_to_hear_of_it() -> Non
     assert deaths.begin() == (lost(1), lost(2))
     deaths.answered()
     assert deaths.begin() == ()
+
+
+def test_death_that_nobody_has_heard_of_outlives_an_exec() -> None:
+    before = Deaths()
+    before.begin()
+    before.note(death(1))
+    after = Deaths(before.unheard)
+    after.note(death(2))  # before its first emperor
+    assert after.begin() == (lost(1), lost(2))
+    after.answered()
+    assert after.begin() == ()
