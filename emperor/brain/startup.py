@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from emperor.config.emperor_file import Places, default_places, load_emperor
+from emperor.config.default_places import Places, default_places
+from emperor.config.emperor_file import load_emperor
 from emperor.config.machine import probe_machine
 from emperor.config.problems import ConfigError
 from emperor.config.settings import EmperorSettings

@@ -12,8 +12,9 @@ from emperor.brain.binds import binds_of, without_missing
 from emperor.brain.socket_owners import strangers
 from emperor.cli.files import file_problem, problem_of, read_settled
 from emperor.cli.uwsgi_files import read_content
+from emperor.config.default_places import default_places
 from emperor.config.document import Document, read_document
-from emperor.config.emperor_file import default_places, load_emperor
+from emperor.config.emperor_file import load_emperor
 from emperor.config.file_names import NAME_REMEDY, speaks_uwsgi, vassal_name
 from emperor.config.identity import Identity, RunAs, decide, find, owner_of
 from emperor.config.machine import probe_machine

@@ -21,7 +21,8 @@ exit status:
 
 environment:
   {VARIABLE}  where the emperor keeps its control socket; default: /run/emperor
-                       for root, else $XDG_RUNTIME_DIR/emperor
+                       for root, else $XDG_RUNTIME_DIR/emperor, or without that
+                       ~/.local/state/run/emperor
   NO_COLOR             no colours on the terminal
 """
 _UWSGI = """\

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from emperor.config import values
+from emperor.config.default_places import Places
 from emperor.config.directives import word
 from emperor.config.document import Document, read_document
 from emperor.config.emperor_tables import below, layer_of, read_tables, within, workers_max
@@ -34,25 +35,6 @@ RUNTIME_DIR_BYTES_MAX = 94
 """RUNTIME_DIR/control.sock must fit into a socket's address: 107 bytes."""
 
 _WATCH_MODES = tuple(mode.value for mode in WatchMode)
-
-
-class Places(NamedTuple):
-    """Where things are when nobody says otherwise."""
-
-    runtime_dir: str
-    log_dir: str
-    state_dir: str
-
-
-def default_places(uid: int, environ: Mapping[str, str]) -> Places:
-    """Return the places for an emperor that runs as `uid` in this environment."""
-    if uid == 0:
-        return Places("/run/emperor", "/var/log/emperor", "/var/lib/emperor")
-    home = environ.get("HOME") or "/"
-    state = environ.get("XDG_STATE_HOME") or f"{home.rstrip('/')}/.local/state"
-    # Never a fixed name in /tmp: somebody else may have made it first.
-    runtime = environ.get("XDG_RUNTIME_DIR") or f"{state}/run"
-    return Places(f"{runtime}/emperor", f"{state}/emperor/log", f"{state}/emperor/state")
 
 
 def _table(value: object) -> object:

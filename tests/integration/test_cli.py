@@ -179,7 +179,8 @@ def test_without_an_emperor_the_exit_status_is_3_and_the_way_out_is_named(runtim
 def test_tenant_without_a_runtime_dir_is_told_to_name_one():
     need_root()
     done = emperor("status", user=NOBODY)
-    assert done.returncode == 2
+    assert done.returncode == 3
+    assert "/run/emperor/control.sock" in done.stderr
     assert "--runtime-dir" in done.stderr
 
 
@@ -206,7 +207,7 @@ def test_run_without_anything_to_run_is_a_usage_error():
 def test_settings_that_cannot_be_read_end_the_emperor_with_one_line(tmp_path):
     done = emperor("run", "--config", str(tmp_path / "none.toml"))
     assert done.returncode == 78
-    assert [line.partition(": cannot")[0] for line in done.stderr.splitlines()] == [
+    assert [line.partition(": No such")[0] for line in done.stderr.splitlines()] == [
         f"emperor: {tmp_path}/none.toml"
     ]
 

@@ -7,6 +7,7 @@ from emperor.cli.errors import UsageError
 from emperor.cli.main import build_parser, main
 from emperor.cli.runtime_dir import named_runtime_dir, runtime_dir
 from emperor.cli.serve_options import ServeOptions, parse
+from emperor.config.default_places import default_places
 from emperor.config.settings import LogConfig, VassalSettings, Workers
 from emperor.control.client import refusal, unreachable
 
@@ -154,9 +155,11 @@ def test_runtime_dir_is_the_named_one_or_the_users(option, environ, euid, chosen
 
 
 @pytest.mark.parametrize("environ", [{}, {"XDG_RUNTIME_DIR": ""}, {"XDG_RUNTIME_DIR": "here"}])
-def test_without_a_runtime_dir_nothing_is_guessed(environ):
-    with pytest.raises(UsageError, match="--runtime-dir DIR"):
-        runtime_dir(None, environ, 7)
+def test_without_a_runtime_dir_it_is_where_emperor_run_has_it(environ):
+    environ = {**environ, "HOME": "/home/a"}
+    chosen = runtime_dir(None, environ, 7)
+    assert chosen == Path("/home/a/.local/state/run/emperor")
+    assert str(chosen) == default_places(7, environ).runtime_dir
     assert named_runtime_dir(None, environ) is None
 
 

@@ -5,7 +5,8 @@ import json
 import msgspec
 import pytest
 
-from emperor.config.emperor_file import EMPEROR_KEYS, Places, default_places, load_emperor
+from emperor.config.default_places import Places, default_places
+from emperor.config.emperor_file import EMPEROR_KEYS, load_emperor
 from emperor.config.problems import ConfigError
 from emperor.config.settings import EmperorSettings, Policy, WatchMode
 from emperor.config.vassal_file import load_vassal

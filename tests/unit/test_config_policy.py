@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emperor.config.default_places import Places
 from emperor.config.document import Document
-from emperor.config.emperor_file import Places, load_emperor
+from emperor.config.emperor_file import load_emperor
 from emperor.config.fields import FIELD_KEYS, value_of
 from emperor.config.keys import PLAN_KEYS, VASSAL_KEYS
 from emperor.config.policy import (

@@ -4,8 +4,9 @@ import msgspec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from emperor.config.default_places import Places
 from emperor.config.document import Document
-from emperor.config.emperor_file import Places, load_emperor
+from emperor.config.emperor_file import load_emperor
 from emperor.config.emperor_tables import read_tables
 from emperor.config.keys import VASSAL_KEYS
 from emperor.config.problems import ConfigError
