@@ -27,6 +27,7 @@ from limits.cgroups.writes import CgroupHost, Write, device_reset
 
 _MOVE_ROUNDS = 10  # each finds what was forked during the one before
 _REMOVE_TRIES = 5
+_DISSOLVE_TRIES = 200
 _REMOVE_WAIT_S = 0.005
 _KILL_ROUNDS = 100
 
@@ -273,11 +274,11 @@ class Tree:
         protection.pass_up(self.root, path, self._private)
         return True
 
-    def _remove(self, directory: str) -> bool:
+    def _remove(self, directory: str, tries: int = _REMOVE_TRIES) -> bool:
         for name in files.children(directory):
-            if not self._remove(f"{directory}/{name}"):
+            if not self._remove(f"{directory}/{name}", tries):
                 return False
-        return _rmdir(directory)
+        return _rmdir(directory, tries)
 
     def has_app(self, path: str) -> bool:
         """Return whether this is the path of an app's cgroup, and there is one."""
@@ -349,8 +350,14 @@ class Tree:
             return False
         if any(self.is_populated(path) for path in self.customers()):
             return False
-        _move(files.procs(f"{self.root}/{SUPERVISOR}"), parent_of(self.root))
-        return self._remove(self.root)
+        supervisor = f"{self.root}/{SUPERVISOR}"
+        for _ in range(_MOVE_ROUNDS):
+            pids = files.procs(supervisor)
+            if not pids:
+                break
+            _move(pids, parent_of(self.root))
+        # A process that was killed cannot be moved, and on a busy host it takes a while to end.
+        return self._remove(self.root, _DISSOLVE_TRIES)
 
 
 def _procs_below(directory: str) -> list[int]:
