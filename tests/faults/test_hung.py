@@ -10,10 +10,13 @@ import time
 
 import pytest
 
+from emperor.brain.heartbeat import ANSWER_S, EVERY_S, TIMES
+from emperor.spawner import pulse
 from tests.support.emperor import UNCONFINED, Emperor, asked_all_the_time, get
 from tests.support.load import check
 from tests.support.processes import alive, children
 from tests.support.site import WORKERS, Site
+from tests.support.traced import hanging
 from tests.support.wait import wait_until
 from vassal.master.crew import STOPPED_MAX_S
 
@@ -112,6 +115,38 @@ def test_master_whose_relief_fails_keeps_its_place_and_says_why(emperor: Emperor
     assert get(port) == (200, b"old")
     os.kill(old, signal.SIGCONT)
     wait_until(lambda: "event=master_answers" in emperor.log(), 90, "it is believed again")
+
+
+@pytest.mark.timeout(2 * EVERY_S + 180)
+def test_master_that_hangs_by_a_bug_is_replaced_and_its_workers_serve_on(emperor: Emperor) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog", workers=2)
+    emperor.start()
+    old = emperor.wait_state("blog", "ready")["pid"]
+    # In the first round nobody is asked who was not there before.
+    give_up_at = time.monotonic() + 2 * EVERY_S + TIMES * ANSWER_S + 60
+    with hanging(old):
+        while "event=master_hung" not in emperor.log():
+            assert get(port)[0] == 200
+            assert time.monotonic() < give_up_at, emperor.log()
+            time.sleep(0.5)
+        wait_until(lambda: emperor.log().count("event=vassal_ready") == 2, 20, "relief")
+        assert get(port)[0] == 200
+    # strace holds on to what is killed: only now it can end.
+    wait_until(lambda: not alive(old), 60, "the old master to go")
+    master = emperor.wait_state("blog", "ready")["pid"]
+    wait_until(lambda: len(children(master)) == 3, what="one mold and its workers")
+
+
+@pytest.mark.timeout(240)
+def test_brain_that_hangs_by_a_bug_is_replaced(site: Site) -> None:
+    brain, master = site.emperor.brain_pid, site.status["pid"]
+    with site.asked() as asked, hanging(brain):
+        patience_s = pulse.EVERY_S + pulse.TIMES * pulse.ANSWER_S + 30
+        site.emperor.wait_new_brain(brain, patience_s)
+    check(asked.outcomes, site.served)
+    assert "event=emperor_hung" in site.emperor.log()
+    assert site.status["pid"] == master
 
 
 def test_brain_that_is_stopped_is_replaced_within_a_second(emperor: Emperor) -> None:

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.emperor import Emperor, get
-from tests.support.need import need_program, need_root
+from tests.support.need import need_root
 from tests.support.ports import free_port
 from tests.support.processes import alive, children, cmdline, fds_of, pid_tree
+from tests.support.traced import failing_forks
 from tests.support.wait import wait_until
 
 WARM_UP_RELOADS = 160
@@ -92,30 +93,6 @@ def fds_allowed(pid: int, more: int) -> int:
     return free[more]
 
 
-@contextlib.contextmanager
-def failing_forks(pid: int, error: str) -> Iterator[None]:
-    """Let every fork of `pid` fail with `error` for the time of a with block."""
-    strace = need_program("strace")
-    tracer = subprocess.Popen(
-        [strace, "-o", "/dev/null", "-p", str(pid)]
-        + ["-e", "trace=clone,clone3,fork,vfork"]
-        + ["-e", f"inject=clone,clone3,fork,vfork:error={error}"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-
-    def traced() -> bool:
-        status = Path(f"/proc/{pid}/status").read_text()
-        return f"TracerPid:\t{tracer.pid}\n" in status
-
-    try:
-        wait_until(traced, what="strace is attached")
-        yield
-    finally:
-        tracer.terminate()
-        tracer.wait(10)
-
-
 # ── SIGTERM at any moment ────────────────────────────────────────────────────────────
 
 MOMENTS = 12
@@ -151,6 +128,36 @@ def test_emperor_stopped_at_any_moment_of_its_start_exits_and_leaves_nothing(
             emperor.log_file.write_text("")  # where Python stood when it was interrupted
         emperor.log_file.unlink()
     assert status == 0
+
+
+@pytest.mark.timeout(180)
+def test_emperor_stopped_at_any_moment_of_a_reload_finishes_requests_and_leaves_nothing(
+    emperor: Emperor,
+) -> None:
+    emperor.app("hello")
+    for step in range(0, MOMENTS, 2):
+        emperor.drop("blog", workers=2)
+        emperor.start()
+        port = int(emperor.wait_state("blog", "ready")["listen"][0].rpartition(":")[2])
+        answers: list[int] = []
+        client = threading.Thread(
+            target=lambda port, answers: answers.append(get(port, "/sleep/0.5", 20)[0]),
+            args=(port, answers),
+        )
+        client.start()
+        wait_until(lambda: "busy" in states_of_workers(emperor), what="a request")
+        emperor.drop("blog", workers=2, port=port, text=f'[env]\nSTEP = "{step}"\n')
+        wait_until(lambda: emperor.log().count("event=generation_started") == 2, what="a reload")
+        time.sleep(step * 0.03)
+        assert emperor.stop() == 0, emperor.log()
+        client.join(20)
+        assert answers == [200]
+        assert not [pid for pid in pid_tree(os.getpid()) if alive(pid)]
+        emperor.log_file.unlink()
+
+
+def states_of_workers(emperor: Emperor) -> set[str]:
+    return {worker["state"] for worker in emperor.vassal("blog")["workers"]}
 
 
 def test_serve_stopped_at_any_moment_of_its_start_exits_and_leaves_nothing(
