@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -67,12 +66,22 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
             return  # and nobody else comes to what lies there
         raise
     try:
-        if not stat.S_ISDIR(os.fstat(fd).st_mode):
-            rights &= ON_FILES
-        if rights:
-            kernel.allow_beneath(ruleset, fd, rights)
+        _allow_what_fits(ruleset, fd, rights)
     finally:
         os.close(fd)
+
+
+def _allow_what_fits(ruleset: int, fd: int, rights: int) -> None:
+    """A file gets no rights that only folders have. Which of them it is the kernel knows, and we do
+    not ask: fstat() waits for a file system that others serve, and opening its root does not."""
+    if not rights:
+        return
+    try:
+        kernel.allow_beneath(ruleset, fd, rights)
+    except OSError as error:
+        if error.errno != errno.EINVAL or not rights & ~ON_FILES:
+            raise
+        _allow_what_fits(ruleset, fd, rights & ON_FILES)
 
 
 def _resolved(rules: LandlockRules) -> LandlockRules:

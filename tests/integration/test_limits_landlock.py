@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import msgspec
@@ -21,7 +22,8 @@ from limits.landlock_rules import landlock_rules
 from limits.plan import plan
 from tests.support.confined import ROOT, run_python
 from tests.support.forked import run_forked
-from tests.support.need import need
+from tests.support.fuse import FallingSilent
+from tests.support.need import need, need_root
 
 
 @pytest.fixture(autouse=True)
@@ -371,3 +373,18 @@ def test_plan_says_what_this_kernel_does_not_restrict(area):
 
     # Rules of an old ABI hold on a new kernel, and no more than they.
     assert run_forked(child)[:2] == [errno.EACCES, 0]
+
+
+def test_silent_file_system_beside_what_is_hidden_holds_nobody_up():
+    need_root()
+    with FallingSilent(touch="1") as remote:
+        beside = remote.path.parent / "hidden"
+        beside.mkdir()
+        rules = LandlockRules(hidden=(str(beside),))
+        remote.fall_silent()
+        began = time.monotonic()
+        errors = under(rules, lambda: [attempt(os.listdir, beside), attempt(os.listdir, "/usr")])
+        assert errors == [errno.EACCES, 0]
+        assert time.monotonic() - began < 10
+        remote.answer_again()
+        beside.rmdir()
