@@ -19,10 +19,10 @@ from emperor.standalone import FAILED, Standalone, subject_of
 from limits.confinement import Confinement
 from limits.layout import Layout
 from vassal import bundle, packets
+from vassal.generation import Generation
 from vassal.master.commands import ALONE
 from vassal.master.molds import CONTROL_FD, PARSER_FD, RUNTIME_FD
 from vassal.master.workforce import layout_of, load_frame
-from vassal.messages import Generation
 from vassal.runtime import scoreboard
 
 

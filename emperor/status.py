@@ -10,7 +10,8 @@ from typing import BinaryIO, Protocol
 
 import msgspec
 
-from vassal.messages import Failure, Totals
+from vassal.failure import Failure
+from vassal.messages import Totals
 
 
 class VassalState(StrEnum):

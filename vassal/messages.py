@@ -1,25 +1,13 @@
 """What emperor, spawner and masters say to one another: the whole vocabulary.
 
-One message per SEQPACKET packet, JSON, tagged by `type`; descriptors travel beside it
-in the order that the class names. Receivers ignore fields they do not know, so that two
-versions can talk. Nothing received here is ever used as a path, or as a pid to signal.
+Each is tagged by `type`; descriptors travel beside it in the order that the class names.
+Nothing received here is ever used as a path, or as a pid to signal.
 """
-
-from typing import TypeVar
 
 import msgspec
 
-from limits.confinement import Confinement
-
-M = TypeVar("M")
-
-MESSAGE_BYTES_MAX = 128 * 1024
-FDS_MAX = 64
-"""Descriptors beside one message; the kernel's own bound is 253."""
-
-
-class MessageError(ValueError):
-    """The bytes are not a message of this vocabulary."""
+from vassal.failure import Failure
+from vassal.generation import Generation
 
 
 class Message(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
@@ -210,124 +198,6 @@ class ReloadRequested(Message, frozen=True, tag="reload-requested"):
 # ── emperor → master ─────────────────────────────────────────────────────────────────
 
 
-class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a vassal's output goes. `target` is "inherit", "journal" or an absolute path.
-
-    `own` is the file to use where that one cannot be opened, "" = the emperor's own log.
-    `requests` is the same for lines of the access log, "" = they are among the others. `date`
-    is a format of strftime for the master's own lines, "" = the usual one.
-    """
-
-    target: str = "inherit"
-    own: str = ""
-    requests: str = ""
-    date: str = ""
-    max_bytes: int = 10 * 1024 * 1024
-    keep: int = 3
-    lines_per_second: float = 1000.0
-
-
-class Listener(msgspec.Struct, frozen=True, kw_only=True):
-    """One socket of a generation; `url` is for people, `key` names it everywhere."""
-
-    key: str
-    url: str
-    protocol: str
-    host: str
-    port: int
-
-
-class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that the first worker of a new generation must answer before it serves.
-
-    `expect` are ranges of statuses, both ends among them.
-    """
-
-    path: str
-    host: str = "localhost"
-    expect: tuple[tuple[int, int], ...] = ((200, 399),)
-    timeout_s: float = 5.0
-
-
-class AccessLog(msgspec.Struct, frozen=True, kw_only=True):
-    """A line for each request; where a condition is given, only for those that meet one."""
-
-    format: str
-    log_4xx: bool = False
-    log_5xx: bool = False
-    log_slow_s: float = 0.0
-
-
-class Generation(msgspec.Struct, frozen=True, kw_only=True):
-    """All a master needs to run one generation of its application. Seconds and bytes.
-
-    `app` is "" where there are only `mounts`, which are named by prefix.
-    `confinement` is what the mold is put under, beyond what its master was born into;
-    `memory_max_bytes` is the limit of its cgroup, 0 = none. `master_pid` is the master's
-    own as the host counts it, for `pidfile`; 0 = as itself does. `beside`: another master
-    serves, and stands by until this generation, the first of its master, has settled.
-    """
-
-    vassal: str
-    number: int
-    fingerprint: str
-    app: str
-    directory: str
-    python: str
-    mounts: dict[str, str] = {}
-    static: dict[str, str] = {}
-    static_index: tuple[str, ...] = ()
-    check_static: tuple[str, ...] = ()
-    pythonpath: tuple[str, ...] = ()
-    env: dict[str, str] = {}
-    workers: int = 1
-    workers_min: int = 0  # 0 = `workers` is fixed; else it is the most
-    workers_granted: int = 0  # have no more without asking; 0 = up to `workers`
-    workers_initial: int = 0  # 0 = `workers_min`
-    workers_step: int = 0  # 0 = by as many as clients wait for
-    threads: int = 1
-    listeners: tuple[Listener, ...] = ()
-    stats: tuple[Listener, ...] = ()
-    stats_requests: bool = False
-    harakiri_s: float = 0.0
-    harakiri_max_s: float = 0.0
-    harakiri_soft_s: float = 0.0
-    spawn_timeout_s: float = 30.0
-    lazy_apps: bool = False  # loaded by each worker, not by the mold
-    worker_cpus: int = 0  # that each worker is bound to, in turn; 0 = all
-    exec_start_pre: tuple[str, ...] = ()  # for /bin/sh; one with "-" before it may fail
-    exec_start_post: tuple[str, ...] = ()
-    exec_stop_post: tuple[str, ...] = ()
-    stop_timeout_s: float = 30.0
-    socket_timeout_s: float = 30.0
-    keepalive_timeout_s: float = 15.0
-    max_requests: int = 0
-    max_requests_jitter: int = 0
-    max_worker_lifetime_s: float = 0.0
-    reload_on_rss_bytes: int = 0
-    reload_on_as_bytes: int = 0
-    autoreload_s: float = 0.0
-    head_bytes_max: int = 32 * 1024
-    body_bytes_max: int = 0
-    max_unavailable: int = 0
-    settle_s: float = 0.0
-    beside: bool = False
-    health: Health | None = None
-    procname: str = ""
-    uwsgi_api: bool = False
-    uwsgi_options: tuple[tuple[str, str], ...] = ()
-    pidfile: str = ""
-    master_pid: int = 0
-    access_log: AccessLog | None = None
-    idle_stop_s: float = 0.0  # 0 = never say that it is idle
-    on_demand: bool = False
-    fifo: tuple[str, ...] = ()  # the first is there, the others by their numbers
-    signals: str = "ignore"
-    confinement: Confinement = Confinement()
-    memory_max_bytes: int = 0
-    log: LogSettings = LogSettings()
-
-
 class StartGeneration(Message, frozen=True, tag="start-generation"):
     """Build this generation; when it is ready, retire the one before.
 
@@ -385,38 +255,6 @@ class ReopenLogs(Message, frozen=True, tag="reopen-logs"):
 
 
 # ── master → emperor ─────────────────────────────────────────────────────────────────
-
-
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """Why something that was tried did not work; what an admin reads at 3 a.m.
-
-    `kind` is one of FAILURE_KINDS; `at` is Unix time, for display only.
-    """
-
-    kind: str
-    message: str
-    at: float = 0.0
-    exit_status: int | None = None
-    signal: int | None = None
-    traceback: str = ""
-    output: str = ""
-
-
-FAILURE_KINDS = {
-    "config": "the file is wrong",
-    "birth": "the master could not be confined as asked",
-    "exec": "the interpreter could not be started",
-    "load": "the application could not be loaded",
-    "spawn-timeout": "loading took longer than spawn_timeout",
-    "hook": "a command of exec_start_pre or exec_start_post failed",
-    "health": "the health probe was not answered as expected",
-    "crash": "a process died that was not told to",
-    "harakiri": "a request ran longer than harakiri",
-    "memory": "the kernel killed a worker because memory_max was reached",
-    "listen": "a socket could not be bound",
-}
-DETERMINISTIC_KINDS = frozenset({"config", "birth", "exec", "load"})
-"""Trying again without a change cannot help: such a failure parks the vassal."""
 
 
 class WorkerDescription(msgspec.Struct, frozen=True, kw_only=True):
@@ -625,46 +463,3 @@ FromMaster = (
     | Born
     | BirthFailed
 )
-
-_encoder = msgspec.json.Encoder()
-_from_emperor: msgspec.json.Decoder[FromEmperor] = msgspec.json.Decoder(FromEmperor)
-_from_spawner: msgspec.json.Decoder[FromSpawner] = msgspec.json.Decoder(FromSpawner)
-_to_master: msgspec.json.Decoder[ToMaster] = msgspec.json.Decoder(ToMaster)
-_from_master: msgspec.json.Decoder[FromMaster] = msgspec.json.Decoder(FromMaster)
-
-
-def encode(message: Message) -> bytes:
-    """Return the packet for `message`; raise MessageError when it is too large to send."""
-    packet = _encoder.encode(message)
-    if len(packet) > MESSAGE_BYTES_MAX:
-        raise MessageError(f"{type(message).__name__} of {len(packet)} bytes is too large")
-    return packet
-
-
-def decode_from_emperor(packet: bytes) -> FromEmperor:
-    """Decode what the spawner received; raise MessageError."""
-    return _decode(_from_emperor, packet)
-
-
-def decode_from_spawner(packet: bytes) -> FromSpawner:
-    """Decode what the emperor received from the spawner; raise MessageError."""
-    return _decode(_from_spawner, packet)
-
-
-def decode_to_master(packet: bytes) -> ToMaster:
-    """Decode what a master received; raise MessageError."""
-    return _decode(_to_master, packet)
-
-
-def decode_from_master(packet: bytes) -> FromMaster:
-    """Decode what the emperor received from a master, hostile; raise MessageError."""
-    return _decode(_from_master, packet)
-
-
-def _decode(decoder: msgspec.json.Decoder[M], packet: bytes) -> M:
-    if len(packet) > MESSAGE_BYTES_MAX:
-        raise MessageError(f"packet of {len(packet)} bytes is too large")
-    try:
-        return decoder.decode(packet)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MessageError(str(error)) from error

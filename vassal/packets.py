@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 RECEIVE_BYTES = 256 * 1024
 FDS_MAX = 64
+"""Descriptors beside one packet; the kernel's own bound is 253."""
 
 _FD_BYTES = array.array("i").itemsize
 

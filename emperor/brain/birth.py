@@ -16,7 +16,7 @@ from limits.cgroups.writes import CgroupPlan
 from limits.confinement import Confinement
 from limits.directives import Limits, Subject
 from limits.layout import Layout
-from vassal.messages import AccessLog, Generation, Health, Listener, LogSettings
+from vassal.generation import AccessLog, Generation, Health, Listener, LogSettings
 
 NOTHING: Mapping[str, str] = {}
 NO_CGROUP = CgroupPlan((), ())

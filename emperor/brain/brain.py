@@ -39,6 +39,7 @@ from emperor.watch.events import Changed, Degraded, FileChanged, Rescan, WatchEv
 from emperor.watch.watcher import Watcher
 from limits.facts import probe
 from limits.pidns import can_fork_in_new_pid_namespace
+from vassal.encoding import decode_from_spawner
 from vassal.messages import (
     Exit,
     FromSpawner,
@@ -49,7 +50,6 @@ from vassal.messages import (
     ShutdownRequested,
     Signalled,
     StopAll,
-    decode_from_spawner,
 )
 
 CGROUP_PATIENCE_S = 2.0

@@ -44,15 +44,10 @@ from emperor.core.registry import (
 )
 from emperor.status import VassalState
 from limits.facts import HostFacts
+from vassal.encoding import MessageError
+from vassal.failure import Failure
 from vassal.master.backlog import diag_for
-from vassal.messages import (
-    Failure,
-    KillMaster,
-    Message,
-    MessageError,
-    StartGeneration,
-    Stop,
-)
+from vassal.messages import KillMaster, Message, StartGeneration, Stop
 
 
 class Deeds:

@@ -14,7 +14,7 @@ from emperor.brain.listeners import Listeners
 from emperor.brain.roll import Roll
 from emperor.brain.succession import Succession
 from emperor.core.registry import Vassal
-from vassal.messages import Failure
+from vassal.failure import Failure
 
 PATIENCE_S = 3600.0
 """How long one waits that has settled. Those it waits for have deadlines of their own."""

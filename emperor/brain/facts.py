@@ -29,6 +29,7 @@ from emperor.core.registry import (
     without_standby,
 )
 from emperor.status import LimitChange, VassalState
+from vassal.failure import Failure
 from vassal.messages import (
     AskForReload,
     AskForRestart,
@@ -36,7 +37,6 @@ from vassal.messages import (
     BirthFailed,
     Born,
     Description,
-    Failure,
     FromMaster,
     FromSpawner,
     GenerationFailed,

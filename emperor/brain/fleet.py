@@ -32,10 +32,10 @@ from emperor.core.reconcile import Action, LimitVassal, reconcile, stays
 from emperor.core.registry import Fact, Vassal, advance, fail, without_conflict
 from emperor.status import LimitChange, VassalState
 from limits.facts import HostFacts
+from vassal.failure import Failure
 from vassal.messages import (
     Description,
     DropListener,
-    Failure,
     FromMaster,
     FromSpawner,
     HoldListener,

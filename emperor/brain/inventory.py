@@ -11,15 +11,8 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from vassal import packets
-from vassal.messages import (
-    FromSpawner,
-    HeldListener,
-    HoldListener,
-    InventoryComplete,
-    Message,
-    decode_from_spawner,
-    encode,
-)
+from vassal.encoding import decode_from_spawner, encode
+from vassal.messages import FromSpawner, HeldListener, HoldListener, InventoryComplete, Message
 
 T = TypeVar("T")
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from vassal import packets
-from vassal.messages import Message, MessageError, encode
+from vassal.encoding import MessageError, encode
+from vassal.messages import Message
 
 M = TypeVar("M")
 

@@ -18,7 +18,8 @@ from emperor.config.settings import EmperorSettings
 from emperor.logfmt import Log
 from limits.process_title import set_title
 from vassal import packets
-from vassal.messages import Exit, encode
+from vassal.encoding import encode
+from vassal.messages import Exit
 
 SPAWNER_FD = 3
 EX_CONFIG = 78

@@ -7,14 +7,8 @@ from collections.abc import Callable, Iterable
 
 from emperor.brain.links import ChannelFull, Link
 from vassal import packets
-from vassal.messages import (
-    Describe,
-    Description,
-    FromMaster,
-    Message,
-    Ping,
-    decode_from_master,
-)
+from vassal.encoding import decode_from_master
+from vassal.messages import Describe, Description, FromMaster, Message, Ping
 
 
 class Masters:

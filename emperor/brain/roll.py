@@ -11,7 +11,7 @@ from emperor.brain.wishes import BY_HAND, Wish
 from emperor.core.registry import Fact, Vassal, advance, born_as, fail
 from emperor.core.restarts import RestartPolicy
 from emperor.status import LimitChange, VassalState, served_on
-from vassal.messages import Failure
+from vassal.failure import Failure
 
 EXIT_PATIENCE_S = 5.0
 """How long a master that failed has to go by itself."""

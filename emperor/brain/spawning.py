@@ -12,7 +12,8 @@ from emperor.brain.memo import memo_of
 from emperor.core.reconcile import Desired
 from limits.facts import HostFacts
 from vassal import packets
-from vassal.messages import Failure, Message, SpawnMaster
+from vassal.failure import Failure
+from vassal.messages import Message, SpawnMaster
 
 START_GRACE_S = 10.0
 """So much longer than `spawn_timeout` a master may take to be born and to answer."""

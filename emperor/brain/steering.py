@@ -37,9 +37,10 @@ from emperor.status import (
     VassalStatus,
 )
 from limits.facts import HostFacts
+from vassal.generation import LogSettings
 from vassal.master.backlog import open_diag, queue
 from vassal.master.sinks import JOURNAL
-from vassal.messages import Description, LogSettings
+from vassal.messages import Description
 
 
 class BrainSteering:

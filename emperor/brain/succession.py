@@ -24,7 +24,8 @@ from emperor.core.registry import (
     take_place,
     without_successor,
 )
-from vassal.messages import Describe, DismissWorkers, Failure, Message, Resume, StandBy, Stop
+from vassal.failure import Failure
+from vassal.messages import Describe, DismissWorkers, Message, Resume, StandBy, Stop
 
 RELIEF_PAUSE_S = 60.0
 """After this time a master that is silent gets another successor, if one has failed."""

@@ -31,7 +31,7 @@ from emperor.status import (
     WorkerStatus,
     served_on,
 )
-from vassal.messages import Failure
+from vassal.failure import Failure
 
 OUTPUT_LINES_MAX = 30
 SETTING_CHARS_MAX = 200

@@ -11,7 +11,7 @@ import msgspec
 
 from emperor.core.restarts import RestartPolicy, delay_s, failures_after
 from emperor.status import VassalState
-from vassal.messages import DETERMINISTIC_KINDS, Failure
+from vassal.failure import DETERMINISTIC_KINDS, Failure
 
 S = VassalState
 

@@ -5,7 +5,8 @@ import socket
 from collections import deque
 
 from vassal import packets
-from vassal.messages import Message, encode
+from vassal.encoding import encode
+from vassal.messages import Message
 
 SEND_BYTES = 4 * 1024 * 1024
 """A burst of 500 messages must not wait for the reader."""

@@ -38,6 +38,7 @@ from limits.facts import probe
 from limits.pidfd import Exited, peek_exited, reap, take_stopped
 from limits.pidns import fork
 from vassal import packets
+from vassal.encoding import MessageError, decode_from_emperor
 from vassal.loop import Loop
 from vassal.master.rehearsal import rehearse
 from vassal.messages import (
@@ -53,7 +54,6 @@ from vassal.messages import (
     MasterSpawned,
     MasterStopped,
     Message,
-    MessageError,
     NotifySystemd,
     Ping,
     Pong,
@@ -63,7 +63,6 @@ from vassal.messages import (
     Signalled,
     SpawnMaster,
     StopAll,
-    decode_from_emperor,
 )
 
 PAUSE_FIRST_S = 0.05

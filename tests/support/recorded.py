@@ -12,15 +12,16 @@ import msgspec
 from msgspec import inspect
 
 from emperor import __version__
-from vassal import messages
-from vassal.messages import Message, encode
+from vassal import encoding, messages
+from vassal.encoding import encode
+from vassal.messages import Message
 
 FOLDER = Path(__file__).parents[1] / "data" / "messages"
 DECODERS = {
-    "spawner": (messages.FromEmperor, messages.decode_from_emperor),
-    "emperor": (messages.FromSpawner, messages.decode_from_spawner),
-    "master": (messages.ToMaster, messages.decode_to_master),
-    "emperor-from-master": (messages.FromMaster, messages.decode_from_master),
+    "spawner": (messages.FromEmperor, encoding.decode_from_emperor),
+    "emperor": (messages.FromSpawner, encoding.decode_from_spawner),
+    "master": (messages.ToMaster, encoding.decode_to_master),
+    "emperor-from-master": (messages.FromMaster, encoding.decode_from_master),
 }
 """By who reads it: all that is sent to it, and how it reads."""
 

@@ -22,7 +22,8 @@ from emperor.status import (
     VassalStatus,
     WorkerStatus,
 )
-from vassal.messages import Failure, Totals
+from vassal.failure import Failure
+from vassal.messages import Totals
 
 NOW = 1000.0
 EVIL = "\x1b[2J\x9b1m\u202e\r\n\x00é"

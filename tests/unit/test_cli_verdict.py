@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from emperor.cli.verdict import verdict
 from emperor.status import VassalState, VassalStatus
-from vassal.messages import Failure
+from vassal.failure import Failure
 
 S = VassalState
 BEGAN = 1000.0

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from vassal.generation import Generation
 from vassal.master import guard as guards
 from vassal.master.guard import Guard
-from vassal.messages import Generation
 from vassal.runtime import scoreboard
 from vassal.runtime.signals import STACK_DUMP_SIGNAL
 

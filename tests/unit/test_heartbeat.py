@@ -6,7 +6,8 @@ import socket
 from emperor.brain.heartbeat import Heartbeat, whom_to_ask
 from emperor.brain.masters import Masters
 from vassal import packets
-from vassal.messages import Ping, Pong, decode_to_master, encode
+from vassal.encoding import decode_to_master, encode
+from vassal.messages import Ping, Pong
 
 ANSWER_S = 0.05
 

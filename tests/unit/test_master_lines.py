@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vassal.failure import Failure
 from vassal.master.lines import (
     LINE_BYTES_MAX,
     TRACEBACK_LINES_MAX,
@@ -11,7 +12,7 @@ from vassal.master.lines import (
     sanitize,
     story,
 )
-from vassal.messages import Failure, GenerationFailed
+from vassal.messages import GenerationFailed
 
 
 def test_lines_are_cut_at_newlines_whatever_the_reads() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from emperor.brain import links
 from emperor.brain.masters import Masters
-from vassal.messages import Description, Totals, encode
+from vassal.encoding import encode
+from vassal.messages import Description, Totals
 
 DESCRIPTION = Description(
     state="serving",

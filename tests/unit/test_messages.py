@@ -6,22 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vassal import messages
-from vassal.messages import (
+from vassal.encoding import (
     MESSAGE_BYTES_MAX,
-    Describe,
-    Description,
-    Failure,
-    Generation,
-    GenerationFailed,
     MessageError,
-    SpawnMaster,
-    StartGeneration,
     decode_from_emperor,
     decode_from_master,
     decode_from_spawner,
     decode_to_master,
     encode,
 )
+from vassal.failure import Failure
+from vassal.generation import Generation
+from vassal.messages import Describe, Description, GenerationFailed, SpawnMaster, StartGeneration
 
 GENERATION = Generation(
     vassal="blog", number=3, fingerprint="f:0", app="a:b", directory="/", python="/usr/bin/python3"

@@ -36,7 +36,7 @@ from emperor.core.registry import (
 )
 from emperor.core.restarts import RestartPolicy
 from emperor.status import VassalState
-from vassal.messages import Failure
+from vassal.failure import Failure
 
 S = VassalState
 WANTED = Desired(fingerprint="v1", birth="b1", limits="l1")

@@ -44,7 +44,7 @@ from emperor.core.registry import (
 )
 from emperor.core.restarts import RestartPolicy
 from emperor.status import VassalState
-from vassal.messages import Failure
+from vassal.failure import Failure
 
 S = VassalState
 CRASH = Failure(kind="crash", message="x")

@@ -7,7 +7,8 @@ import pytest
 
 from emperor import __version__
 from tests.support.recorded import DECODERS, FOLDER, lines
-from vassal.messages import Message, encode
+from vassal.encoding import encode
+from vassal.messages import Message
 
 RECORDED = [
     (path.stem, line)

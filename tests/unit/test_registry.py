@@ -18,7 +18,7 @@ from emperor.core.registry import (
 )
 from emperor.core.restarts import RestartPolicy
 from emperor.status import VassalState
-from vassal.messages import FAILURE_KINDS, Failure
+from vassal.failure import FAILURE_KINDS, Failure
 
 S = VassalState
 POLICY = RestartPolicy()

@@ -11,8 +11,9 @@ from emperor.brain.stats import About, emperor_stats, fleet_stats
 from emperor.brain.views import Confined, HostProcess, vassal_status
 from emperor.core.registry import Vassal
 from emperor.status import EmperorStatus, Status
+from vassal.encoding import decode_from_master, encode
 from vassal.master import stats
-from vassal.messages import Description, Totals, WorkerDescription, decode_from_master, encode
+from vassal.messages import Description, Totals, WorkerDescription
 from vassal.runtime import scoreboard
 
 ABOUT = About(pid=1, uid=0, gid=0, cwd="/", tyrant=False)

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from limits.pidfd import send_signal
 from vassal import harakiri
+from vassal.generation import Generation
 from vassal.master.lines import sanitize
 from vassal.master.rescue import answer_timeout
 from vassal.master.workforce import WorkerProcess, Workforce
-from vassal.messages import Generation
 from vassal.runtime import scoreboard
 from vassal.runtime.scoreboard import SlotReading
 from vassal.runtime.signals import SOFT_HARAKIRI_SIGNAL, STACK_DUMP_SIGNAL

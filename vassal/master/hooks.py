@@ -12,11 +12,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from limits.pidfd import send_signal
+from vassal.failure import Failure
+from vassal.generation import Generation
 from vassal.master.guard import SIGKILL
 from vassal.master.ledger import Ledger
 from vassal.master.lines import escaped
 from vassal.master.workload import ExecFailed, Process, Program, Surroundings, start
-from vassal.messages import Failure, Generation
 
 SHELL = "/bin/sh"
 MAY_FAIL = "-"

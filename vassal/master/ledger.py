@@ -9,13 +9,14 @@ from collections import Counter
 import msgspec
 
 from vassal.code import DIGEST
+from vassal.failure import Failure
 from vassal.master.crew import Crew, Role, Worker, is_hopeless
 from vassal.master.guard import Guard
 from vassal.master.idler import Idler
 from vassal.master.output import Output
 from vassal.master.scaler import Scaler
 from vassal.master.workforce import Workforce, describe
-from vassal.messages import Description, Failure, Totals
+from vassal.messages import Description, Totals
 
 DESCRIBED_MAX = 256
 """Rows of a description: all of them fit a packet."""

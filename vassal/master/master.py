@@ -13,6 +13,8 @@ from functools import partial
 
 from limits.pidfd import peek_exited, reap, send_signal
 from vassal import packets
+from vassal.failure import Failure
+from vassal.generation import Generation
 from vassal.loop import Loop
 from vassal.master import crew as crews
 from vassal.master.crew import Crew, MoldState, Role, Verb
@@ -35,8 +37,6 @@ from vassal.messages import (
     MEMORY_EVENTS,
     ChangeLimits,
     Description,
-    Failure,
-    Generation,
     GenerationFailed,
     GenerationReady,
     GenerationServes,

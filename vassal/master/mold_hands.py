@@ -14,6 +14,8 @@ import msgspec
 from limits.pidfd import send_signal
 from limits.steps import Step
 from vassal import packets
+from vassal.failure import Failure
+from vassal.generation import Generation
 from vassal.loop import Loop
 from vassal.master import crew as crews
 from vassal.master.crew import MoldState, Role
@@ -23,14 +25,7 @@ from vassal.master.ledger import Ledger
 from vassal.master.molds import PARSER_FD, REQUESTS_FD, start_mold
 from vassal.master.workforce import load_frame
 from vassal.master.workload import ExecFailed, Surroundings
-from vassal.messages import (
-    MEMORY_CURRENT,
-    WORKLOAD_PROCS,
-    Failure,
-    Generation,
-    Message,
-    MoldDied,
-)
+from vassal.messages import MEMORY_CURRENT, WORKLOAD_PROCS, Message, MoldDied
 from vassal.runtime import frames
 from vassal.runtime.signals import STACK_DUMP_SIGNAL
 

@@ -5,8 +5,8 @@ import socket
 
 from vassal import packets
 from vassal.bundle import PROGRAM
+from vassal.generation import Generation
 from vassal.master.workload import ExecFailed, Process, Program, Surroundings, start
-from vassal.messages import Generation
 
 CONTROL_FD, RUNTIME_FD, PARSER_FD, REQUESTS_FD = 3, 4, 5, 6
 

@@ -4,11 +4,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from vassal.generation import LogSettings
 from vassal.loop import Loop
 from vassal.master.lines import escaped
 from vassal.master.sinks import InheritSink
 from vassal.master.stream import Stream
-from vassal.messages import LogSettings
 
 TAIL_LINES = 30
 TAIL_LINE_CHARS = 500

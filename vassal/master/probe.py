@@ -9,7 +9,8 @@ import socket
 
 import msgspec
 
-from vassal.messages import Failure, Health
+from vassal.failure import Failure
+from vassal.generation import Health
 
 _KEPT_BYTES_MAX = 1024
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})[ \r]")

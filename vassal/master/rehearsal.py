@@ -29,10 +29,12 @@ from limits.mounts import (
 )
 from limits.plan import plan
 from vassal import packets
+from vassal.encoding import decode_to_master, encode
+from vassal.generation import Generation
 from vassal.master.crew import MoldState
 from vassal.master.mold_hands import Means
 from vassal.master.service import Service
-from vassal.messages import Generation, StartGeneration, decode_to_master, encode
+from vassal.messages import StartGeneration
 
 TIMES = 40
 """The interpreter is done with specialising code after a few dozen runs."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from limits.syscalls import signalfd
+from vassal.generation import Generation
 from vassal.loop import Loop
 from vassal.master import report
 from vassal.master.commands import Command, by_letters, by_signal
@@ -18,7 +19,7 @@ from vassal.master.fifo import Fifo
 from vassal.master.lines import escaped
 from vassal.master.master import Master
 from vassal.master.output import Output
-from vassal.messages import AskForReload, AskForRestart, Generation, Idle, Message, Told
+from vassal.messages import AskForReload, AskForRestart, Idle, Message, Told
 
 DEAF_S = 0.2
 """How long nothing more is heard after something was: a tenant's loop around kill or write

@@ -22,6 +22,9 @@ from limits.plan import plan
 from limits.process_title import set_title
 from limits.steps import Step
 from vassal import packets
+from vassal.encoding import MessageError, decode_to_master, encode
+from vassal.failure import Failure
+from vassal.generation import Generation
 from vassal.loop import Loop
 from vassal.master.lines import LINE_BYTES_MAX, story
 from vassal.master.master import Master, MasterState
@@ -35,12 +38,9 @@ from vassal.messages import (
     Born,
     ChangeLimits,
     Describe,
-    Failure,
-    Generation,
     GenerationFailed,
     GrantWorkers,
     Message,
-    MessageError,
     Note,
     Ping,
     Pong,
@@ -49,8 +49,6 @@ from vassal.messages import (
     StandBy,
     StartGeneration,
     Stop,
-    decode_to_master,
-    encode,
 )
 
 BIRTH_FAILED = 70

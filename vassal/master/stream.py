@@ -3,10 +3,10 @@
 import os
 import time
 
+from vassal.generation import LogSettings
 from vassal.loop import Loop
 from vassal.master.lines import LineBuffer, RateLimit, sanitize
 from vassal.master.sinks import InheritSink, Sink, open_sink
-from vassal.messages import LogSettings
 
 CHUNK_BYTES = 64 * 1024
 CHUNKS_PER_TURN = 4

@@ -9,6 +9,8 @@ from functools import partial
 
 from limits.pidfd import send_signal, take_stop
 from vassal import packets
+from vassal.failure import Failure
+from vassal.generation import Health
 from vassal.loop import Loop
 from vassal.master import crew as crews
 from vassal.master.crew import Role, Worker, WorkerState
@@ -21,7 +23,7 @@ from vassal.master.probe import Probe, unanswered
 from vassal.master.refusals import Refusals
 from vassal.master.reload_wish import ReloadWish
 from vassal.master.workforce import WorkerProcess
-from vassal.messages import AskForReload, Failure, Health, Message, WorkerDied
+from vassal.messages import AskForReload, Message, WorkerDied
 from vassal.runtime import frames, scoreboard
 
 LAST_FRAMES_MAX = 8

@@ -13,12 +13,13 @@ from collections.abc import Collection, Iterable
 import msgspec
 
 from vassal import packets
+from vassal.generation import Generation, Health
 from vassal.master import backlog
 from vassal.master.crew import Worker, WorkerState
 from vassal.master.molds import MoldProcess
 from vassal.master.probe import Probe
 from vassal.master.rescue import Held, answer_lost, hold
-from vassal.messages import Generation, Health, WorkerDescription
+from vassal.messages import WorkerDescription
 from vassal.runtime import frames, scoreboard
 from vassal.runtime.app_counts import AppCounts, names_of
 from vassal.runtime.cache_counts import CacheCounts
