@@ -29,6 +29,7 @@ class Ports(Listeners):
             asks=lambda vassal, key: key not in self.leaving,
             leaves=lambda vassal, key: key in self.leaving,
             freed=self.freed.append,
+            lives=lambda token: True,
         )
 
     def want(
