@@ -93,6 +93,7 @@ class Ports(Listeners):
             asks=lambda vassal, key: False,
             leaves=lambda vassal, key: False,
             freed=lambda vassal: None,
+            lives=lambda token: True,
         )
         for key, holder in tuple(held.items()):
             self.adopt(key, holder, -1)
