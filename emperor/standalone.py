@@ -30,7 +30,7 @@ from vassal.master.master import Master, MasterState
 from vassal.master.mold_hands import Means
 from vassal.master.output import Output
 from vassal.master.pidfile import PidFile, in_output
-from vassal.master.remote import Remote
+from vassal.master.remote import DEAF_S, Remote
 from vassal.master.service import steps_for
 from vassal.messages import (
     AskForReload,
@@ -44,6 +44,9 @@ from vassal.messages import (
 )
 
 FAILED = 1
+ONE_WISH_S = DEAF_S + 0.1
+"""Some send a signal to the process and to its group: the second one is heard after a while."""
+
 LOOK_S = 1.0
 """How often touched files are looked for."""
 
@@ -77,6 +80,7 @@ class Standalone:
         self._output = Output(self._loop, spec.settings.name, is_alone=True)
         self._touched: dict[str, Stamp] = {}
         self._look_at = 0.0
+        self._stop_asked_at = 0.0
         # Who is to serve may have no right to read where emperord is.
         self._parser = bundle.copy_parser() or (None, "")
         self._runtime_fd = bundle.build()
@@ -158,10 +162,12 @@ class Standalone:
 
     def _stop(self) -> None:
         self._notifier.send(notify.STOPPING)
-        if self._master.state is MasterState.STOPPING:
-            self._master.stop(0.0)  # asked twice: do not wait for requests
-        else:
+        now = time.monotonic()
+        if self._master.state is not MasterState.STOPPING:
+            self._stop_asked_at = now
             self._master.stop(self._spec.generation.stop_timeout_s)
+        elif now - self._stop_asked_at >= ONE_WISH_S:
+            self._master.stop(0.0)  # asked twice: do not wait for requests
 
     def _look_at_files(self) -> float | None:
         """Do what files are touched for; return when to look again, None = never."""

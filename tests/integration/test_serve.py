@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from emperor.standalone import ONE_WISH_S
 from tests.support.emperor import HELLO, Emperor, get
 from tests.support.need import need_open_checkout, need_root
 from tests.support.ports import free_port
@@ -113,7 +114,8 @@ def test_stops_within_two_seconds_with_status_0(emperor: Emperor, signum: int) -
 
 def test_stop_waits_for_a_running_request_and_a_second_signal_does_not(emperor: Emperor) -> None:
     emperor.app("hello")
-    for patience, takes_s, expected in ((True, 1, [200]), (False, 30, [503])):
+    at_once, later = 0.003, ONE_WISH_S + 0.2  # sent by one hand, as `timeout` does, or by two
+    for pause_s, takes_s, expected in ((None, 1, [200]), (at_once, 1, [200]), (later, 30, [503])):
         with served(emperor) as one:
             one.wait_ready()
             answers: list[int] = []
@@ -130,8 +132,8 @@ def test_stop_waits_for_a_running_request_and_a_second_signal_does_not(emperor: 
             client.start()
             time.sleep(0.3)
             one.process.terminate()
-            if not patience:
-                time.sleep(0.1)
+            if pause_s is not None:
+                time.sleep(pause_s)
                 one.process.terminate()
             assert one.process.wait(10) == 0
             client.join(10)
