@@ -28,7 +28,7 @@ from emperor.core.registry import (
     without_retired,
     without_standby,
 )
-from emperor.status import LimitChange, VassalState
+from emperor.status import VassalState
 from vassal.failure import Failure
 from vassal.messages import (
     AskForReload,
@@ -273,7 +273,8 @@ class Facts:
             case AskForWorkers() | AskForReload() | AskForRestart() | Told():
                 self._petitions.hear(vassal, token, message)
             case LimitsChanged(failed=failed):
-                self._on_limits_changed(vassal, failed)
+                self._note_served(vassal)
+                self._deeds.limits.on_changed(vassal, failed)
             case Description():
                 self._on_described(vassal, token, message)
             case WorkerDied(failure=failure, worker=worker):
@@ -321,21 +322,6 @@ class Facts:
             self._succession.retire(vassal.standby.token, vassal)
         self._roll.set(succeed(vassal, fingerprint, time.monotonic(), retire_until))
         self._on_ready(self._roll.get(vassal.name), number, fingerprint)
-
-    def _on_limits_changed(self, vassal: Vassal, failed: tuple[str, ...]) -> None:
-        """What running processes cannot be given, those of a new generation are born with."""
-        failed = tuple(text[:300] for text in failed[:16])
-        keys = self._deeds.limits.take_changes(vassal.name)
-        if keys or failed:
-            change = LimitChange(at=time.time(), keys=keys, needs_generation=failed)
-            self._roll.limit_changes[vassal.name] = change
-            fields = {"keys": ", ".join(keys), "needs_generation": "; ".join(failed) or None}
-            self._roll.publish("info", "limits_changed", vassal.name, fields)
-        self._note_served(vassal)
-        wish = self._roll.wishes.get(vassal.name)
-        if failed and wish is not None:
-            serial = wish.reload_serial + 1
-            self._roll.wish(vassal.name, msgspec.structs.replace(wish, reload_serial=serial))
 
     def _on_generation_failed(self, vassal: Vassal, token: str, message: GenerationFailed) -> None:
         if message.serving:

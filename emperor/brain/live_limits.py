@@ -1,5 +1,7 @@
 """Puts what runs under other limits than it was born with, and knows which keys that is about."""
 
+import time
+
 import msgspec
 
 from emperor.brain.birth import Spec
@@ -9,6 +11,7 @@ from emperor.brain.roll import Roll
 from emperor.config.fields import changed_limits
 from emperor.config.settings import VassalSettings
 from emperor.core.registry import Vassal
+from emperor.status import LimitChange
 from vassal.messages import ChangeLimits
 
 
@@ -54,9 +57,20 @@ class LiveLimits:
         )
         self._masters.send(vassal.token, order)
 
-    def take_changes(self, name: str) -> tuple[str, ...]:
-        """Return, once, the keys that the last order to change limits was about."""
-        return self._changing.pop(name, ())
+    def on_changed(self, vassal: Vassal, failed: tuple[str, ...]) -> None:
+        """The master has done what it was told to. What running processes cannot be given, those
+        of a new generation are born with."""
+        failed = tuple(text[:300] for text in failed[:16])
+        keys = self._changing.pop(vassal.name, ())
+        if keys or failed:
+            change = LimitChange(at=time.time(), keys=keys, needs_generation=failed)
+            self._roll.limit_changes[vassal.name] = change
+            fields = {"keys": ", ".join(keys), "needs_generation": "; ".join(failed) or None}
+            self._roll.publish("info", "limits_changed", vassal.name, fields)
+        wish = self._roll.wishes.get(vassal.name)
+        if failed and wish is not None:
+            serial = wish.reload_serial + 1
+            self._roll.wish(vassal.name, msgspec.structs.replace(wish, reload_serial=serial))
 
     def rename(self, old: str, new: str) -> None:
         """What is known of the limits of `old` is true of `new`, which was called so."""

@@ -27,7 +27,7 @@ FOR_PEOPLE = {
     "emperor/brain/incidents.py": "when a limit was hit",
     "emperor/brain/brain.py": "when an event was",
     "emperor/brain/roll.py": "when a vassal failed",
-    "emperor/brain/facts.py": "says when limits were changed",
+    "emperor/brain/live_limits.py": "says when limits were changed",
     "emperor/brain/steering.py": "turns monotonic times into times of day for status",
     "emperor/uwsgi/real_host.py": "the magic variables %t and %T",
     "emperor/cli/client_commands.py": "how long ago something was",
