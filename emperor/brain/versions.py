@@ -30,7 +30,7 @@ class Versions:
         self._fleet = fleet
         self._history = history
         self._publish = publish
-        self._stopped = stopped
+        self._stopped = set(stopped)
         self._unproven: dict[str, Version] = {}
 
     # ── what is wanted ───────────────────────────────────────────────────────────────
@@ -38,7 +38,14 @@ class Versions:
     def announce(self, name: str) -> None:
         """The vassal has a file, of which no version is known yet."""
         if name not in self._fleet.wishes:
-            self._fleet.wish(name, Wish(run=name not in self._stopped))
+            self._fleet.wish(name, self._first_wish(name))
+
+    def _first_wish(self, name: str) -> Wish:
+        """Return the wish for a file: that its vassal had been stopped counts once, and not for
+        another one that gets the name later."""
+        wish = Wish(run=name not in self._stopped)
+        self._stopped.discard(name)
+        return wish
 
     def effective(self, name: str, of_file: Version) -> Version:
         """Return which version counts: a content that nobody went back from counts again."""
@@ -59,7 +66,7 @@ class Versions:
     def adopt(self, name: str, spec: Spec, version: Version) -> None:
         """From now on this is what is wanted; whether it serves is to be seen."""
         self._unproven[name] = version
-        wish = self._fleet.wishes.get(name) or Wish(run=name not in self._stopped)
+        wish = self._fleet.wishes.get(name) or self._first_wish(name)
         if wish.why_not == EVICTED:
             wish = Wish()
         self._fleet.wish(name, msgspec.structs.replace(wish, spec=spec))

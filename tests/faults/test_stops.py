@@ -61,6 +61,22 @@ def test_clients_of_a_stopped_vassal_are_answered_503_until_it_starts(emperor: E
     wait_until(stats.exists, what="statistics are told again")
 
 
+def test_file_that_comes_under_the_name_of_one_that_had_been_stopped_is_started(
+    emperor: Emperor,
+) -> None:
+    port = serve(emperor, "blog")["blog"]
+    emperor.do("stop", "blog")
+    emperor.wait_state("blog", "stopped")
+    emperor.wait_new_brain(emperor.kill_brain())
+    assert emperor.vassal("blog")["state"] == "stopped"
+    emperor.do("start", "blog")
+    emperor.wait_state("blog", "ready")
+    emperor.remove("blog")
+    wait_until(lambda: not emperor.vassal("blog"), what="it is gone")
+    emperor.drop("blog", port=port)
+    emperor.wait_state("blog", "ready")
+
+
 def test_stopped_vassal_answers_where_its_file_says_and_not_when_that_is_gone(
     emperor: Emperor,
 ) -> None:
