@@ -124,6 +124,7 @@ class Listeners:
             if holder == settings.name or self._gives_way(holder, identity):
                 continue
             if not beside or not self._lends(address.key, settings.name, identity):
+                self.run_as(settings.name, "", identity.uid)
                 self.refuse(settings.name, address.key)
                 why = f"vassal {holder} listens there already"
                 if self._is_refused(holder, settings.name):
@@ -288,12 +289,20 @@ class Listeners:
     def _close_of(self, vassal: str, keys: set[str]) -> None:
         borrowers = {key: name for name, key, _ in self.loans()}
         for key in keys:
-            if key in borrowers:
-                self._hold_for(borrowers[key], key)
+            heir = borrowers.get(key) or self._who_waits(key, vassal)
+            if heir is not None:
+                self._hold_for(heir, key)
             else:
                 self._release(key)
                 self._drop_key(key)
         self._tell_freed(keys)
+
+    def _who_waits(self, key: str, holder: str) -> str | None:
+        """Return who was refused an address and may have its socket, with the clients in its queue:
+        a vassal of the same user, as above."""
+        users = self._users.of(holder)
+        waiting = (name for name in sorted(self._refused.get(key, ())) if self._asks(name, key))
+        return next((name for name in waiting if self._users.of(name) == users), None)
 
     def _tell_freed(self, keys: Iterable[str]) -> None:
         for key in tuple(keys):

@@ -145,6 +145,17 @@ def test_address_that_its_vassal_leaves_is_taken_over_without_a_gap(emperor: Emp
     assert get(third)[1].startswith(b"other")
 
 
+def test_address_that_its_vassal_leaves_is_left_to_who_waits_for_it(emperor: Emperor) -> None:
+    port = emperor.serve()
+    emperor.app("other", one="other")
+    emperor.drop("shop", "other:application", port=port)
+    emperor.wait_state("shop", "backoff")  # nothing of it serves that could do so beside
+    with asked_all_the_time(port) as answers:
+        emperor.drop("blog")
+        wait_until(lambda: answers[-1:] and answers[-1][1].startswith(b"other"), 15, "it serves")
+    assert {status for status, _ in answers} == {200}
+
+
 def test_swap_of_which_one_fails_leaves_both_where_they_were(emperor: Emperor) -> None:
     first, second = _two(emperor)
     emperor.app("broken", "import time; time.sleep(5)\nraise ImportError('not yet')")
