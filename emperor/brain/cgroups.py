@@ -7,7 +7,7 @@ made, and every limit that would need one is said to be unsupported, with the re
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 
@@ -16,7 +16,7 @@ from emperor.brain.patience import Patience, Silence
 from emperor.core.allotment import Bound
 from limits.cgroups import counters
 from limits.cgroups.facts import probe_cgroups
-from limits.cgroups.names import SUPERVISOR, app_path, parent
+from limits.cgroups.names import SUPERVISOR, app_name, app_path, parent
 from limits.cgroups.tree import NotDelegated, claim
 from limits.cgroups.watch import MEMORY, PIDS, CgroupWatch
 from limits.cgroups.writes import CgroupHost, CgroupPlan, cgroup_writes, io_paths
@@ -338,16 +338,20 @@ class Cgroups:
                 if self._watch is not None:
                     self._watch.discard(path)
 
-    def remove_orphans(self, specs: list[Spec]) -> None:
+    def remove_orphans(self, specs: list[Spec], unread: Collection[str] = ()) -> None:
         """Kill and remove what an earlier emperor left of vassals that are gone; know again what
-        it made for those of which nothing runs now."""
+        it made for those of which nothing runs now. Of those that are `unread` is not known whose
+        customers' they are."""
         if self._tree is None:
             return
         for spec in specs:
             if self._tree.has_app(_path(spec)):
                 self._paths.setdefault(spec.settings.name, _path(spec))
         wanted = {*self._paths.values(), *self._of_masters.values()}
+        spared = {app_name(app_path("any", name)) for name in unread}
         for path in self._tree.orphans(wanted):
+            if app_name(path) in spared:
+                continue
             self._problem("cgroup", f"{path} belongs to no vassal: removed")
             self._tree.kill(path)
             self._leaving.add(path)

@@ -83,13 +83,11 @@ class Takeover:
         self._fleet.claim_all()
         if not self._catalog.has_all_files:
             return
-        all_read = all(wish.spec is not None for wish in self._fleet.wishes.values())
-        self._fleet.listeners.close_unclaimed(all_read)
-        if all_read:
-            # Else which cgroup is whose is not known.
-            self._cgroups.remove_orphans(
-                [wish.spec for wish in self._fleet.wishes.values() if wish.spec is not None]
-            )
+        wishes = self._fleet.wishes
+        unread = {name for name, wish in wishes.items() if wish.spec is None}
+        self._fleet.listeners.close_unclaimed(all_known=not unread)
+        specs = [wish.spec for wish in wishes.values() if wish.spec is not None]
+        self._cgroups.remove_orphans(specs, unread)
 
     def _keep_homes(self) -> None:
         """Tell the next brain where files were found: an empty directory may be another one."""

@@ -55,3 +55,8 @@ def app_path(customer: str, app: str) -> str:
 def parent(path: str) -> str:
     """Return the path of the customer's slice that an app's cgroup is in."""
     return path.rpartition("/")[0]
+
+
+def app_name(path: str) -> str:
+    """Return what of an app's path is the app's alone, whichever customer it is of."""
+    return path.rpartition("/")[2]

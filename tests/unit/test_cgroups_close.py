@@ -1,7 +1,8 @@
-"""What is done to cgroups when the emperor stops for good."""
+"""What is done to cgroups when the emperor stops for good, and to those of an earlier one."""
 
 import pytest
 
+from limits.cgroups.names import app_path
 from tests.support.kept import Kept, Tree
 
 
@@ -34,3 +35,11 @@ def test_those_that_do_not_end_are_waited_for_together(monkeypatch: pytest.Monke
     assert tree.now == 102.0
     assert sorted(tree.waited_for) == ["a", "b", "c", "d"]
     assert sorted(tree.inside) == ["b", "c", "d"], "the one that ended is gone"
+
+
+def test_what_is_left_of_vassals_that_are_gone_goes_but_not_of_one_whose_file_is_broken() -> None:
+    tree = Tree()
+    gone, broken = app_path("daemon", "gone"), app_path("daemon", "broken")
+    tree.inside = {gone: set(), broken: set(), app_path("other", "gone"): set()}
+    Kept(tree).remove_orphans([], {"broken", "new"})
+    assert list(tree.inside) == [broken]
