@@ -99,9 +99,11 @@ class Succession:
 
     def drop(self, vassal: Vassal) -> Vassal:
         """Ask a second master to go, close what was bound for it, and return the record without."""
+        record = self._dismiss(vassal)
         if vassal.successor is not None:
+            # Not before: with a brain that died in between it would come to serve where nobody is.
             self._listeners.give_back(vassal.name, vassal.successor.token)
-        return self._dismiss(vassal)
+        return record
 
     def _dismiss(self, vassal: Vassal) -> Vassal:
         """Ask a second master to go, and return the record without it.

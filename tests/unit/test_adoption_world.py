@@ -161,9 +161,17 @@ class TrueWorld(World):
         self.listeners.forget(self.name)
 
     def _drop_successor(self) -> None:
-        if self.vassal.successor is not None:
-            self.listeners.give_back(self.name, self.vassal.successor.token)
+        dropped = self.vassal.successor
         super()._drop_successor()
+        if dropped is not None:
+            self._give_back(dropped.token)
+
+    def _give_back(self, token: str) -> None:
+        """It was told to stop before addresses are closed, and what is told it reads, whoever has
+        died."""
+        if token in self.masters:
+            self.masters[token].read()
+        self.listeners.give_back(self.name, token)
 
     def _give_up_successor(self) -> None:
         super()._give_up_successor()
@@ -175,9 +183,10 @@ class TrueWorld(World):
         super()._exit_of_master()
 
     def _fall_back(self) -> None:
-        if self.vassal.token is not None:
-            self.listeners.give_back(self.name, self.vassal.token)
+        failed = self.vassal.token
         super()._fall_back()
+        if failed is not None:
+            self._give_back(failed)
         self.asked = self.vassal.token or ""
         self.cgroups.serves_on(self.name, self.vassal.token)
 
@@ -394,6 +403,10 @@ STORIES = (
 @example([("obey", "ready", "edit", "obey", "edit", "edit", "obey", "it does not load")])
 @example([("obey", "ready", "edit", "obey"), STORIES[2], ("the master dies", "all is read")])
 @example([("obey", "edit", "obey", "the successor serves", DEATHS[0])])
+@example(
+    [("obey", "ready", "edit", "obey", "it does not load")]
+    + [STORIES[2], ("long wait", "obey", "ready", DEATHS[1])]
+)
 @given(
     st.lists(
         st.one_of(
