@@ -54,7 +54,7 @@ def test_killed_brain_loses_no_request_and_steers_again(emperor: Emperor) -> Non
     port = emperor.drop("blog", workers=2)
     emperor.start()
     before = emperor.wait_state("blog", "ready")
-    time.sleep(0.5)
+    time.sleep(2.0)  # longer than masters take to answer on a busy machine
     with Load(port) as load:
         for _ in range(3):
             wait_until(emperor.answers, what="an emperor that answers")
@@ -66,7 +66,7 @@ def test_killed_brain_loses_no_request_and_steers_again(emperor: Emperor) -> Non
     assert load.answered > 10
     after = emperor.wait_state("blog", "ready")
     assert (after["pid"], after["generation"]) == (before["pid"], before["generation"])
-    assert abs(after["since"] - before["since"]) < 0.4, "it has been ready all the time"
+    assert abs(after["since"] - before["since"]) < 1.5, "it has been ready all the time"
     assert len(masters(emperor)) == 1
     emperor.app("hello", VERSION="VERSION", one="two")
     emperor.do("reload", "blog")
