@@ -383,7 +383,8 @@ class Fleet:
             vassal = self._roll.get(name)
             if wish.spec is None or vassal.serving is None or vassal.standby is not None:
                 continue
-            if vassal.serving == wish.desired().fingerprint:
+            is_wanted = vassal.serving == wish.desired().fingerprint
+            if is_wanted and not self.listeners.has_fresh(name):
                 # It may have settled when no brain heard of it.
                 self.listeners.serves(wish.spec.settings, wish.spec.identity)
 

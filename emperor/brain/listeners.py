@@ -155,6 +155,10 @@ class Listeners:
         self.keep_only(settings.name, {address.key for address in settings.addresses})
         self._give_files(settings, identity)
 
+    def has_fresh(self, vassal: str) -> bool:
+        """Return whether something is under way for which an address of its own was bound."""
+        return vassal in self._attempts.vassals
+
     def _give_files(
         self, settings: VassalSettings, identity: Identity, but: Sequence[str] = ()
     ) -> None:

@@ -103,21 +103,29 @@ def adopt(name: str, masters: Sequence[Found], now: float, patience: Patience) -
         stand_by=standby.token if standby is not None and must_be_told else None,
         resume=again.token if again is not None else None,
         stop=tuple(one.token for one in others if one.duty is not Duty.ENDING),
-        outcome=outcome(current),
+        outcome=outcome(current, standby),
     )
 
 
-def outcome(current: Found) -> Outcome:
-    """Return what has become of the attempts of the master that serves, or is to serve again."""
-    own = frozenset({current.token, attempt_of(current.token, current.number)})
+def outcome(current: Found, standby: Found | None = None) -> Outcome:
+    """Return what has become of the attempts of the master that serves, or is to serve again, and
+    of the one that stands by for it."""
+    own = _attempts(current)
     under_way = frozenset(
         {attempt_of(current.token, current.building)} if current.building else set()
     )
     if current.duty in (Duty.BUILDING, Duty.SETTLING):
         under_way |= own
+    if standby is not None:
+        under_way |= _attempts(standby)  # it may not have settled either, and serves there again
     # Who stands by has settled, even if nobody has heard of that: it was told to before.
     has_settled = current.duty in (Duty.SERVING, Duty.STANDING_BY)
     return Outcome(own - under_way if has_settled else frozenset(), under_way)
+
+
+def _attempts(one: Found) -> frozenset[str]:
+    """Return as which attempts a master serves what it does."""
+    return frozenset({one.token, attempt_of(one.token, one.number)})
 
 
 def _newest(masters: Sequence[Found], *duties: Duty) -> Found | None:

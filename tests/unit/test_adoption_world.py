@@ -350,7 +350,8 @@ class TrueWorld(World):
             self.listeners.settled(self.name, attempt)
         self.listeners.retain(self.name, adopted.outcome.under_way)
         if self.wanted is not None and adopted.record.standby is None:
-            if adopted.record.serving == self.wanted.fingerprint:
+            is_wanted = adopted.record.serving == self.wanted.fingerprint
+            if is_wanted and not self.listeners.has_fresh(self.name):
                 self._unbind()
         for token in (adopted.stand_by, adopted.resume, *adopted.stop):
             order = "stop" if token in adopted.stop else "resume"
@@ -406,6 +407,10 @@ STORIES = (
 @example(
     [("obey", "ready", "edit", "obey", "it does not load")]
     + [STORIES[2], ("long wait", "obey", "ready", DEATHS[1])]
+)
+@example([*STORIES[:1], STORIES[6], STORIES[2], STORIES[2], (DEATHS[0],), STORIES[3], STORIES[0]])
+@example(
+    [*STORIES[:1], STORIES[6], (DEATHS[0], "obey", "ready", "obey", "back"), (DEATHS[0], "ready")]
 )
 @given(
     st.lists(
