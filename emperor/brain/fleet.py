@@ -83,6 +83,7 @@ class Fleet:
         self._look_took_s = 0.0
         self._stops = False
         self._looking = True  # until `begin`: nothing is done on half the knowledge
+        self._roll = Roll(publish, self._agenda.note)
         self._masters = Masters(self._on_master_message, self._on_nonsense)
         self.listeners = Listeners(
             hold=lambda key, name, fd: to_spawner(HoldListener(key=key, holder=name), [fd]),
@@ -94,9 +95,9 @@ class Fleet:
             leaves=self._leaves,
             freed=self._on_address_freed,
             lives=self._masters.is_connected,
+            wanting=self._roll.wanting,
             look=look_now,
         )
-        self._roll = Roll(publish, self._agenda.note)
         self._heartbeat = Heartbeat(
             self._masters, self._on_silence, cgroups.work_of, self._look_at_all
         )

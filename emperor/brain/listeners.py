@@ -16,7 +16,7 @@ from emperor.brain.users import Users
 from emperor.config.identity import UNKNOWN_UID, Identity
 from emperor.config.network import overlaps
 from emperor.config.settings import ListenAddress, VassalSettings
-from emperor.core.attempts import Attempts, Fresh, is_over, token_of
+from emperor.core.attempts import TO_COME, Attempts, Fresh, is_over, token_of
 
 
 class ListenError(Exception):
@@ -29,9 +29,9 @@ class Listeners:
 
     `is_wanted` tells whether a vassal has a file, `is_known` whether it has one or runs, `asks`
     whether it wants the socket of a key, `leaves` whether it will serve there no more, if
-    all goes well; `freed` gets the name of each that was refused an
-    address, when it may have it; `lives` tells by its token whether a master runs. `look` looks at
-    the sockets' files.
+    all goes well; `freed` gets the name of each that was refused an address, when it may have it.
+    `lives` tells by its token whether a master runs, `wanting` who is about to serve at a key as a
+    user. `look` looks at the sockets' files.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Listeners:
         leaves: Callable[[str, str], bool],
         freed: Callable[[str], None],
         lives: Callable[[str], bool],
+        wanting: Callable[[str, int], Sequence[str]],
         look: LookNow = without_patience,
     ) -> None:
         self._hold = hold
@@ -54,6 +55,7 @@ class Listeners:
         self._asks = asks
         self._leaves = leaves
         self._freed = freed
+        self._wanting = wanting
         self._sockets = Sockets(look)
         self._holders: dict[str, str] = {}
         self._keys: dict[str, set[str]] = {}  # the same by vassal
@@ -119,18 +121,17 @@ class Listeners:
         `serves`. Raises ListenError.
         """
         self._want_no_more(settings.name)
+        self.run_as(settings.name, token_of(attempt), identity.uid)
         for address in addresses:
             holder = self._holder_of(address.key, settings.name)
             if holder == settings.name or self._gives_way(holder, identity):
                 continue
             if not beside or not self._lends(address.key, settings.name, identity):
-                self.run_as(settings.name, "", identity.uid)
                 self.refuse(settings.name, address.key)
                 why = f"vassal {holder} listens there already"
                 if self._is_refused(holder, settings.name):
                     why += f", and wants an address of this one: emperor restart {holder}"
                 raise ListenError(f"{address.url}: {why}")
-        self.run_as(settings.name, token_of(attempt), identity.uid)
         try:
             bound = self._sockets.bind_all(addresses, settings, identity)
         except NotBoundError as failed:
@@ -293,20 +294,30 @@ class Listeners:
     def _close_of(self, vassal: str, keys: set[str]) -> None:
         borrowers = {key: name for name, key, _ in self.loans()}
         for key in keys:
-            heir = borrowers.get(key) or self._who_waits(key, vassal)
-            if heir is not None:
+            if key in borrowers:
+                self._hold_for(borrowers[key], key)
+            elif heir := self._heir(vassal, key):
+                if heir in self._keys:
+                    self._attempts.begin(heir, TO_COME, {key}, {key})
                 self._hold_for(heir, key)
             else:
                 self._release(key)
                 self._drop_key(key)
         self._tell_freed(keys)
 
-    def _who_waits(self, key: str, holder: str) -> str | None:
-        """Return who was refused an address and may have its socket, with the clients in its queue:
-        a vassal of the same user, as above."""
-        users = self._users.of(holder)
-        waiting = (name for name in sorted(self._refused.get(key, ())) if self._asks(name, key))
-        return next((name for name in waiting if self._users.of(name) == users), None)
+    def _heir(self, vassal: str, key: str) -> str | None:
+        """Return who of the same user wants what a vassal leaves, or was refused it: clients wait
+        for that one instead of being refused."""
+        users = self._users.of(vassal)
+        if len(users) != 1:
+            return None
+        refused = [
+            name
+            for name in sorted(self._refused.get(key, ()))
+            if self._users.of(name) == users and self._asks(name, key)
+        ]
+        wanting = [*refused, *self._wanting(key, min(users))]
+        return next((name for name in wanting if name != vassal), None)
 
     def _tell_freed(self, keys: Iterable[str]) -> None:
         for key in tuple(keys):
@@ -320,7 +331,7 @@ class Listeners:
 
     def retain(self, vassal: str, living: Set[str]) -> None:
         """Of all attempts that an earlier emperor made these are under way."""
-        self._retain(vassal, living.__contains__)
+        self._retain(vassal, {TO_COME, *living}.__contains__)
 
     def _retain(self, vassal: str, lives: Callable[[str], bool]) -> None:
         over = self._attempts.only(vassal, lives)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Set
 import msgspec
 
 from emperor.brain.wishes import BY_HAND, Wish
+from emperor.core.reconcile import stays
 from emperor.core.registry import Fact, Vassal, advance, born_as, fail
 from emperor.core.restarts import RestartPolicy
 from emperor.status import LimitChange, VassalState, served_on
@@ -45,6 +46,7 @@ class Roll:
         self._vassals: dict[str, Vassal] = {}
         self._counts: Counter[VassalState] = Counter()
         self._stopped_by_hand: set[str] = set()
+        self._asking: dict[str, set[str]] = {}  # by key of an address, whose file names it
         self.unsupported: dict[str, tuple[str, ...]] = {}
         self.limit_changes: dict[str, LimitChange] = {}
         self._names: dict[str, str] = {}
@@ -72,6 +74,12 @@ class Roll:
     def wish(self, name: str, wish: Wish | None) -> None:
         """Replace what is wanted of `name`; None = its file is gone."""
         self._stopped_by_hand.discard(name)
+        for key in _keys(self._wishes.get(name)):
+            self._asking[key].discard(name)
+            if not self._asking[key]:
+                del self._asking[key]
+        for key in _keys(wish):
+            self._asking.setdefault(key, set()).add(name)
         if wish is None:
             self._wishes.pop(name, None)
         else:
@@ -79,6 +87,18 @@ class Roll:
             if not wish.run and wish.why_not == BY_HAND:
                 self._stopped_by_hand.add(name)
         self._note(name)
+
+    def wanting(self, key: str, uid: int) -> list[str]:
+        """Return, in order, who is about to serve at the address of a key as this user, if all goes
+        well."""
+        return [
+            name
+            for name in sorted(self._asking.get(key, ()))
+            if (wish := self._wishes[name]).run
+            and wish.spec is not None
+            and wish.spec.identity.uid == uid
+            and not stays(wish.desired(), self.get(name))
+        ]
 
     def get(self, name: str) -> Vassal:
         """Return the record of `name`, a new one if there is none."""
@@ -207,3 +227,8 @@ class Roll:
             "retry_s": record.retry_at - now if record.retry_at is not None else None,
         }
         self.publish("error", "vassal_failed", vassal.name, fields)
+
+
+def _keys(wish: Wish | None) -> list[str]:
+    spec = wish.spec if wish is not None else None
+    return [address.key for address in spec.settings.addresses] if spec is not None else []

@@ -10,6 +10,10 @@ Fresh = Mapping[str, Mapping[str, frozenset[str]]]
 settled."""
 
 
+TO_COME = ""
+"""Stands for the next attempt of a vassal that has got an address and does not serve there yet."""
+
+
 def attempt_of(token: str, number: int) -> str:
     """Return what the attempt of a master to serve a generation is called."""
     return f"{token}/{number}"
@@ -60,7 +64,7 @@ class Attempts:
         """An attempt needs `keys`; those in `new` nobody has served at before."""
         fresh = {**{key: frozenset[str]() for key in new}, **self._fresh.get(vassal, {})}
         for key in fresh.keys() & set(keys):
-            fresh[key] |= {attempt}
+            fresh[key] = fresh[key] - {TO_COME} | {attempt}
         self._set(vassal, fresh)
 
     def needed(self, vassal: str, attempt: str) -> list[str]:

@@ -173,3 +173,23 @@ def test_swap_of_which_one_fails_leaves_both_where_they_were(emperor: Emperor) -
         emperor.drop("shop", "other:application", port=first)
         wait_until(lambda: _swapped(first, second), 20.0, "the exchange")
     assert {status for status, _ in (*one, *other)} == {200}
+
+
+@pytest.mark.parametrize("what", ["restart of one", "death of the brain"])
+def test_nobody_is_refused_when_two_swap_and_are_disturbed(emperor: Emperor, what: str) -> None:
+    blog, shop = _two(emperor)
+    with asked_all_the_time(blog) as one, asked_all_the_time(shop) as other:
+        for number in range(4):
+            blog, shop = shop, blog
+            emperor.drop("blog", port=blog)
+            emperor.drop("shop", "other:application", port=shop)
+            time.sleep(0.1 * (number % 3))  # in the middle of it
+            if what == "restart of one":
+                assert emperor.do("restart", ("blog", "shop")[number % 2])[0] == 202
+            else:
+                emperor.wait_new_brain(emperor.kill_brain(), 30)
+            wait_until(lambda at=(shop, blog): _swapped(*at), 30.0, "the exchange")
+            emperor.wait_state("blog", "ready")
+            emperor.wait_state("shop", "ready")
+    failed = {answer for answer in (*one, *other) if answer[0] != 200}
+    assert not failed, emperor.log()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from emperor.core.attempts import attempt_of, is_over
+from emperor.core.attempts import TO_COME, Attempts, attempt_of, is_over
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,11 @@ def test_all_of_a_master_ends_with_it_and_what_a_later_generation_superseded(
 
 def test_generation_of_a_master_is_named_after_both() -> None:
     assert attempt_of("a", 2) == "a/2"
+
+
+def test_address_that_is_to_be_served_at_is_kept_until_the_next_attempt_there_is_over() -> None:
+    attempts = Attempts(lambda kept: None)
+    attempts.begin("blog", TO_COME, {"tcp:1"}, {"tcp:1"})
+    assert attempts.only("blog", lambda one: not is_over(one, "a")) == set()
+    attempts.begin("blog", "b", set(), {"tcp:1"})
+    assert attempts.only("blog", lambda one: not is_over(one, "b")) == {"tcp:1"}
