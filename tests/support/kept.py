@@ -94,6 +94,7 @@ class Ports(Listeners):
             leaves=lambda vassal, key: False,
             freed=lambda vassal: None,
             lives=lambda token: True,
+            wanting=lambda key, uid: (),
         )
         for key, holder in tuple(held.items()):
             self.adopt(key, holder, -1)

@@ -30,6 +30,7 @@ class Ports(Listeners):
             leaves=lambda vassal, key: key in self.leaving,
             freed=self.freed.append,
             lives=lambda token: True,
+            wanting=lambda key, uid: (),
         )
 
     def want(
