@@ -97,6 +97,7 @@ class Brain:
             lambda problem: self._log.error("message_not_understood", error=problem),
             self._spawner_gone.set,
         )
+        self._keeper.send_by(self._link.send)
         self._pidfile.keep(settings.pidfile)
         facts = probe(can_pid_namespace=can_fork_in_new_pid_namespace())
         patience = Patience(self._on_answer)

@@ -6,6 +6,7 @@ ours, which live as long as the spawner and leave nothing on any disk.
 
 import os
 import socket
+from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -72,7 +73,13 @@ class Keeper:
     """Gives the spawner small values to keep for the next emperor."""
 
     def __init__(self, channel: socket.socket) -> None:
-        self._channel = channel
+        self._send: Callable[[Message, list[int]], None] = lambda message, fds: packets.send(
+            channel, encode(message), fds
+        )
+
+    def send_by(self, send: Callable[[Message, list[int]], None]) -> None:
+        """From now on use this, behind what is queued for the spawner already."""
+        self._send = send
 
     def keep_fd(self, key: str, fd: int) -> None:
         """Let the spawner hold a copy of `fd` under `key`."""
@@ -86,6 +93,3 @@ class Keeper:
             self._send(HoldListener(key=key), [fd])
         finally:
             os.close(fd)
-
-    def _send(self, message: Message, fds: list[int]) -> None:
-        packets.send(self._channel, encode(message), fds)
