@@ -267,6 +267,9 @@ class Steering(Protocol):
     async def start(self, name: str) -> str:
         """Start a stopped, parked or waiting vassal now."""
 
+    async def passed_on(self) -> None:
+        """Wait until what was begun by now would outlive a death of the brain."""
+
     async def explain(self, name: str) -> Explanation: ...
 
     def events(self) -> AsyncIterator[Event]:

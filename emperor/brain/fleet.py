@@ -49,6 +49,8 @@ LOOK_PAUSE_MAX_S = 0.1
 CLOSED_S = 0.1
 """Until then the spawner has closed a socket that it was told to close."""
 
+LOOKED_PATIENCE_S = 1.0
+
 SET_ASIDE_S = 5.0
 """So long a vassal is not looked at again that has brought out a fault of ours."""
 
@@ -81,6 +83,7 @@ class Fleet:
         self._timer: asyncio.TimerHandle | None = None
         self._looked_at = 0.0
         self._look_took_s = 0.0
+        self._awaiting: list[asyncio.Future[None]] = []
         self._stops = False
         self._looking = True  # until `begin`: nothing is done on half the knowledge
         self._roll = Roll(publish, self._agenda.note)
@@ -250,6 +253,13 @@ class Fleet:
             self._looking = True
             self._loop.call_at(self._looked_at + self._look_took_s, self._reconcile)
 
+    async def looked(self) -> None:
+        """Wait for the look that is to come, if one is: what is wanted has been passed on then."""
+        if self._looking:
+            done = self._loop.create_future()
+            self._awaiting.append(done)
+            await asyncio.wait([done], timeout=LOOKED_PATIENCE_S)
+
     async def describe(self, name: str, patience_s: float = 1.0) -> Description | None:
         """Return the master's own description; None when there is none or it is silent."""
         return await self._masters.describe(self._roll.get(name).token, patience_s)
@@ -329,6 +339,10 @@ class Fleet:
             self._attend(name)
         self._set_timer()
         self._changed(names)
+        awaiting, self._awaiting = self._awaiting, []
+        for done in awaiting:
+            if not done.done():
+                done.set_result(None)
         self._looked_at = self._loop.time()
         self._look_took_s = min(LOOK_PAUSE_MAX_S, self._looked_at - now)
 

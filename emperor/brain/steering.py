@@ -252,6 +252,10 @@ class BrainSteering:
             return f"{name}: asleep until the first connection (on_demand)"
         return f"{name}: starting"
 
+    async def passed_on(self) -> None:
+        """Wait until what was begun by now would outlive a death of the brain."""
+        await self._fleet.looked()
+
     async def explain(self, name: str) -> Explanation:
         """Return what is wanted of a vassal, what is, and all that confines it."""
         vassal, wish, found = await self._described(name)

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from tests.support.code import change, installed
 from tests.support.emperor import Emperor, get
 from tests.support.exchange import exchange
 from tests.support.processes import alive, children, cmdline, pid_tree
@@ -197,6 +198,25 @@ def test_masters_that_die_at_any_moment_of_a_start_are_replaced(emperor: Emperor
     for number, port in enumerate(ports):
         assert get(port)[0] == 200
         assert emperor.wait_state(f"blog{number}", "ready")["pid"] != pids[number]
+
+
+def test_what_was_acknowledged_is_done_also_if_the_brain_dies_at_once(emperor: Emperor) -> None:
+    code, python = installed(emperor.base)
+    emperor.program = [python, "-m", "emperor"]
+    # As of a brain that has much to look at.
+    change(code / "emperor/brain/fleet.py", "self._look_took_s, self._rec", "0.3, self._rec")
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    emperor.wait_state("blog", "ready")
+    emperor.app("hello", one="two")
+    assert emperor.do("reload", "blog")[0] == 202
+    brain = emperor.kill_brain()
+    wait_until(lambda: get(port)[1].startswith(b"two"), 15, "the new code")
+    emperor.wait_new_brain(brain)
+    assert emperor.do("stop", "blog")[0] == 202
+    emperor.wait_new_brain(emperor.kill_brain())
+    emperor.wait_state("blog", "stopped")
 
 
 def test_killed_mold_is_replaced_and_its_workers_serve_on(emperor: Emperor) -> None:

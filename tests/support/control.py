@@ -112,6 +112,9 @@ class FakeSteering:
     async def restart(self, name: str) -> str:
         return await self._steer("restart", name)
 
+    async def passed_on(self) -> None:
+        pass
+
     async def stop(self, name: str) -> str:
         return await self._steer("stop", name)
 
