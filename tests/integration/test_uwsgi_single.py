@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.support.need import need_open_checkout, need_root
-from tests.support.ports import free_port
+from tests.support.ports import free_port, is_bound
 from tests.support.uwsgi_single import (
     ENVIRON,
     OURS,
@@ -83,6 +83,7 @@ FILES = {
 def answers(
     kind: str, folder: Path, port: int, words: list[str], environ: dict[str, str] | None = None
 ) -> list[Any]:
+    wait_until(lambda: not is_bound(port), 10.0, "whoever listened before has gone")
     with running(kind, folder, port, *words, environ=environ) as one:
         found = []
         for path in ("/", "/a/b%20c?x=1", "/shop/x", "//y"):
