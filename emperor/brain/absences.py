@@ -6,6 +6,7 @@ only in the first case the vassal ends.
 
 import errno
 import os
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from functools import partial
 
@@ -25,6 +26,9 @@ from emperor.config.settings import EmperorSettings
 from vassal.messages import HeldMaster
 
 RENAME_PATIENCE_S = 1.0
+MOVED_S = 0.1
+"""The kernel tells of a file's old name and then of its new one: we may have read between."""
+
 ANOTHER = (
     "is not the directory in which all vassals' files were (is something not mounted, or mounted "
     "over it?); vassals whose files are not in it run on until they are there again, or until "
@@ -70,11 +74,18 @@ class Absences:
     # ── a file that is gone ──────────────────────────────────────────────────────────
 
     async def on_missing(
-        self, name: str, directory: str, file_name: str, home: Home | None, at: float
+        self,
+        name: str,
+        directory: str,
+        file_name: str,
+        home: Home | None,
+        scanned_at: float | None,
     ) -> None:
         """There is no such file in `directory`, which is `home`, None if that is not there
-        either; it was not there `at` a time in monotonic seconds."""
+        either. That was told of; or it was seen when all of the directory was read, which began
+        `scanned_at` a time in monotonic seconds."""
         path = f"{directory}/{file_name}"
+        gone_at = time.monotonic() if scanned_at is None else scanned_at
         if home is None:
             self._strays.note_unreadable(directory, FileNotFoundError())
             return
@@ -85,7 +96,7 @@ class Absences:
         if entry is not None:
             self._versions.make_room(name)
             self._entries.reconsider(name)
-            await self._reads.let_others(RENAME_PATIENCE_S)
+            await self._reads.let_others(RENAME_PATIENCE_S, MOVED_S if scanned_at is None else 0.0)
             if self._entries.has_another(name, path):
                 return
             if await self._patience.look_at(path, lambda: os.path.lexists(path)):
@@ -93,7 +104,7 @@ class Absences:
                 return
             if await self._is_replaced(name, path):
                 return
-            heir = self._heirs.of_gone(name, entry, at)
+            heir = self._heirs.of_gone(name, entry, gone_at)
             if heir is not None and name in self._entries:  # it may be read twice at a time
                 await self._hand_over(name, heir, path)
                 return

@@ -298,8 +298,8 @@ class Catalog:
             await asyncio.sleep(RETRY_CHANGING_S)
             self._reads.begin((directory, file_name))
         elif isinstance(found, Missing):
-            gone_at = self._rescans.get(directory, time.monotonic())
-            await self.absences.on_missing(name, directory, file_name, home, gone_at)
+            scanned_at = self._rescans.get(directory)
+            await self.absences.on_missing(name, directory, file_name, home, scanned_at)
         elif isinstance(found, Unreadable):
             entry = Entry(directory=directory, file_name=file_name, owner_uid=found.owner_uid)
             self._refuse(name, entry, (f"{path}: {found.reason}",))

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from contextlib import suppress
 
 import pytest
@@ -66,6 +67,20 @@ def test_what_served_goes_on_until_the_new_one_can(emperor: Emperor) -> None:
         assert _ask(emperor, "reload", "--wait", "shop").returncode == 0
         assert get(port)[1].startswith(b"two")
         assert emperor.vassal("shop")["served_as"] == ""
+    assert {status for status, _ in answers} == {200}
+
+
+def test_new_name_that_is_told_of_a_moment_later(emperor: Emperor) -> None:
+    port = emperor.serve()
+    before = emperor.vassal("blog")["pid"]
+    emperor.app("hello", BROKEN)
+    with asked_all_the_time(port) as answers:
+        # As a busy kernel tells of it that is interrupted between the two.
+        (emperor.vassals / "blog.toml").rename(emperor.base / "between")
+        time.sleep(0.03)
+        (emperor.base / "between").rename(emperor.vassals / "shop.toml")
+        _fails(emperor)
+        assert emperor.vassal("shop")["pid"] == before
     assert {status for status, _ in answers} == {200}
 
 
