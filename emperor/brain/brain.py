@@ -78,7 +78,7 @@ class Brain:
         self._keeper = keeper
         self._log = log
         self._stream = EventStream()
-        self._kept_stopped: list[str] = []
+        self._kept_stopped = sorted(inventory.kept(STOPPED, frozenset[str]) or ())
         self._watcher: Watcher | None = None
         self._ears: Ears | None = None
         self._pidfile = EmperorPidFile(self._on_pidfile_problem)
@@ -378,7 +378,7 @@ class Brain:
         """What people stopped by hand stays stopped when the brain is started again."""
         if self._stopping.is_set():
             return
-        stopped = sorted(self._fleet.stopped_by_hand)
+        stopped = sorted(self._fleet.stopped_by_hand | self._catalog.unseen_stopped())
         if stopped != self._kept_stopped:
             self._kept_stopped = stopped
             self._keeper.keep(STOPPED, stopped)

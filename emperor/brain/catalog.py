@@ -8,7 +8,7 @@ file is gone is decided by `absences`, what of one that wants files to be touche
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from pathlib import Path
 
 import msgspec
@@ -186,6 +186,13 @@ class Catalog:
             directory in self._strays or self._homes.is_another(directory)
             for directory in self._settings.directories
         )
+
+    def unseen_stopped(self) -> Set[str]:
+        """Return who had been stopped before this brain and whose directory is not there yet: the
+        next brain has to know it as well."""
+        if self.has_all_files:
+            self._versions.forget_unseen()
+        return self._versions.unseen_stopped
 
     def path_of(self, name: str) -> str:
         """Return the path of a vassal's file, "" for one that has none any more."""

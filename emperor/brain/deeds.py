@@ -135,6 +135,7 @@ class Deeds:
         try:
             self._spawning.ask(token, desired, spec, beside=False)
         except CannotSpawn as error:
+            self._roll.forget_token(token)
             self._roll.lose(record, error.failure, token=None)
             return
         self._roll.publish("info", "vassal_starting", vassal.name, {"user": spec.identity.user})
@@ -205,7 +206,7 @@ class Deeds:
             )
             fds = [held.fileno() for held in sockets]
             with diag_for(generation) as diag:
-                self._masters.send(token, StartGeneration(generation=generation), fds + diag)
+                self._masters.must_send(token, StartGeneration(generation=generation), fds + diag)
         except ListenError as error:
             self._on_not_built(record, Failure(kind="listen", message=str(error)))
         except (MessageError, ChannelFull) as error:

@@ -7,6 +7,7 @@ Events are only reasons to look again. At whom is decided by `agenda`, what is d
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
+from functools import partial
 
 import msgspec
 
@@ -332,11 +333,11 @@ class Fleet:
         actual = {name: vassals[name] for name in names if name in vassals}
         look = reconcile(desired, actual, now, self._agenda.room)
         for action in look.actions:
-            self._act(action, now)
-        self._facts.look_at_exchanges()
+            self._guarded(action.name, type(action).__name__, partial(self._act, action, now))
+        self._guarded(None, "looking at exchanges", self._facts.look_at_exchanges)
         for name in names:
             self._agenda.looked_at(name, vassals.get(name), now, name in look.waiting)
-            self._attend(name)
+            self._guarded(name, "seeing to its doors", partial(self._attend, name))
         self._set_timer()
         self._changed(names)
         awaiting, self._awaiting = self._awaiting, []
@@ -346,16 +347,19 @@ class Fleet:
         self._looked_at = self._loop.time()
         self._look_took_s = min(LOOK_PAUSE_MAX_S, self._looked_at - now)
 
-    def _act(self, action: Action, now: float) -> None:
+    def _guarded(self, name: str | None, doing: str, deed: Callable[[], None]) -> None:
+        """A fault of ours costs the vassal that brings it out, and no other one its look."""
         try:
-            self._deeds.act(action, now)
+            deed()
         except Exception as error:
-            self._agenda.set_aside(action.name, now + SET_ASIDE_S)
-            fields = fault_fields(error, type(action).__name__)
-            self._roll.publish("error", "fault", action.name, fields)
-        else:
-            if isinstance(action, LimitVassal):
-                self.look()  # it may need a new generation as well
+            if name is not None:
+                self._agenda.set_aside(name, time.monotonic() + SET_ASIDE_S)
+            self._roll.publish("error", "fault", name, fault_fields(error, doing))
+
+    def _act(self, action: Action, now: float) -> None:
+        self._deeds.act(action, now)
+        if isinstance(action, LimitVassal):
+            self.look()  # it may need a new generation as well
 
     def _look_at_all(self) -> None:
         """Whatever was overlooked is found now."""

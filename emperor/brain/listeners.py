@@ -31,7 +31,7 @@ class Listeners:
     whether it wants the socket of a key, `leaves` whether it will serve there no more, if
     all goes well; `freed` gets the name of each that was refused an address, when it may have it.
     `lives` tells by its token whether a master runs, `wanting` who is about to serve at a key as a
-    user. `look` looks at the sockets' files.
+    user, those first that were refused it. `look` looks at the sockets' files.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Listeners:
         leaves: Callable[[str, str], bool],
         freed: Callable[[str], None],
         lives: Callable[[str], bool],
-        wanting: Callable[[str, int], Sequence[str]],
+        wanting: Callable[[str, int, Set[str]], Sequence[str]],
         look: LookNow = without_patience,
     ) -> None:
         self._hold = hold
@@ -273,7 +273,13 @@ class Listeners:
         self._want_no_more(old)
         self._users.rename(old, new)
         self._attempts.rename(old, new)
-        for key in self._keys.get(old, set()) | self._earlier.pop(old, set()):
+        # What it held with an earlier emperor may be closed by now, or have become another's.
+        earlier = {
+            key
+            for key in self._earlier.pop(old, set())
+            if key in self._sockets and self._holders.get(key, old) == old
+        }
+        for key in self._keys.get(old, set()) | earlier:
             self._hold_for(new, key)
 
     def forget(self, vassal: str) -> None:
@@ -309,15 +315,12 @@ class Listeners:
         """Return who of the same user wants what a vassal leaves, or was refused it: clients wait
         for that one instead of being refused."""
         users = self._users.of(vassal)
-        if len(users) != 1:
+        if len(users) != 1 or UNKNOWN_UID in users:
             return None
-        refused = [
-            name
-            for name in sorted(self._refused.get(key, ()))
-            if self._users.of(name) == users and self._asks(name, key)
-        ]
-        wanting = [*refused, *self._wanting(key, min(users))]
-        return next((name for name in wanting if name != vassal), None)
+        # Nor to one that still runs as somebody else: its next user could be a third one.
+        wanting = self._wanting(key, min(users), self._refused.get(key, set()))
+        heirs = (one for one in wanting if one != vassal and self._users.of(one) <= users)
+        return next(heirs, None)
 
     def _tell_freed(self, keys: Iterable[str]) -> None:
         for key in tuple(keys):

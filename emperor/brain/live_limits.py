@@ -81,4 +81,5 @@ class LiveLimits:
 
     def forget(self, name: str) -> None:
         """Nothing of the vassal runs any more."""
-        self._limited.pop(name, None)
+        for known in (self._limited, self._born_with, self._changing):
+            known.pop(name, None)

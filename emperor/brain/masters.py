@@ -43,8 +43,14 @@ class Masters:
     def send(self, token: str | None, message: Message, fds: list[int] | None = None) -> None:
         """Send to the master, if there is one; the descriptors stay the caller's.
 
-        Raises ChannelFull and MessageError, as Link.send does.
+        One that has left thousands of messages unread is told nothing more: it gives no sign of
+        life either. Raises MessageError.
         """
+        with contextlib.suppress(ChannelFull):
+            self.must_send(token, message, fds)
+
+    def must_send(self, token: str | None, message: Message, fds: list[int] | None = None) -> None:
+        """The same, but raise ChannelFull."""
         if token is not None and token in self._links:
             self._links[token].send(message, fds)
 
@@ -57,9 +63,7 @@ class Masters:
         """Ask these masters for a sign of life; until it comes each of them is in `silent`."""
         for token in tokens:
             self._silent.add(token)
-            # Whoever has left thousands of messages unread gives no sign of life either.
-            with contextlib.suppress(ChannelFull):
-                self.send(token, Ping())
+            self.send(token, Ping())
 
     @property
     def silent(self) -> frozenset[str]:
@@ -72,7 +76,7 @@ class Masters:
             return None
         future: asyncio.Future[Description | None] = asyncio.get_running_loop().create_future()
         try:
-            self.send(token, Describe())
+            self.must_send(token, Describe())
         except ChannelFull:
             return None  # others are still to be told of
         self._asked.setdefault(token, []).append(future)

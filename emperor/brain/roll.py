@@ -88,17 +88,18 @@ class Roll:
                 self._stopped_by_hand.add(name)
         self._note(name)
 
-    def wanting(self, key: str, uid: int) -> list[str]:
+    def wanting(self, key: str, uid: int, refused: Set[str]) -> list[str]:
         """Return, in order, who is about to serve at the address of a key as this user, if all goes
-        well."""
-        return [
+        well; first those that were `refused` it."""
+        found = [
             name
             for name in sorted(self._asking.get(key, ()))
             if (wish := self._wishes[name]).run
             and wish.spec is not None
             and wish.spec.identity.uid == uid
-            and not stays(wish.desired(), self.get(name))
+            and (name in refused or not stays(wish.desired(), self.get(name)))
         ]
+        return sorted(found, key=lambda name: name not in refused)
 
     def get(self, name: str) -> Vassal:
         """Return the record of `name`, a new one if there is none."""

@@ -12,6 +12,7 @@ from emperor.brain.memo import memo_of
 from emperor.core.reconcile import Desired
 from limits.facts import HostFacts
 from vassal import packets
+from vassal.encoding import MessageError
 from vassal.failure import Failure
 from vassal.messages import Message, SpawnMaster
 
@@ -56,18 +57,20 @@ class Spawning:
         except (ListenError, CgroupError) as error:
             raise CannotSpawn(not_begun(error)) from error
         self._limits.born(spec)
-        self._to_spawner(
-            SpawnMaster(
-                token=token,
-                vassal=spec.settings.name,
-                memo=memo_of(desired, spec, self._cgroups.path_of(token)),
-                pid_namespace=spec.confinement.pid_namespace and self._facts.can_pid_namespace,
-                confinement=msgspec.Raw(msgspec.json.encode(spec.confinement)),
-                cgroup_files=names,
-            ),
-            fds,
+        order = SpawnMaster(
+            token=token,
+            vassal=spec.settings.name,
+            memo=memo_of(desired, spec, self._cgroups.path_of(token)),
+            pid_namespace=spec.confinement.pid_namespace and self._facts.can_pid_namespace,
+            confinement=msgspec.Raw(msgspec.json.encode(spec.confinement)),
+            cgroup_files=names,
         )
-        packets.close_all(fds)
+        try:
+            self._to_spawner(order, fds)
+        except MessageError as error:  # its file asks for more than fits
+            raise CannotSpawn(Failure(kind="config", message=str(error))) from error
+        finally:
+            packets.close_all(fds)
 
 
 def not_begun(error: ListenError | CgroupError) -> Failure:

@@ -30,6 +30,7 @@ class TouchFiles:
         found = {path for wanted in self._wanted.values() for path, _ in wanted.touches}
         if self._patience.is_needed:
             found = {path for path in found if not self._patience.is_foreign(path)}
+        self._stamps = {path: at for path, at in self._stamps.items() if path in found}
         for path in found - self._stamps.keys():
             self._stamps[path] = stamp(path)
         return found

@@ -15,5 +15,5 @@ def unheld() -> Listeners:
         leaves=lambda vassal, key: False,
         freed=lambda vassal: None,
         lives=lambda token: False,
-        wanting=lambda key, uid: (),
+        wanting=lambda key, uid, refused: (),
     )

@@ -41,6 +41,7 @@ class VersionReader:
         self._patience = patience
         self._publish = publish
         self._parser = ParserProcess(settings)
+        self._faults: dict[str, str] = {}  # by vassal, the last one that was told of
 
     async def close(self) -> None:
         """End the process that parses tenants' files."""
@@ -51,7 +52,10 @@ class VersionReader:
         try:
             return await self._read(name, path, version)
         except Exception as error:
-            self._publish("error", "fault", name, fault_fields(error, "reading the file"))
+            # Once: its owner may touch it as often as they like.
+            if self._faults.get(name) != repr(error):
+                self._faults[name] = repr(error)
+                self._publish("error", "fault", name, fault_fields(error, "reading the file"))
             return Refusal((f"{path}: {error!r}; {REMEDY}",), may_pass=True)
 
     async def _read(self, name: str, path: str, version: Version) -> Spec | Refusal:
@@ -70,7 +74,10 @@ class VersionReader:
             )
         except OSError as error:
             return Refusal((f"{path}: {error}",), True, isinstance(error, Silence))
-        found = await self._located(problems, name, path, version)
+        try:
+            found = await self._located(problems, name, path, version)
+        except OSError:  # what it includes cannot be read now: without lines then
+            found = problems
         return Refusal(tuple(map(str, found)), may_pass=True)
 
     async def _located(
@@ -95,6 +102,7 @@ class VersionReader:
     def forget(self, name: str) -> None:
         """The vassal's file is gone."""
         self._specs.forget(name)
+        self._faults.pop(name, None)
 
     async def _parse(self, name: str, path: str, version: Version) -> VassalSettings | ConfigError:
         folder = path.rpartition("/")[0]

@@ -2,6 +2,7 @@
 to, or what served last where the file is of no use."""
 
 import time
+from collections.abc import Set
 
 import msgspec
 
@@ -46,6 +47,15 @@ class Versions:
         wish = Wish(run=name not in self._stopped)
         self._stopped.discard(name)
         return wish
+
+    @property
+    def unseen_stopped(self) -> Set[str]:
+        """Who had been stopped before this brain, and has not been seen since."""
+        return self._stopped
+
+    def forget_unseen(self) -> None:
+        """All files were seen: those of others are gone, and with them that they were stopped."""
+        self._stopped.clear()
 
     def effective(self, name: str, of_file: Version) -> Version:
         """Return which version counts: a content that nobody went back from counts again."""

@@ -54,7 +54,7 @@ class SucceedVassal(msgspec.Struct, frozen=True, tag=True):
 
 
 class GiveUpSuccessor(msgspec.Struct, frozen=True, tag=True):
-    """The second master is not wanted any more, or took too long: SIGKILL it."""
+    """The second master is not wanted any more, or took too long: it is to go, or is killed."""
 
     name: str
     why: str

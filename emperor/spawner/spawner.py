@@ -189,10 +189,8 @@ class Spawner:
             )
         if goes:  # what it was to make way for is still wanted
             self._follow_on()
-        elif self._ending.emperor_died():
-            self._log.error("stop_forced", why="no emperor lives long enough to stop anything")
         else:
-            self._schedule_emperor()
+            self._go_on()
 
     def _abandon_emperor(self) -> None:
         """It was killed, and does not end: start the next one all the same."""
@@ -201,6 +199,13 @@ class Spawner:
         self._log.error("emperor_not_reaped", pid=pid, why="a file system does not answer it")
         if pid == self._restart_wanted_of:
             self._follow_on()
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """An emperor has died: start the next one, unless they die over a stop."""
+        if self._ending.emperor_died():
+            self._log.error("stop_forced", why="no emperor lives long enough to stop anything")
         else:
             self._schedule_emperor()
 

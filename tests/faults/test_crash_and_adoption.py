@@ -219,6 +219,29 @@ def test_what_was_acknowledged_is_done_also_if_the_brain_dies_at_once(emperor: E
     emperor.wait_state("blog", "stopped")
 
 
+def test_what_was_stopped_stays_so_over_brains_that_do_not_see_its_file(emperor: Emperor) -> None:
+    emperor.app("hello")
+    far = emperor.base / "far"
+    far.mkdir()
+    emperor.drop("shop")
+    emperor.drop("blog")
+    (emperor.vassals / "shop.toml").rename(far / "shop.toml")
+    emperor.start(str(far))
+    for name in ("shop", "blog"):
+        emperor.wait_state(name, "ready")
+        emperor.do("stop", name)
+        emperor.wait_state(name, "stopped")
+    far.rename(emperor.base / "away")
+    for _ in range(2):
+        emperor.wait_new_brain(emperor.kill_brain())
+        emperor.do("start", "blog")
+        emperor.wait_state("blog", "ready")
+    (emperor.base / "away").rename(far)
+    wait_until(lambda: emperor.vassal("shop").get("state"), 10, "its file is seen again")
+    time.sleep(0.3)
+    assert emperor.state_of("shop") == "stopped"
+
+
 def test_killed_mold_is_replaced_and_its_workers_serve_on(emperor: Emperor) -> None:
     emperor.app("hello")
     port = emperor.drop("blog")

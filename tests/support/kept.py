@@ -94,7 +94,7 @@ class Ports(Listeners):
             leaves=lambda vassal, key: False,
             freed=lambda vassal: None,
             lives=lambda token: True,
-            wanting=lambda key, uid: (),
+            wanting=lambda key, uid, refused: (),
         )
         for key, holder in tuple(held.items()):
             self.adopt(key, holder, -1)

@@ -20,6 +20,7 @@ class Ports(Listeners):
         self.leaving: set[str] = set()
         self.open: set[str] = set()
         self.freed: list[str] = []
+        self.wanting: dict[str, str] = {}  # by key, whose file asks for it as ONE
         super().__init__(
             hold=lambda key, vassal, fd: self.open.add(key),
             drop=self.open.discard,
@@ -30,7 +31,7 @@ class Ports(Listeners):
             leaves=lambda vassal, key: key in self.leaving,
             freed=self.freed.append,
             lives=lambda token: True,
-            wanting=lambda key, uid: (),
+            wanting=lambda key, uid, refused: [self.wanting[key]] if key in self.wanting else [],
         )
 
     def want(
@@ -109,3 +110,23 @@ def test_failed_borrower_leaves_it_to_its_holder(ports: Ports) -> None:
     assert ports.holders == {"one": "blog", "two": "shop"}
     assert ports.open == {"one", "two"}
     assert ports.loans() == []
+
+
+def test_who_is_about_to_serve_inherits_the_socket_with_its_queue(ports: Ports) -> None:
+    ports.wanting["two"] = "blog"
+    ports.keep_only("shop", set())
+    assert ports.holders["two"] == "blog"
+    assert ports.open == {"one", "two"}
+
+
+def test_who_still_runs_as_another_user_inherits_nothing(ports: Ports) -> None:
+    ports.want("blog", "b2", "one", user=OTHER)
+    ports.wanting["two"] = "blog"
+    ports.keep_only("shop", set())
+    assert ports.open == {"one"}
+
+
+def test_what_an_earlier_emperor_held_is_not_taken_from_who_has_it_by_now(ports: Ports) -> None:
+    ports._earlier["gone"] = {"one", "closed since"}
+    ports.rename("gone", "new")
+    assert ports.holders == {"one": "blog", "two": "shop"}
