@@ -14,6 +14,7 @@ from emperor.brain.heartbeat import ANSWER_S, EVERY_S, TIMES
 from emperor.spawner import pulse
 from tests.support.emperor import UNCONFINED, Emperor, asked_all_the_time, get
 from tests.support.load import check
+from tests.support.need import need_root
 from tests.support.processes import alive, children
 from tests.support.site import WORKERS, Site
 from tests.support.traced import hanging
@@ -119,6 +120,7 @@ def test_master_whose_relief_fails_keeps_its_place_and_says_why(emperor: Emperor
 
 @pytest.mark.timeout(2 * EVERY_S + 180)
 def test_master_that_hangs_by_a_bug_is_replaced_and_its_workers_serve_on(emperor: Emperor) -> None:
+    need_root()  # others may not trace a master
     emperor.app("hello")
     port = emperor.drop("blog", workers=2)
     emperor.start()
