@@ -182,6 +182,7 @@ for part in "$@"; do
         dev)
             need_program nginx nginx-light
             need_program curl curl
+            need_program strace strace
             need_program groff groff-base
             is_made .venv dev "$product_key" && continue
             python=${python:-$(find_python)}
