@@ -268,7 +268,8 @@ class Steering(Protocol):
         """Start a stopped, parked or waiting vassal now."""
 
     async def passed_on(self) -> None:
-        """Wait until what was begun by now would outlive a death of the brain."""
+        """Wait, a second at most, until what was begun by now has been passed on: done for the
+        vassal, and given to the spawner to keep."""
 
     async def explain(self, name: str) -> Explanation: ...
 

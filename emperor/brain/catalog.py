@@ -189,7 +189,7 @@ class Catalog:
 
     def unseen_stopped(self) -> Set[str]:
         """Return who had been stopped before this brain and whose directory is not there yet: the
-        next brain has to know it as well."""
+        next brain has to know it as well. When all files were seen, it is forgotten of the rest."""
         if self.has_all_files:
             self._versions.forget_unseen()
         return self._versions.unseen_stopped

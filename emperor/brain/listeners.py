@@ -158,7 +158,7 @@ class Listeners:
 
     def has_fresh(self, vassal: str) -> bool:
         """Return whether something is under way for which an address of its own was bound."""
-        return vassal in self._attempts.vassals
+        return self._attempts.has(vassal)
 
     def _give_files(
         self, settings: VassalSettings, identity: Identity, but: Sequence[str] = ()

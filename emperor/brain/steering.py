@@ -253,7 +253,8 @@ class BrainSteering:
         return f"{name}: starting"
 
     async def passed_on(self) -> None:
-        """Wait until what was begun by now would outlive a death of the brain."""
+        """Wait, a second at most, until what was begun by now has been passed on: done for the
+        vassal, and given to the spawner to keep."""
         await self._fleet.looked()
 
     async def explain(self, name: str) -> Explanation:

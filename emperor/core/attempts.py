@@ -60,6 +60,10 @@ class Attempts:
         """Whose addresses are fresh."""
         return list(self._fresh)
 
+    def has(self, vassal: str) -> bool:
+        """Return whether an address of a vassal is fresh."""
+        return vassal in self._fresh
+
     def begin(self, vassal: str, attempt: str, new: Set[str], keys: Iterable[str]) -> None:
         """An attempt needs `keys`; those in `new` nobody has served at before."""
         fresh = {**{key: frozenset[str]() for key in new}, **self._fresh.get(vassal, {})}
