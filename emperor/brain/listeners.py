@@ -254,7 +254,9 @@ class Listeners:
         return any(vassal in self._refused.get(key, ()) for key in self._keys.get(holder, ()))
 
     def offer(self, vassal: str) -> None:
-        """It may want less than before: who was refused what it holds may try again."""
+        """It may want less than before: what it was to serve at is closed, and who was refused what
+        it holds may try again."""
+        self._want_less(vassal)
         held = self._keys.get(vassal, ())
         self._tell_freed([key for key in held if not self._asks(vassal, key)])
 
@@ -335,6 +337,12 @@ class Listeners:
     def retain(self, vassal: str, living: Set[str]) -> None:
         """Of all attempts that an earlier emperor made these are under way."""
         self._retain(vassal, {TO_COME, *living}.__contains__)
+        self._want_less(vassal)
+
+    def _want_less(self, vassal: str) -> None:
+        held = self._keys.get(vassal, set())
+        unasked = {key for key in held if not self._asks(vassal, key)}
+        self._close_of(vassal, self._attempts.without_next(vassal, unasked))
 
     def _retain(self, vassal: str, lives: Callable[[str], bool]) -> None:
         over = self._attempts.only(vassal, lives)
