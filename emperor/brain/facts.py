@@ -264,7 +264,7 @@ class Facts:
                 self._roll.unsupported[vassal.name] = unsupported[:100]
             case BirthFailed(failure=failure):
                 self._roll.lose(vassal, failure, token=token)
-            case GenerationReady(number=number, fingerprint=fingerprint):
+            case GenerationReady(number=number, fingerprint=fingerprint) if vassal.state in RUNNING:
                 self._exchanges.on_ready(vassal, number, fingerprint)
             case GenerationFailed():
                 self._on_generation_failed(vassal, token, message)
