@@ -61,3 +61,11 @@ def test_master_that_died_while_no_brain_ran_is_told_of_by_the_name_of_now(
     assert said == [("master_died", "shop"), ("vassal_failed", "shop")]
     assert roll.get("shop").state is VassalState.BACKOFF
     assert roll.get("blog") == Vassal(name="blog")
+
+
+def test_name_that_a_new_brain_finds_takes_none_from_others_that_were_kept(roll: Roll) -> None:
+    kept = {"t": "shop"}
+    renames = _renames(roll, kept)
+    renames.note("u", "forum", "board")  # before it has heard of any master
+    assert (renames.name_of("t", "blog"), renames.name_of("u", "board")) == ("shop", "forum")
+    assert kept == {"t": "shop", "u": "forum"}
