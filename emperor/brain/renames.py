@@ -13,7 +13,7 @@ from emperor.brain.listeners import Listeners
 from emperor.brain.live_limits import LiveLimits
 from emperor.brain.roll import Roll
 from emperor.brain.wishes import serial_of
-from emperor.core.registry import renamed
+from emperor.core.registry import renamed, tokens_of
 
 NAMES_KEPT = 8
 """How many earlier names of a vassal people may still call it by."""
@@ -67,8 +67,7 @@ class Renames:
         Both must be wanted, and nothing run of `new`.
         """
         vassal, wish = self._roll.get(old), self._roll.wishes[new]
-        masters = (vassal, vassal.successor, vassal.standby, *vassal.retiring)
-        tokens = tuple(one.token for one in masters if one is not None and one.token is not None)
+        tokens = tokens_of(vassal)
         self._names = {
             token: name for token, name in self._names.items() if self._roll.knows(token)
         }
