@@ -80,7 +80,8 @@ class Listeners:
         former = {key: name for key, name in self._former.items() if self._asks(name, key)}
         return {**former, **self._holders}
 
-    def _holder_of(self, key: str, asker: str) -> str:
+    def holder_of(self, key: str, asker: str = "") -> str:
+        """Return which vassal has an address, or had it and wants it; else `asker`."""
         former = self._former.get(key, asker)
         if former != asker and not self._asks(former, key):
             former = asker
@@ -123,7 +124,7 @@ class Listeners:
         self._want_no_more(settings.name)
         self.run_as(settings.name, token_of(attempt), identity.uid)
         for address in addresses:
-            holder = self._holder_of(address.key, settings.name)
+            holder = self.holder_of(address.key, settings.name)
             if holder == settings.name or self._gives_way(holder, identity):
                 continue
             if not beside or not self._lends(address.key, settings.name, identity):
@@ -366,9 +367,9 @@ class Listeners:
         self._attempts.begin(vassal, attempt, new, [address.key for address in addresses])
 
     @property
-    def has_unclaimed(self) -> bool:
-        """Whether an adopted socket is nobody's yet."""
-        return len(self._sockets) > len(self._holders)
+    def unclaimed(self) -> int:
+        """How many adopted sockets are nobody's yet."""
+        return len(self._sockets) - len(self._holders)
 
     def close_unclaimed(self, all_known: bool) -> None:
         """Close adopted sockets that no vassal claimed; `all_known` false: some file could not
