@@ -15,7 +15,7 @@ import pytest
 from emperor.spawner.fdstore import name_of
 from tests.support.emperor import Emperor, get
 from tests.support.need import need
-from tests.support.processes import pid_tree
+from tests.support.processes import fds_of, pid_tree
 from tests.support.wait import wait_until
 
 UNIT = Path(__file__).parents[2] / "packaging" / "systemd" / "emperor.service"
@@ -207,6 +207,6 @@ def test_descriptors_that_are_none_of_ours_are_closed_and_told(
 def opened(pid: int) -> list[str]:
     """Return what a process has open; nothing if only root may see that."""
     try:
-        return [os.readlink(one) for one in Path(f"/proc/{pid}/fd").iterdir()]
+        return list(fds_of(pid).values())
     except PermissionError:
         return []

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +14,7 @@ from tests.support.control import emperor as command
 from tests.support.emperor import Emperor, get
 from tests.support.need import need_root
 from tests.support.ports import free_port
-from tests.support.processes import alive, pid_tree
+from tests.support.processes import cmdline, pid_tree
 from tests.support.uwsgi import end, uwsgi_program
 from tests.support.wait import wait_until
 
@@ -197,9 +196,7 @@ def test_providers_files_inherit_the_environment_as_uwsgis_and_nobody_else_is_to
         seen = [emperor.log(), json.dumps(emperor.vassal("blog")), emperor.vassal_log("blog")]
         seen += [(emperor.runtime_dir / "uwsgi-emperor.toml").read_text()]
         seen += [command("explain", "blog", environ=environ).stdout]
-        seen += [
-            Path(f"/proc/{pid}/cmdline").read_text() for pid in pid_tree(emperor.pid) if alive(pid)
-        ]
+        seen += [cmdline(pid) for pid in pid_tree(emperor.pid)]
         assert not [text for text in seen if SECRET in text]
 
 
