@@ -261,12 +261,15 @@ def test_worker_that_grows_is_replaced_before_memory_max_and_no_request_fails(
     assert "event=worker_retiring" in log_of()[said:]
 
 
-def test_worker_that_grows_faster_than_successors_come_waits_for_them(machine: Machine) -> None:
+def test_worker_that_outgrows_its_successor_stops_before_memory_max(machine: Machine) -> None:
     said = len(log_of())
     slow = {"lazy_apps": True, "env": {"IMPORT_S": "3"}}
     drop(machine, workers=2, limits={"memory_max": "160M"}, **slow)
     eat_in_small_bites(machine)
     assert "the worker stops before its successor has come" in log_of()[said:]
+    vassal = machine.vassal("blog")
+    assert vassal is not None
+    assert (vassal["totals"]["worker_deaths"], vassal["last_failure"]) == (0, None)
 
 
 def eat_in_small_bites(machine: Machine) -> None:
