@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from tests.integration.test_tenants import drop_as
 from tests.support.emperor import HELLO, Emperor, get
 from tests.support.need import need_root
 from tests.support.processes import children
+from tests.support.tenants import drop_as
 from tests.support.wait import wait_until
 
 POLICY = """
