@@ -161,10 +161,11 @@ class Absences:
 
     async def _move(self, name: str, directory: str, file_name: str) -> None:
         """From now on the vassal is described by this file; what runs goes on, or is replaced."""
-        known = self._entries[name]
-        moved = Entry(directory=directory, file_name=file_name, owner_uid=known.owner_uid)
-        self._entries.enter(name, moved)
-        self._strays.forget(moved.path)
+        known = self._entries.get(name)
+        if known is not None:  # else somebody has looked meanwhile, and found none: it is a new one
+            moved = Entry(directory=directory, file_name=file_name, owner_uid=known.owner_uid)
+            self._entries.enter(name, moved)
+            self._strays.forget(moved.path)
         await self._look(name, directory, file_name)
 
     # ── another name ─────────────────────────────────────────────────────────────────
