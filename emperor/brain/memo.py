@@ -12,6 +12,7 @@ def memo_of(desired: Desired, spec: Spec, cgroup: str) -> str:
     return json.dumps(
         {
             "birth": desired.birth,
+            "fingerprint": desired.fingerprint,
             "restart": desired.restart_serial,
             "limits": desired.limits,
             "path": spec.path,

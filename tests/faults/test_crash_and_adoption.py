@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.support.code import change, installed
-from tests.support.emperor import Emperor, get
+from tests.support.emperor import HELLO, Emperor, get
 from tests.support.exchange import exchange
 from tests.support.processes import alive, children, cmdline, pid_tree
 from tests.support.wait import wait_until
@@ -106,8 +106,6 @@ def test_brain_killed_in_mid_reload_and_mid_stop_ends_as_wanted(emperor: Emperor
 
 
 def _hello(version: str) -> str:
-    from tests.support.emperor import HELLO
-
     return HELLO.replace("one", version)
 
 
@@ -205,6 +203,19 @@ def test_what_was_acknowledged_is_done_also_if_the_brain_dies_at_once(emperor: E
     assert emperor.do("stop", "blog")[0] == 202
     emperor.wait_new_brain(emperor.kill_brain())
     emperor.wait_state("blog", "stopped")
+
+
+def test_new_master_that_was_asked_for_comes_also_if_the_brain_dies_meanwhile(
+    emperor: Emperor,
+) -> None:
+    port = emperor.serve()
+    first = emperor.vassal("blog")["pid"]
+    emperor.app("hello", "import time; time.sleep(1)\n" + HELLO)
+    assert emperor.do("renew", "blog")[0] == 202
+    emperor.wait_new_brain(emperor.kill_brain())
+    wait_until(lambda: emperor.vassal("blog").get("pid") not in (None, 0, first), 20, "it came")
+    emperor.wait_state("blog", "ready")
+    assert get(port)[0] == 200
 
 
 def test_what_was_stopped_stays_so_over_brains_that_do_not_see_its_file(emperor: Emperor) -> None:
