@@ -25,6 +25,7 @@ from emperor.brain.patience import Patience, Silence
 from emperor.brain.reads import Key, Reads
 from emperor.brain.roll import Publish
 from emperor.brain.strays import Strays
+from emperor.brain.touch_memory import TouchMemory
 from emperor.brain.touching import Touching
 from emperor.brain.version_reader import Refusal, VersionReader
 from emperor.brain.versions import Versions
@@ -57,6 +58,7 @@ class Catalog:
         homes: Homes,
         scanned: Callable[[], None],
         chosen: Callable[[], None],
+        touch_memory: TouchMemory,
     ) -> None:
         self._settings = settings
         self._reader = reader
@@ -75,6 +77,7 @@ class Catalog:
             settings.poll_interval,
             self._read_anew,
             lambda path: self.on_changed(*path.rsplit("/", 1)),
+            touch_memory,
         )
         self._entries = Entries(self.touching.want)
         self._later = Later(self.on_changed)
@@ -321,7 +324,7 @@ class Catalog:
     def _forget(self, name: str, path: str) -> None:
         """The vassal has no file any more."""
         self._entries.forget(name)
-        self.touching.forget_link(path)
+        self.touching.forget_file(path)
         self._later.forget(name)
         self._unanswered = {key for key in self._unanswered if "/".join(key) != path}
         self._publish("info", "file_removed", name, {"path": path})
@@ -332,10 +335,12 @@ class Catalog:
         """Turn a file's content into a wish, unless it is the content we know."""
         known = self._entries.get(name)
         digest = f"{found.digest}:{found.owner_uid}:{found.gid}"
-        touched = known is not None and _is_touched(known, file_name, found)
+        path = f"{directory}/{file_name}"
+        # What it includes may have changed as well, which its own content does not tell.
+        touched_before_ns = self._touched_before_ns(known, path) if speaks_uwsgi(file_name) else 0
+        touched = touched_before_ns not in (0, found.mtime_ns)
         if known is not None and known.digest == digest and not known.problems and not touched:
             return
-        path = f"{directory}/{file_name}"
         version = Version(
             text=found.text,
             owner_uid=found.owner_uid,
@@ -373,6 +378,13 @@ class Catalog:
         self._versions.adopt(name, spec, effective)
         if touched:
             self.touching.reload(name)
+        if speaks_uwsgi(file_name):
+            self.touching.read_own(path, found.mtime_ns)
+
+    def _touched_before_ns(self, known: Entry | None, path: str) -> int:
+        """Return when a file was touched last that its dialect has reloaded by a touch; 0 = it is
+        not known."""
+        return known.mtime_ns if known is not None else self.touching.own_before(path)
 
     def _refuse(self, name: str, entry: Entry, lines: tuple[str, ...]) -> None:
         """Remember what is wrong with a file; what runs of it goes on running."""
@@ -387,11 +399,3 @@ class Catalog:
             self._publish("error", "file_refused", name, {"error": line})
         self._versions.announce(name)
         self._fleet.note_problems(name, lines)
-
-
-def _is_touched(known: Entry, file_name: str, found: Content) -> bool:
-    """Return whether a file was touched whose dialect says that this means reload.
-
-    What it includes may have changed as well, which its own content does not tell.
-    """
-    return speaks_uwsgi(file_name) and known.mtime_ns not in (0, found.mtime_ns)
