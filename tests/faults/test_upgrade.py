@@ -21,12 +21,12 @@ from tests.support.wait import wait_until
 
 def image_of(pid: int) -> set[int]:
     """Return what tells one image of a spawner from the next: the code that it has packed."""
-    folder = Path(f"/proc/{pid}/fd")
-    return {
-        (folder / name).stat().st_ino
-        for name in os.listdir(folder)
-        if os.readlink(folder / name).startswith("/memfd:emperord-runtime")
-    }
+    found = set()
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it was closed
+            if os.readlink(fd).startswith("/memfd:emperord-runtime"):
+                found.add(fd.stat().st_ino)
+    return found
 
 
 def upgrade(one: Emperor) -> None:
@@ -150,6 +150,56 @@ def test_brain_that_dies_while_it_makes_way_leaves_that_to_the_new_code(emperor:
             break
     else:
         pytest.fail("it has always gone before it could be killed")
+
+
+def test_upgrade_that_no_brain_has_lived_to_decide_about_is_done(emperor: Emperor) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    master = emperor.wait_state("blog", "ready")["pid"]
+    for _ in range(3):
+        image, brain = image_of(emperor.pid), emperor.brain_pid
+        os.kill(brain, signal.SIGKILL)
+        os.kill(emperor.pid, signal.SIGHUP)
+        emperor.wait_new_brain(brain)
+        wait_until(lambda image=image: not image & image_of(emperor.pid), 10, "a new image")
+    assert emperor.wait_state("blog", "ready")["pid"] == master
+    assert get(port)[0] == 200
+
+
+def test_upgrade_mends_code_whose_brains_die_without_waiting_for_the_next(
+    emperor: Emperor,
+) -> None:
+    code, python = installed(emperor.base)
+    emperor.program = [python, "-m", "emperor"]
+    emperor.app("hello")
+    port = emperor.drop("blog")
+    emperor.start()
+    master = emperor.wait_state("blog", "ready")["pid"]
+    image, brain = image_of(emperor.pid), emperor.brain_pid
+    main, good, bad = code / "emperor/brain/main.py", "EX_CONFIG = 78", "raise SystemExit(3)"
+    change(main, good, bad)
+    os.kill(brain, signal.SIGKILL)
+    wait_until(lambda: emperor.log().count("event=emperor_died") > 5, 20, "pauses of seconds")
+    change(main, bad, good)
+    os.kill(emperor.pid, signal.SIGHUP)
+    wait_until(lambda: not image & image_of(emperor.pid), 10, "a new image")
+    emperor.wait_new_brain(brain)
+    assert emperor.wait_state("blog", "ready")["pid"] == master
+    assert get(port)[0] == 200
+
+
+def test_upgrade_that_was_refused_is_not_done_when_the_brain_dies_later(emperor: Emperor) -> None:
+    settings = emperor.base / "emperor.toml"
+    settings.write_text("")
+    emperor.start("--config", str(settings))
+    image, brain = image_of(emperor.pid), emperor.brain_pid
+    settings.write_text("spawn_concurency = 4\n")
+    os.kill(emperor.pid, signal.SIGHUP)
+    wait_until(lambda: "event=reload_refused" in emperor.log(), 10, "it is refused")
+    assert emperor.brain_pid == brain  # it has answered since, and the spawner has read that
+    emperor.wait_new_brain(emperor.kill_brain())
+    assert image == image_of(emperor.pid)
 
 
 def test_stop_that_comes_in_the_middle_of_an_upgrade_is_obeyed(emperor: Emperor) -> None:
