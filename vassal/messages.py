@@ -36,8 +36,8 @@ class DropListener(Message, frozen=True, tag="drop-listener"):
 MASTER_PROCS = "master/cgroup.procs"
 WORKLOAD_PROCS = "workload/cgroup.procs"
 MEMORY_EVENTS = "workload/memory.events"
-MEMORY_CURRENT = "workload/memory.current"
-CGROUP_FILES = (MASTER_PROCS, WORKLOAD_PROCS, MEMORY_EVENTS, MEMORY_CURRENT)
+MEMORY_FILES = ("workload/memory.current", "workload/memory.stat")
+CGROUP_FILES = (MASTER_PROCS, WORKLOAD_PROCS, MEMORY_EVENTS, *MEMORY_FILES)
 """Files of a vassal's cgroups that a master may be given, opened by root."""
 
 

@@ -92,10 +92,7 @@ def test_brain_killed_in_mid_spawn_leaves_exactly_one_instance(emperor: Emperor)
 
 
 def test_brain_killed_in_mid_reload_and_mid_stop_ends_as_wanted(emperor: Emperor) -> None:
-    emperor.app("hello")
-    port = emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve()
     emperor.app("hello", "import time\ntime.sleep(0.5)\n" + _hello("two"))
     emperor.do("reload", "blog")
     old = emperor.kill_brain()
@@ -115,10 +112,7 @@ def _hello(version: str) -> str:
 
 
 def test_change_made_while_there_was_no_brain_is_seen(emperor: Emperor) -> None:
-    emperor.app("hello")
-    emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    emperor.serve()
     old = emperor.kill_brain(signal.SIGSTOP)
     emperor.remove("blog")
     port = emperor.drop("shop")
@@ -130,10 +124,7 @@ def test_change_made_while_there_was_no_brain_is_seen(emperor: Emperor) -> None:
 
 
 def test_vassal_stopped_by_hand_stays_stopped_after_the_brain_died(emperor: Emperor) -> None:
-    emperor.app("hello")
-    emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    emperor.serve()
     emperor.do("stop", "blog")
     emperor.wait_state("blog", "stopped")
     old = emperor.kill_brain()
@@ -205,10 +196,7 @@ def test_what_was_acknowledged_is_done_also_if_the_brain_dies_at_once(emperor: E
     emperor.program = [python, "-m", "emperor"]
     # As of a brain that has much to look at.
     change(code / "emperor/brain/fleet.py", "self._look_took_s, self._rec", "0.3, self._rec")
-    emperor.app("hello")
-    port = emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve()
     emperor.app("hello", one="two")
     assert emperor.do("reload", "blog")[0] == 202
     brain = emperor.kill_brain()
@@ -306,10 +294,7 @@ def test_second_emperor_on_one_runtime_directory_exits_and_deletes_nothing(
     import subprocess
     import sys
 
-    emperor.app("hello")
-    port = emperor.drop("blog", text="")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve(text="")
     command = [sys.executable, "-m", "emperor", "run", "--runtime-dir"]
     second = subprocess.run(
         [*command, str(emperor.runtime_dir), str(emperor.vassals)],
@@ -345,10 +330,7 @@ def test_stopped_and_continued_process_kills_nobody(emperor: Emperor, who: str) 
 
 
 def test_removed_and_added_again_at_once_is_one_instance(emperor: Emperor) -> None:
-    emperor.app("hello")
-    port = emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve()
     for _ in range(5):
         emperor.remove("blog")
         time.sleep(0.005)
@@ -376,10 +358,7 @@ def test_many_files_at_once_start_paced(emperor: Emperor) -> None:
 
 
 def test_shutdown_lets_requests_finish(emperor: Emperor) -> None:
-    emperor.app("hello")
-    port = emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve()
     answers: list[int] = []
     client = threading.Thread(target=lambda: answers.append(get(port, "/sleep/1")[0]))
     client.start()
@@ -393,10 +372,7 @@ def test_shutdown_lets_requests_finish(emperor: Emperor) -> None:
 
 def test_killed_spawner_takes_everything_with_it(emperor: Emperor) -> None:
     """Without systemd nobody starts it again; then nothing may be left that cannot be steered."""
-    emperor.app("hello")
-    emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    emperor.serve()
     tree = pid_tree(emperor.pid)
     os.kill(emperor.pid, signal.SIGKILL)
     assert emperor.process is not None
@@ -470,10 +446,7 @@ def test_sighup_with_broken_settings_changes_nothing_and_says_so(emperor: Empero
 
 def test_reload_after_one_in_which_the_brain_was_killed(emperor: Emperor) -> None:
     emperor.app("slow", "import time\ntime.sleep(1)\nfrom hello import application\n")
-    emperor.app("hello")
-    port = emperor.drop("blog", app="slow:application", text="[health]\nsettle = 0.1\n")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve(app="slow:application", text="[health]\nsettle = 0.1\n")
     assert emperor.do("reload", "blog")[0] == 202
     wait_until(lambda: emperor.log().count("event=generation_started") == 2, what="a reload")
     emperor.wait_new_brain(emperor.kill_brain())

@@ -201,10 +201,7 @@ def test_brain_that_hangs_by_a_bug_is_replaced(site: Site) -> None:
 
 
 def test_brain_that_is_stopped_is_replaced_within_a_second(emperor: Emperor) -> None:
-    emperor.app("hello")
-    port = emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve()
     old = emperor.status()["emperor"]["pid"]
     began = time.monotonic()
     os.kill(old, signal.SIGSTOP)
@@ -217,10 +214,7 @@ def test_brain_that_is_stopped_is_replaced_within_a_second(emperor: Emperor) -> 
 
 
 def test_brain_that_is_stopped_for_a_blink_stays(emperor: Emperor) -> None:
-    emperor.app("hello")
-    emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    emperor.serve()
     brain = emperor.status()["emperor"]["pid"]
     os.kill(brain, signal.SIGSTOP)
     os.kill(brain, signal.SIGCONT)

@@ -24,10 +24,7 @@ def silent_at_a_start(emperor: Emperor, name: str) -> Iterator[None]:
 
 
 def test_master_that_answers_a_new_brain_late_goes_on_as_it_is(emperor: Emperor) -> None:
-    emperor.app("hello")
-    port = emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve()
     emperor.do("restart", "blog")
     wait_until(lambda: emperor.log().count("event=vassal_ready") == 2, 15, "it was restarted")
     before = emperor.vassal("blog")
@@ -43,10 +40,7 @@ def test_master_that_answers_a_new_brain_late_goes_on_as_it_is(emperor: Emperor)
 
 def test_change_for_a_new_master_waits_for_what_the_old_one_says(emperor: Emperor) -> None:
     need_root()
-    emperor.app("hello")
-    port = emperor.drop("blog", user="games")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve(user="games")
     with silent_at_a_start(emperor, "blog"):
         emperor.drop("blog", user="nobody", port=port)
         wait_until(lambda: "event=file_read" in emperor.log(), what="the file was read")
@@ -56,10 +50,7 @@ def test_change_for_a_new_master_waits_for_what_the_old_one_says(emperor: Empero
 
 
 def test_reload_that_is_asked_for_before_a_master_has_answered_is_done(emperor: Emperor) -> None:
-    emperor.app("hello")
-    port = emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve()
     emperor.do("reload", "blog")
     wait_until(lambda: emperor.log().count("event=vassal_ready") == 2, 15, "it was reloaded")
     with silent_at_a_start(emperor, "blog"):

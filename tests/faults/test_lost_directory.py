@@ -38,10 +38,7 @@ def test_sites_outlive_their_directory_and_follow_it_when_it_is_back(emperor: Em
 
 
 def test_directory_whose_files_were_removed_is_empty(emperor: Emperor) -> None:
-    emperor.app("hello")
-    emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    emperor.serve()
     emperor.remove("blog")
     wait_until(lambda: not emperor.status()["vassals"], 20.0, "it ends")
 

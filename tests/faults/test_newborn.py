@@ -164,10 +164,7 @@ def test_signal_right_behind_the_fork_of_a_master_loses_no_vassal(
 def test_signal_right_behind_the_fork_of_a_masters_child_loses_none(
     emperor: Emperor, signum: int, who: str
 ) -> None:
-    emperor.app("hello")
-    port = emperor.drop("blog", workers=WORKERS, text="[health]\nsettle = 0\n")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve(workers=WORKERS, text="[health]\nsettle = 0\n")
     hits: list[Shot] = []
     while len(hits) < SHOTS:
         master = wait_whole(emperor, "blog", port)

@@ -118,10 +118,7 @@ def test_emperor_that_cannot_run_can_be_stopped(nothing_left_behind: None) -> No
     with emperor_over() as emperor:
         where, python = installed(emperor.base)
         emperor.program = [python, "-m", "emperor"]
-        emperor.app("hello")
-        port = emperor.drop("blog")
-        emperor.start()
-        emperor.wait_state("blog", "ready")
+        port = emperor.serve()
         change(
             where / "emperor/brain/brain.py",
             "    async def run(self) -> None:\n",

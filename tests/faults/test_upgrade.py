@@ -124,10 +124,7 @@ def test_upgraded_spawner_reaps_and_replaces_the_masters_it_was_left(emperor: Em
 
 
 def test_upgrades_leave_no_descriptor_behind(emperor: Emperor) -> None:
-    emperor.app("hello")
-    emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    emperor.serve()
     upgrade(emperor)
     before = len(fds_of(emperor.pid))
     for _ in range(3):
@@ -203,10 +200,7 @@ def test_upgrade_that_was_refused_is_not_done_when_the_brain_dies_later(emperor:
 
 
 def test_stop_that_comes_in_the_middle_of_an_upgrade_is_obeyed(emperor: Emperor) -> None:
-    emperor.app("hello")
-    emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    emperor.serve()
     for pause in (0.05, 0.2):
         os.kill(emperor.pid, signal.SIGHUP)
         time.sleep(pause)
@@ -217,10 +211,7 @@ def test_stop_that_comes_in_the_middle_of_an_upgrade_is_obeyed(emperor: Emperor)
 def test_stop_right_behind_an_upgrade_finishes_what_has_begun(
     emperor: Emperor, pause: float
 ) -> None:
-    emperor.app("hello")
-    port = emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve()
     answers: list[tuple[int, bytes]] = []
     client = threading.Thread(target=lambda: answers.append(get(port, "/sleep/2")))
     client.start()

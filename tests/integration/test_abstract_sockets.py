@@ -4,8 +4,8 @@ import contextlib
 import socket
 from pathlib import Path
 
-from tests.integration.test_uwsgi_module import real_uwsgi
 from tests.support.emperor import Emperor
+from tests.support.uwsgi import real_uwsgi
 from tests.support.wait import wait_until
 
 
@@ -50,7 +50,7 @@ def test_file_of_uwsgis_serves_on_an_abstract_socket_as_uwsgi_does(
     emperor.wait_state("blog", "ready")
     ini = tmp_path / "blog.ini"
     ini.write_text(f"{text}http-socket = @{theirs}\n")
-    with real_uwsgi(ini):
+    with real_uwsgi(ini.parent, "--ini", str(ini)):
         # The name that uWSGI binds, and its routers connect to, ends with a NUL.
         wait_until(lambda: answers(f"{theirs}\0"), 10, "uWSGI answers")
         uwsgis = ask(f"{theirs}\0")

@@ -88,10 +88,7 @@ def test_restart_of_one_that_starts_waits_for_the_one_that_comes_after(
 
 
 def test_two_reloads_at_once_both_wait_for_the_later_one(emperor: Emperor, ask) -> None:
-    emperor.app("hello")
-    emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    emperor.serve()
     emperor.app("hello", "import time\ntime.sleep(2)\n" + SLOW.partition("\n")[0] + "\n1 / 0\n")
     found: list[tuple[int, str]] = []
     first = threading.Thread(target=lambda: found.append(ask("reload", "blog")))
@@ -104,10 +101,7 @@ def test_two_reloads_at_once_both_wait_for_the_later_one(emperor: Emperor, ask) 
 
 
 def test_verdict_that_does_not_come_says_what_it_is_doing(emperor: Emperor, ask) -> None:
-    emperor.app("hello")
-    emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    emperor.serve()
     emperor.app("hello", "import time\ntime.sleep(30)\n")
     status, said = ask("reload", "blog", "--timeout", "1")
     assert (status, "no verdict within 1 s: it is reloading" in said) == (1, True), said

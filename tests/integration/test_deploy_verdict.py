@@ -23,10 +23,7 @@ def where(emperor: Emperor) -> dict[str, str]:
 def test_good_deploy_is_status_0_once_the_new_code_serves(
     emperor: Emperor, where: dict[str, str]
 ) -> None:
-    emperor.app("hello")
-    port = emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve()
     emperor.app("hello", HELLO.replace("one", "second"))
     done = command("reload", "blog", "--wait", environ=where)
     assert done.returncode == 0, done
@@ -37,10 +34,7 @@ def test_good_deploy_is_status_0_once_the_new_code_serves(
 def test_broken_deploy_is_status_1_with_the_traceback_and_the_old_code_serves(
     emperor: Emperor, where: dict[str, str]
 ) -> None:
-    emperor.app("hello")
-    port = emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve()
     emperor.app("hello", "raise RuntimeError('half a deploy')\n")
     done = command("reload", "blog", "--wait", environ=where)
     assert done.returncode == 1, done
@@ -63,10 +57,7 @@ def test_stop_start_and_restart_wait_too(emperor: Emperor, where: dict[str, str]
 
 
 def test_no_verdict_in_time_is_status_1(emperor: Emperor, where: dict[str, str]) -> None:
-    emperor.app("hello")
-    emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    emperor.serve()
     emperor.app("hello", "import time\ntime.sleep(5)\n" + HELLO)
     done = command("reload", "blog", "--wait", "--timeout", "0.3", environ=where)
     assert done.returncode == 1
@@ -75,15 +66,6 @@ def test_no_verdict_in_time_is_status_1(emperor: Emperor, where: dict[str, str])
 
 
 SLOW = "import time\ntime.sleep(3)\n" + HELLO.replace("one", "second")
-
-
-def serve_hello(emperor: Emperor, **keys: object) -> int:
-    """Let "blog" serve; return its port."""
-    emperor.app("hello")
-    port = emperor.drop("blog", **keys)
-    emperor.start()
-    emperor.wait_state("blog", "ready")
-    return port
 
 
 @pytest.mark.parametrize(
@@ -98,7 +80,7 @@ def serve_hello(emperor: Emperor, **keys: object) -> int:
 def test_file_that_cannot_be_used_is_status_1_and_the_old_version_serves(
     emperor: Emperor, where: dict[str, str], text: str, told: str
 ) -> None:
-    port = serve_hello(emperor)
+    port = emperor.serve()
     emperor.drop("blog", port=port, text=text)
     wait_until(lambda: emperor.vassal("blog")["last_failure"], what="the file is read")
     done = command("reload", "blog", "--wait", "--timeout", "20", environ=where)
@@ -110,7 +92,7 @@ def test_file_that_cannot_be_used_is_status_1_and_the_old_version_serves(
 def test_new_code_that_does_not_load_in_time_is_status_1_and_its_stack_is_in_the_log(
     emperor: Emperor, where: dict[str, str]
 ) -> None:
-    port = serve_hello(emperor, spawn_timeout=2)
+    port = emperor.serve(spawn_timeout=2)
     emperor.app("hello", "import time\ntime.sleep(1000)  # the database\n")
     done = command("reload", "blog", "--wait", environ=where)
     assert done.returncode == 1, done
@@ -122,7 +104,7 @@ def test_new_code_that_does_not_load_in_time_is_status_1_and_its_stack_is_in_the
 def test_canary_that_exits_as_it_is_forked_is_status_1_and_the_old_workers_stay(
     emperor: Emperor, where: dict[str, str]
 ) -> None:
-    port = serve_hello(emperor, workers=3)
+    port = emperor.serve(workers=3)
     before = {row["pid"] for row in emperor.vassal("blog")["workers"]}
     dies = "import os\nos.register_at_fork(after_in_child=lambda: os._exit(7))\n"
     emperor.app("hello", dies + HELLO)
@@ -150,7 +132,7 @@ def reload_under_way(emperor: Emperor, *words: str) -> Iterator[subprocess.Popen
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGSTOP])
 def test_verdict_comes_though_the_brain_is_lost_meanwhile(emperor: Emperor, signum: int) -> None:
-    port = serve_hello(emperor)
+    port = emperor.serve()
     emperor.app("hello", SLOW)
     with reload_under_way(emperor) as deploy:
         emperor.wait_new_brain(emperor.kill_brain(signum), 30)
@@ -161,7 +143,7 @@ def test_verdict_comes_though_the_brain_is_lost_meanwhile(emperor: Emperor, sign
 
 
 def test_failure_is_told_though_the_brain_is_lost_meanwhile(emperor: Emperor) -> None:
-    port = serve_hello(emperor)
+    port = emperor.serve()
     emperor.app("hello", SLOW + "raise RuntimeError('half a deploy')\n")
     with reload_under_way(emperor) as deploy:
         emperor.wait_new_brain(emperor.kill_brain(), 30)
@@ -172,7 +154,7 @@ def test_failure_is_told_though_the_brain_is_lost_meanwhile(emperor: Emperor) ->
 
 
 def test_emperor_that_ends_meanwhile_is_no_success(emperor: Emperor) -> None:
-    serve_hello(emperor)
+    emperor.serve()
     emperor.app("hello", SLOW)
     with reload_under_way(emperor, "--timeout", "5") as deploy:
         assert emperor.stop() == 0

@@ -34,10 +34,7 @@ def test_file_that_was_there_at_the_start_is_served(emperor: Emperor) -> None:
 
 
 def test_removed_file_stops_the_vassal_and_frees_its_port(emperor: Emperor) -> None:
-    emperor.app("hello")
-    port = emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve()
     emperor.remove("blog")
     wait_until(lambda: not emperor.vassal("blog"), what="blog is forgotten")
 
@@ -54,10 +51,7 @@ def test_removed_file_stops_the_vassal_and_frees_its_port(emperor: Emperor) -> N
 
 
 def test_changed_content_reloads_and_nobody_is_refused_meanwhile(emperor: Emperor) -> None:
-    emperor.app("hello")
-    port = emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve()
     # Of another size: Python takes one of the same second and size for what it compiled.
     emperor.app("hello", one="second")
     emperor.drop("blog", port=port, workers=2)
@@ -109,10 +103,7 @@ def test_comment_only_change_does_not_reload(emperor: Emperor) -> None:
 
 
 def test_broken_new_file_leaves_the_old_version_running_and_says_so(emperor: Emperor) -> None:
-    emperor.app("hello")
-    port = emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve()
     emperor.drop("blog", port=port, wrokers=3)
     failure = wait_until(lambda: emperor.vassal("blog")["last_failure"], what="the problem")
     assert failure["kind"] == "config"
@@ -166,10 +157,7 @@ def test_host_of_another_vassal_is_refused_and_status_says_so(emperor: Emperor) 
 
 
 def test_new_code_that_cannot_be_imported_leaves_the_old_serving(emperor: Emperor) -> None:
-    emperor.app("hello")
-    port = emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve()
     emperor.app("hello", "import nonsense_that_is_not_there\n")
     assert emperor.do("reload", "blog")[0] == 202
     failure = wait_until(lambda: emperor.vassal("blog")["last_failure"], what="the failure")

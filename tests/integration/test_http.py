@@ -13,8 +13,8 @@ import pytest
 
 from tests.support.processes import fds_of
 from tests.support.serving import Serving, read_all, read_until, serving
+from tests.support.smuggling import BAD_CHUNKS, SMUGGLING
 from tests.support.wait import wait_until
-from tests.unit.test_wire_http import BAD_CHUNKS, SMUGGLING
 
 GET = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
 LAST = b"GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"

@@ -79,10 +79,7 @@ def test_failing_import_parks_and_a_failing_reload_leaves_the_old_code(emperor: 
 def test_import_that_fails_when_a_worker_is_replaced_is_told_and_tried_again(
     emperor: Emperor,
 ) -> None:
-    emperor.app("hello")
-    port = emperor.drop("blog", lazy_apps=True, max_unavailable=1)
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve(lazy_apps=True, max_unavailable=1)
     emperor.app("hello", "raise RuntimeError('no database')\n")
     with pytest.raises(OSError):
         get(port, "/exit")

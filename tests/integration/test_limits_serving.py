@@ -16,10 +16,10 @@ from limits.landlock_rules import landlock_rules
 from limits.plan import plan
 from limits.seccomp.compile import compile_filter
 from limits.seccomp.numbers import NUMBERS
-from tests.integration.test_serve import served
 from tests.support.confined import ROOT
 from tests.support.emperor import Emperor, get
 from tests.support.need import need
+from tests.support.served import served
 from tests.support.wait import wait_until
 
 APP = """

@@ -18,10 +18,7 @@ def names(one: Emperor) -> list[str]:
 
 
 def test_procname_is_what_top_and_ps_show(emperor: Emperor) -> None:
-    emperor.app("hello")
-    emperor.drop("blog", procname="a blog of somebody", workers=2)
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    emperor.serve(procname="a blog of somebody", workers=2)
     assert names(emperor).count("a blog of someb") == 3
     pid = int(emperor.vassal("blog")["pid"])
     lines = [Path(f"/proc/{found}/cmdline").read_bytes() for found in pid_tree(pid)]
@@ -33,10 +30,7 @@ def title_of_master(one: Emperor) -> bytes:
 
 
 def test_master_shows_whose_it_is(emperor: Emperor) -> None:
-    emperor.app("hello")
-    emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    emperor.serve()
     assert title_of_master(emperor) == b"emperor: master of blog"
 
 
@@ -104,10 +98,7 @@ def test_successor_that_fails_leaves_the_pidfile_of_whom_serves(emperor: Emperor
 
 
 def test_pidfile_that_cannot_be_written_stops_nothing(emperor: Emperor) -> None:
-    emperor.app("hello")
-    port = emperor.drop("blog", pidfile="/nowhere/blog.pid")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve(pidfile="/nowhere/blog.pid")
     assert get(port)[0] == 200
     wait_until(
         lambda: "event=pidfile_not_written path='/nowhere/blog.pid'" in emperor.vassal_log("blog"),

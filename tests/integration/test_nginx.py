@@ -15,8 +15,8 @@ from tests.support.emperor import Emperor
 from tests.support.need import need
 from tests.support.nginx import Nginx, nginx, snippet
 from tests.support.serving import PROTOCOLS, Serving, read_all, read_until, serving
+from tests.support.smuggling import SMUGGLING
 from tests.support.wait import wait_until
-from tests.unit.test_wire_http import SMUGGLING
 
 PASSES = ("http", *PROTOCOLS)
 WAYS = [f"{protocol}-{kind}" for protocol in PASSES for kind in ("tcp", "unix")]

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.integration.test_tenants import drop_as
 from tests.support.emperor import Emperor, get
 from tests.support.need import need_root
+from tests.support.tenants import drop_as
 from tests.support.wait import wait_until
 
 POLICY = """

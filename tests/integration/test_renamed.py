@@ -35,10 +35,7 @@ def test_vassal_that_ran_as_another_user_before_is_the_same_under_another_name(
     emperor: Emperor,
 ) -> None:
     need_root()
-    emperor.app("hello")
-    port = emperor.drop("blog", user="games")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve(user="games")
     emperor.drop("blog", user="nobody", port=port)
     wait_until(lambda: "event=successor_serves" in emperor.log(), 15.0, "the other user's")
     wait_until(lambda: len(children(emperor.pid)) == 2, 15.0, "the first master is gone")

@@ -4,9 +4,9 @@ import re
 import time
 from pathlib import Path
 
-from tests.integration.test_stats import real_uwsgi
 from tests.support.emperor import Emperor, get
 from tests.support.ports import free_port
+from tests.support.uwsgi import real_uwsgi
 from tests.support.wait import wait_until
 
 SAYS = """

@@ -37,10 +37,7 @@ def clients(port: int, count: int, path: str) -> list[threading.Thread]:
 
 @pytest.mark.timeout(120)
 def test_workers_come_when_all_are_busy_and_no_more_than_the_most(emperor: Emperor) -> None:
-    emperor.app("hello")
-    port = emperor.drop("blog", text="workers = { min = 1, max = 4 }\n")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve(text="workers = { min = 1, max = 4 }\n")
     assert workers(emperor) == 1
     waiting = clients(port, 8, "/sleep/3")
     wait_until(lambda: workers(emperor) == 4, 3, "four workers")
@@ -88,10 +85,7 @@ def test_those_who_wait_at_a_unix_socket_are_counted(emperor: Emperor) -> None:
 
 
 def test_those_who_wait_at_a_tcp_socket_are_counted(emperor: Emperor) -> None:
-    emperor.app("hello")
-    port = emperor.drop("blog", text="workers = { min = 2, max = 8 }\n")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve(text="workers = { min = 2, max = 8 }\n")
     waiting = clients(port, 12, "/sleep/3")
     wait_until(lambda: workers(emperor) > 2, what="more workers")
     for client in waiting:
@@ -125,10 +119,7 @@ def test_status_tells_how_many_wait_at_each_socket(emperor: Emperor) -> None:
 
 
 def test_new_code_has_as_many_workers_as_the_old_had(emperor: Emperor) -> None:
-    emperor.app("hello")
-    port = emperor.drop("blog", text="workers = { min = 1, max = 4 }\n")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve(text="workers = { min = 1, max = 4 }\n")
     waiting = clients(port, 4, "/sleep/2")
     wait_until(lambda: workers(emperor) == 4, 3, "four workers")
     emperor.do("reload", "blog")

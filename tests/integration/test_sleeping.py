@@ -123,10 +123,7 @@ def test_start_that_fails_answers_all_who_wait(emperor: Emperor, source: str) ->
 def test_one_that_is_refused_an_address_answers_nobody_in_the_name_of_its_holder(
     emperor: Emperor,
 ) -> None:
-    emperor.app("hello")
-    port = emperor.drop("shop")
-    emperor.start()
-    emperor.wait_state("shop", "ready")
+    port = emperor.serve("shop")
     emperor.drop("blog", port=port, on_demand=True)
     emperor.wait_state("blog", "backoff")
     answers: list[int] = []

@@ -1,13 +1,10 @@
 """Statistics in uWSGI's form: of a vassal, of the emperor, of all workers."""
 
-import contextlib
 import os
 import socket
-import subprocess
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +12,8 @@ import pytest
 from tests.support.emperor import Emperor, get
 from tests.support.ports import free_port
 from tests.support.processes import count_fds
-from tests.support.stats import ask, keys, uwsgitop
-from tests.support.uwsgi import uwsgi_program
+from tests.support.stats import answers, ask, keys, uwsgitop
+from tests.support.uwsgi import real_uwsgi
 from tests.support.wait import wait_until
 
 PLAIN = """
@@ -24,21 +21,6 @@ def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"hi"]
 """
-
-
-@contextlib.contextmanager
-def real_uwsgi(folder: Path, *arguments: str) -> Iterator[None]:
-    with (folder / "uwsgi.log").open("wb") as log:
-        process = subprocess.Popen(
-            [uwsgi_program(), *arguments], stdout=log, stderr=log, cwd=folder
-        )
-    try:
-        yield
-    finally:
-        process.terminate()
-        time.sleep(0.2)
-        process.kill()
-        process.wait(10)
 
 
 def test_vassal_tells_what_uwsgi_tells(emperor: Emperor, tmp_path: Path) -> None:
@@ -89,14 +71,6 @@ def runs(port: int) -> bool:
 
 def requests_told(port: int) -> int:
     return sum(worker["requests"] for worker in ask(("127.0.0.1", port))["workers"])
-
-
-def answers(port: int) -> bool:
-    try:
-        ask(("127.0.0.1", port))
-    except OSError:
-        return False
-    return True
 
 
 def test_requests_are_told_only_where_the_file_says_so(emperor: Emperor) -> None:

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_stats import answers, real_uwsgi
-from tests.integration.test_uwsgi_emperor import running
 from tests.support.emperor import Emperor, get
 from tests.support.ports import free_port
-from tests.support.stats import ask
+from tests.support.stats import answers, ask
+from tests.support.uwsgi import real_uwsgi
+from tests.support.uwsgi_emperor import emperor_uwsgi
 from tests.support.wait import wait_until
 
 PLAIN = """
@@ -48,7 +48,7 @@ def test_emperors_statistics_are_told_where_the_command_line_says(
         "abstract": (f"@{emperor.base.name}",) * 2,
         "path": (str(emperor.base / "stats"),) * 2,
     }[kind]
-    with running(emperor, "--emperor", str(emperor.vassals), "--emperor-stats", word):
+    with emperor_uwsgi(emperor, "--emperor", str(emperor.vassals), "--emperor-stats", word):
         blog = emperor.wait_state("blog", "ready")
         assert "unsupported" not in emperor.log()
         told = ask(address)

@@ -15,7 +15,7 @@ import pytest
 from emperor.spawner.fdstore import name_of
 from tests.support.emperor import Emperor, get
 from tests.support.need import need
-from tests.support.processes import pid_tree
+from tests.support.processes import fds_of, pid_tree
 from tests.support.wait import wait_until
 
 UNIT = Path(__file__).parents[2] / "packaging" / "systemd" / "emperor.service"
@@ -174,10 +174,7 @@ def test_unit_file_gives_what_the_code_relies_on() -> None:
 def test_listeners_are_kept_with_systemd_until_they_are_dropped(
     emperor: Emperor, systemd: Systemd
 ) -> None:
-    emperor.app("hello")
-    port = emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve()
     name = name_of(f"tcp:127.0.0.1:{port}")
     wait_until(lambda: systemd.has(f"FDSTORE=1\nFDPOLL=0\nFDNAME={name}"), what="it is kept")
     assert systemd.stored > 0
@@ -191,10 +188,7 @@ def test_descriptors_that_are_none_of_ours_are_closed_and_told(
     handed = "LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=emperor.socket:other"
     script = f'export {handed}; exec "$@" 3</dev/zero 4</dev/zero'
     emperor.program = ["/bin/sh", "-c", script, "sh", *emperor.program]
-    emperor.app("hello")
-    port = emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve()
     for name in ("emperor.socket", "other"):
         wait_until(lambda name=name: systemd.has(f"FDSTOREREMOVE=1\nFDNAME={name}"), what=name)
         assert f"event=descriptor_refused level=error name={name}" in emperor.log()
@@ -207,6 +201,6 @@ def test_descriptors_that_are_none_of_ours_are_closed_and_told(
 def opened(pid: int) -> list[str]:
     """Return what a process has open; nothing if only root may see that."""
     try:
-        return [os.readlink(one) for one in Path(f"/proc/{pid}/fd").iterdir()]
+        return list(fds_of(pid).values())
     except PermissionError:
         return []

@@ -1,7 +1,6 @@
 """Whom a vassal runs as, and what a tenant's own file may not have."""
 
 import os
-import pwd
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from tests.support.emperor import Emperor, get
 from tests.support.need import need_root
 from tests.support.processes import children, fds_of, open_files_max
+from tests.support.tenants import account, drop_as
 from tests.support.wait import wait_until
 
 IDS = """
@@ -23,28 +23,6 @@ def application(environ, start_response):
 @pytest.fixture(autouse=True)
 def only_root_has_tenants() -> None:
     need_root()
-
-
-def account(name: str) -> pwd.struct_passwd:
-    return pwd.getpwnam(name)
-
-
-def give(path: Path, name: str) -> None:
-    os.chown(path, account(name).pw_uid, account(name).pw_gid)
-
-
-def drop_as(emperor: Emperor, owner: str, name: str, **keys: object) -> int:
-    """Drop a file that `owner` owns, by rename, as `drop` does."""
-    hidden = emperor.base / "hidden"
-    hidden.mkdir(exist_ok=True)
-    real, emperor.vassals = emperor.vassals, hidden
-    try:
-        port = emperor.drop(name, **keys)
-    finally:
-        emperor.vassals = real
-    give(hidden / f"{name}.toml", owner)
-    (hidden / f"{name}.toml").rename(real / f"{name}.toml")
-    return port
 
 
 def ids(port: int) -> tuple[int, int, list[int]]:

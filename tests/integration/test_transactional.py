@@ -229,10 +229,7 @@ def test_no_more_workers_are_missing_in_a_reload_than_may_be(
 
 
 def test_failed_reload_is_an_event_and_its_traceback_is_in_the_log(emperor: Emperor) -> None:
-    emperor.app("hello")
-    emperor.drop("blog")
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    emperor.serve()
     with subprocess.Popen(
         [*emperor_command("events", "--json"), "--runtime-dir", str(emperor.runtime_dir)],
         stdout=subprocess.PIPE,

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_uwsgi_emperor import running
 from tests.support.emperor import Emperor, get
 from tests.support.need import need_root
 from tests.support.ports import free_port
 from tests.support.processes import alive, open_files_max, pid_tree
+from tests.support.uwsgi_emperor import emperor_uwsgi
 from tests.support.wait import wait_until
 
 # Each process that runs the file says whose it is and whose file it had.
@@ -97,7 +97,7 @@ def blog(emperor: Emperor, ran: Path) -> Iterator[tuple[int, list[int]]]:
     """Yield the port and the processes of a vassal whose file is nobody's."""
     port = free_port()
     put(emperor, port, "nobody")
-    with running(emperor, *tyrant(emperor)):
+    with emperor_uwsgi(emperor, *tyrant(emperor)):
         emperor.wait_state("blog", "ready")
         assert get(port)[1] == f"{uid_of('nobody')} nobody".encode()
         found = processes_of(emperor, "blog")
@@ -144,7 +144,7 @@ def test_file_that_changes_its_owner_all_the_time_runs_as_none_but_who_wrote_it(
         path.write_text(text_of(emperor, port, owner))
         os.chown(path, uid_of(owner), -1)
     allowed = {f"{uid_of(owner)} {owner}" for owner in owners if owner != "root"}
-    with running(emperor, *tyrant(emperor)):
+    with emperor_uwsgi(emperor, *tyrant(emperor)):
         for number in range(REPLACED):
             owner = owners[number % len(owners)]
             link = emperor.base / "next"
@@ -178,7 +178,7 @@ def test_link_to_roots_file_runs_for_nobody(emperor: Emperor, ran: Path, whose: 
     link.symlink_to(target)
     os.chown(link, uid_of(whose), -1, follow_symlinks=False)
     put(emperor, free_port(), "games", "shop.ini")
-    with running(emperor, *tyrant(emperor)):
+    with emperor_uwsgi(emperor, *tyrant(emperor)):
         emperor.wait_state("shop", "ready")
         failure = emperor.wait_state("blog", "parked")["last_failure"]["message"]
         expected = "belongs to root" if whose == "root" else "symbolic link of uid"
@@ -247,7 +247,7 @@ def test_limits_that_the_kernel_refuses_do_not_count(emperor: Emperor, ran: Path
     new.write_text(text_of(emperor, port, "games") + lines)
     os.chown(new, uid_of("games"), -1)
     new.rename(emperor.vassals / "blog.ini")
-    with running(emperor, *tyrant(emperor)):
+    with emperor_uwsgi(emperor, *tyrant(emperor)):
         vassal = emperor.wait_state("blog", "ready")
         assert get(port)[1] == f"{uid_of('games')} games".encode()
         said = {one["key"] for one in vassal["unsupported"]}
@@ -262,7 +262,7 @@ def test_tenants_lines_are_in_its_own_log_though_its_file_names_the_emperors(
     new.write_text(text_of(emperor, free_port(), "games") + "logto = /dev/stdout\n")
     os.chown(new, uid_of("games"), -1)
     new.rename(emperor.vassals / "blog.ini")
-    with running(emperor, *tyrant(emperor)):
+    with emperor_uwsgi(emperor, *tyrant(emperor)):
         emperor.wait_state("blog", "ready")
         wait_until(lambda: "a tenant says" in emperor.vassal_log("blog"), what="the line")
         assert "a tenant says" not in emperor.log()
@@ -276,12 +276,12 @@ def test_tenant_may_open_as_many_files_as_the_emperors_own_max_fd_says(
     new.write_text(text_of(emperor, free_port(), "games") + "max-fd = 6000\n")
     os.chown(new, uid_of("games"), -1)
     new.rename(emperor.vassals / "blog.ini")
-    with running(emperor, *tyrant(emperor)):
+    with emperor_uwsgi(emperor, *tyrant(emperor)):
         vassal = emperor.wait_state("blog", "ready")
         assert open_files_max(vassal["workers"][0]["pid"]) == ["4096", "4096"]
         said = emperor.unsupported("blog")["max-fd"]
         assert "it has 4096:4096; to grant more, write max-fd = 6000 for the emperor" in said
-    with running(emperor, *tyrant(emperor), "--max-fd", "6000"):
+    with emperor_uwsgi(emperor, *tyrant(emperor), "--max-fd", "6000"):
         vassal = emperor.wait_state("blog", "ready")
         assert open_files_max(vassal["workers"][0]["pid"]) == ["6000", "6000"]
         assert "max-fd" not in emperor.unsupported("blog")
@@ -293,7 +293,7 @@ def test_accounts_of_a_tenants_file_do_not_count_and_are_told(emperor: Emperor, 
     new.write_text(text_of(emperor, port, "games") + "uid = www-data\ngid = www-data\n")
     os.chown(new, uid_of("games"), -1)
     new.rename(emperor.vassals / "blog.ini")
-    with running(emperor, *tyrant(emperor)):
+    with emperor_uwsgi(emperor, *tyrant(emperor)):
         vassal = emperor.wait_state("blog", "ready")
         assert get(port)[1] == f"{uid_of('games')} games".encode()
         said = {one["key"]: one["reason"] for one in vassal["unsupported"]}

@@ -22,10 +22,7 @@ def beside_the_settings(emperor: Emperor, name: str) -> Path:
 def test_static_files_in_the_emperors_own_folder_are_told_of(emperor: Emperor) -> None:
     need_root()
     folder = beside_the_settings(emperor, "static")
-    emperor.app("hello")
-    port = emperor.drop("blog", text=FILES.format(folder))
-    emperor.start()
-    emperor.wait_state("blog", "ready")
+    port = emperor.serve(text=FILES.format(folder))
     reason = emperor.unsupported("blog")["static"]
     assert f"{folder} is not seen: {emperor.base} is hidden by the emperor" in reason
     assert b"from a file" not in get(port, "/static/a.txt")[1]

@@ -4,10 +4,6 @@ import json
 import os
 import pwd
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -15,8 +11,9 @@ from tests.support.control import emperor as command
 from tests.support.emperor import Emperor, get
 from tests.support.need import need_root
 from tests.support.ports import free_port
-from tests.support.processes import alive, pid_tree
+from tests.support.processes import cmdline, pid_tree
 from tests.support.uwsgi import end, uwsgi_program
+from tests.support.uwsgi_emperor import emperor_uwsgi
 from tests.support.wait import wait_until
 
 SAYS = """
@@ -26,24 +23,6 @@ def application(environ, start_response):
     start_response("200 OK", [])
     return [(os.environ.get("SAYS", "nothing") + " " + str(os.getuid())).encode()]
 """
-
-
-@contextmanager
-def running(one: Emperor, *words: str, **variables: str) -> Iterator[None]:
-    """Run `emperor uwsgi` over the folders of an emperor of the tests."""
-    environ = {**os.environ, "EMPEROR_RUNTIME_DIR": str(one.runtime_dir), **variables}
-    with one.log_file.open("ab") as log:
-        one.process = subprocess.Popen(
-            [sys.executable, "-m", "emperor", "uwsgi", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=environ,
-        )
-    wait_until(one.answers, 20.0, "the emperor answers")
-    yield
-    assert one.stop() == 0
-    assert not (one.runtime_dir / "uwsgi-emperor.toml").exists()
 
 
 def ini(one: Emperor, port: int, more: str = "") -> str:
@@ -64,7 +43,7 @@ def test_options_of_the_command_line_and_of_a_file_of_the_emperors(
     own.write_text(f"[uwsgi]\nemperor = {emperor.vassals}\nmaster = true\nemperor-freq = 3\n")
     (emperor.vassals / "blog.ini").write_text(ini(emperor, port))
     words = ["--ini", str(own), "--vassal-set", "greeting=hello"]
-    with running(emperor, *words, "--vassals-include", str(emperor.base / "all.ini")):
+    with emperor_uwsgi(emperor, *words, "--vassals-include", str(emperor.base / "all.ini")):
         emperor.wait_state("blog", "ready")
         assert get(port)[1].startswith(b"hello ")
         before = emperor.brain_pid
@@ -76,7 +55,7 @@ def test_options_of_the_command_line_and_of_a_file_of_the_emperors(
 
 def test_what_is_not_done_is_said_and_the_rest_runs(emperor: Emperor, port: int) -> None:
     words = ["--emperor", str(emperor.vassals), "--emperor-stats", "127.0.0.1:0"]
-    with running(emperor, *words):
+    with emperor_uwsgi(emperor, *words):
         assert "emperor-stats = 127.0.0.1:0: unsupported: " in emperor.log()
 
 
@@ -91,7 +70,7 @@ def test_pidfile_has_the_pid_of_the_emperor_as_with_uwsgi(emperor: Emperor, port
     finally:
         real.kill()
         real.wait()
-    with running(emperor, *words):
+    with emperor_uwsgi(emperor, *words):
         assert file.read_text() == f"{emperor.pid}\n"
         assert file.stat().st_mode & 0o777 == 0o644
         before = emperor.brain_pid
@@ -118,7 +97,7 @@ def test_variables_for_vassals_are_options_of_each_before_its_own(
         except OSError:
             return b""
 
-    with running(emperor, UWSGI_EMPEROR=str(emperor.vassals), **given):
+    with emperor_uwsgi(emperor, UWSGI_EMPEROR=str(emperor.vassals), **given):
         emperor.wait_state("blog", "ready")
         assert says().startswith(b"all ")
         file.write_text(ini(emperor, port, "env = SAYS=own\n"))
@@ -133,7 +112,7 @@ def test_places_that_the_emperor_may_not_use_are_told_at_its_start(
     shared.chmod(0o777)
     words = ["--emperor", str(emperor.vassals), "--master-fifo"]
     pidfile = ["--pidfile", f"{emperor.base}/none/a.pid"]
-    with running(emperor, *words, f"{shared}/emperor.fifo", *pidfile):
+    with emperor_uwsgi(emperor, *words, f"{shared}/emperor.fifo", *pidfile):
         verdicts = emperor.log().partition("event=emperor_started")[0]
         line = (
             f"master-fifo = {shared}/emperor.fifo: unsupported: {shared} is not the emperor's alone"
@@ -141,7 +120,7 @@ def test_places_that_the_emperor_may_not_use_are_told_at_its_start(
         assert line in verdicts
         assert f"a.pid: unsupported: {emperor.base}/none: No such file or directory" in verdicts
     emperor.log_file.write_text("")
-    with running(emperor, *words, f"{emperor.base}/emperor.fifo"):
+    with emperor_uwsgi(emperor, *words, f"{emperor.base}/emperor.fifo"):
         assert (emperor.base / "emperor.fifo").is_fifo()
         assert "unsupported" not in emperor.log()
 
@@ -183,7 +162,7 @@ def test_providers_files_inherit_the_environment_as_uwsgis_and_nobody_else_is_to
         tenants = emperor.vassals / "tenants.ini"
         tenants.write_text(ini(emperor, others["tenants"]).replace("says", "tells"))
         os.chown(tenants, 65534, 65534)
-    with running(emperor, *words, **given, WATCHDOG_USEC="60000000", WATCHDOG_PID="1"):
+    with emperor_uwsgi(emperor, *words, **given, WATCHDOG_USEC="60000000", WATCHDOG_PID="1"):
         ready = emperor.wait_state("blog", "ready")
         ours = told(port)
         assert ours == {"SAYS": "own", "SECRET_KEY": SECRET}
@@ -197,9 +176,7 @@ def test_providers_files_inherit_the_environment_as_uwsgis_and_nobody_else_is_to
         seen = [emperor.log(), json.dumps(emperor.vassal("blog")), emperor.vassal_log("blog")]
         seen += [(emperor.runtime_dir / "uwsgi-emperor.toml").read_text()]
         seen += [command("explain", "blog", environ=environ).stdout]
-        seen += [
-            Path(f"/proc/{pid}/cmdline").read_text() for pid in pid_tree(emperor.pid) if alive(pid)
-        ]
+        seen += [cmdline(pid) for pid in pid_tree(emperor.pid)]
         assert not [text for text in seen if SECRET in text]
 
 
@@ -214,7 +191,7 @@ def told(port: int) -> dict[str, str]:
 
 def test_log_goes_to_the_file_that_is_named(emperor: Emperor, port: int) -> None:
     log = emperor.base / "uwsgi.log"
-    with running(emperor, "--emperor", str(emperor.vassals), "--logto", str(log)):
+    with emperor_uwsgi(emperor, "--emperor", str(emperor.vassals), "--logto", str(log)):
         assert "event=emperor_started" in log.read_text()
 
 
@@ -225,7 +202,7 @@ def test_tyrant_runs_each_file_as_its_owner_and_none_of_roots(emperor: Emperor, 
     theirs = emperor.vassals / "theirs.ini"
     theirs.write_text(ini(emperor, port))
     os.chown(theirs, nobody, nobody)
-    with running(emperor, "--emperor", str(emperor.vassals), "--emperor-tyrant"):
+    with emperor_uwsgi(emperor, "--emperor", str(emperor.vassals), "--emperor-tyrant"):
         emperor.wait_state("theirs", "ready")
         assert get(port)[1] == f"nothing {nobody}".encode()
         refused = emperor.wait_state("mine", "parked")
@@ -240,7 +217,7 @@ def test_only_what_the_pattern_chooses_is_served(emperor: Emperor, port: int) ->
         (emperor.vassals / f"{name}.ini").write_text(
             f"[uwsgi]\nchdir = {emperor.apps}\nmodule = hello\nhttp-socket = 127.0.0.1:{each}\n"
         )
-    with running(emperor, "--emperor", f"{emperor.vassals}/live-*.ini"):
+    with emperor_uwsgi(emperor, "--emperor", f"{emperor.vassals}/live-*.ini"):
         emperor.wait_state("live-blog", "ready")
         (emperor.vassals / "live-shop.toml").write_text("app = \n")
         (emperor.vassals / "draft.ini").rename(emperor.vassals / "live-draft.ini")

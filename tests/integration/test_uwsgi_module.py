@@ -4,10 +4,7 @@ import contextlib
 import http.client
 import itertools
 import json
-import os
-import signal
 import socket
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +17,7 @@ from tests.support.need import need_tenant_venv
 from tests.support.ports import free_port
 from tests.support.processes import alive
 from tests.support.stats import ask
-from tests.support.uwsgi import uwsgi_program
+from tests.support.uwsgi import real_uwsgi
 from tests.support.wait import wait_until
 
 TELLS = """
@@ -78,19 +75,6 @@ cache2 = name=x,items=10
 """
 
 
-@contextlib.contextmanager
-def real_uwsgi(ini: Path) -> Iterator[None]:
-    with (ini.parent / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [uwsgi_program(), "--ini", str(ini)], stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        yield
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
-
-
 def told(port: int, path: str = "/") -> Any:
     status, body = get(port, path)
     assert status == 200, body
@@ -129,7 +113,7 @@ def test_application_sees_what_uwsgi_shows(emperor: Emperor, tmp_path: Path) -> 
     emperor.wait_state("blog", "ready")
     ini = tmp_path / "blog.ini"
     ini.write_text(text.format(apps=emperor.apps, port=theirs))
-    with real_uwsgi(ini):
+    with real_uwsgi(ini.parent, "--ini", str(ini)):
         wait_until(lambda: answers(theirs), 10, "uWSGI answers")
         # Its second worker is not known to the first one for a moment.
         wait_until(lambda: told(theirs)["ids"] == [1, 2], 10, "both its workers")
@@ -182,7 +166,7 @@ def test_workers_of_the_module_count_what_uwsgis_count(emperor: Emperor, tmp_pat
     ini.write_text(text.replace(f"chdir = {emperor.apps}", f"chdir = {beside}"))
     emperor.start()
     emperor.wait_state("blog", "ready")
-    with real_uwsgi(ini):
+    with real_uwsgi(ini.parent, "--ini", str(ini)):
         wait_until(lambda: answered(theirs), 10, "uWSGI listens")
         rows = {}
         for port in (ours, theirs):
@@ -225,7 +209,7 @@ def test_applications_of_a_worker_are_told_with_the_time_of_their_import(
     (told,) = ask(("127.0.0.1", stats))["workers"]
     assert [app["startup_time"] in (1, 2) for app in told["apps"]] == [True, True]
     assert [app["mountpoint"] for app in told["apps"]] == ["", "/b"]
-    with real_uwsgi(ini):
+    with real_uwsgi(ini.parent, "--ini", str(ini)):
         wait_until(lambda: answered(theirs), 15, "uWSGI listens")
         found = [json.loads(get(port)[1]) for port in (ours, theirs)]
     assert found[0] == found[1] == [["", True], ["/b", True]]
@@ -267,7 +251,7 @@ def test_workers_are_bound_to_the_cpus_that_uwsgi_binds_them_to(
     ini.write_text(text.replace(f":{ours}\n", f":{theirs}\n"))
     emperor.start()
     emperor.wait_state("blog", "ready")
-    with real_uwsgi(ini):
+    with real_uwsgi(ini.parent, "--ini", str(ini)):
         wait_until(lambda: answers(theirs), 10, "uWSGI answers")
         uwsgis = at_once(theirs, workers * 4)
     found = at_once(ours, workers * 4)
@@ -547,7 +531,7 @@ def both(one: Emperor, folder: Path, source: str, more: str) -> Iterator[tuple[i
     one.wait_state("blog", "ready")
     ini = folder / "blog.ini"
     ini.write_text(text.format(apps=one.apps, port=theirs, more=more))
-    with real_uwsgi(ini):
+    with real_uwsgi(ini.parent, "--ini", str(ini)):
         wait_until(lambda: accepts(theirs), 10, "uWSGI listens")
         yield ours, theirs
 
@@ -584,7 +568,7 @@ def application(environ, start_response):
     for mine, uwsgis in found:
         assert mine == uwsgis
     assert [mine["requests"] for mine, _ in found] == [[number, number] for number in range(3)]
-    assert "said to the log\n" in (tmp_path / "log").read_text()
+    assert "said to the log\n" in (tmp_path / "uwsgi.log").read_text()
 
 
 KILLED = "killed"

@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from tests.integration.test_stats import real_uwsgi
 from tests.support.emperor import Emperor, get
 from tests.support.ports import free_port
+from tests.support.uwsgi import real_uwsgi
 from tests.support.wait import wait_until
 from tests.support.wires import ask_uwsgi
 

@@ -3,19 +3,15 @@
 import contextlib
 import itertools
 import json
-import os
-import signal
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.test_uwsgi_emperor import running
 from tests.support.emperor import Emperor, get
 from tests.support.ports import free_port
-from tests.support.uwsgi import uwsgi_program
+from tests.support.uwsgi import real_uwsgi
+from tests.support.uwsgi_emperor import emperor_uwsgi
 from tests.support.wait import wait_until
 
 TELLS = """
@@ -55,25 +51,6 @@ def lines(number: int, name: str) -> str:
     return f"who = {name}\nenv = WHO={name}\nworkers = {number}\nset-placeholder = mark={name}\n"
 
 
-@contextlib.contextmanager
-def real_emperor(folder: Path, *words: str) -> Iterator[None]:
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [uwsgi_program(), *words],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-            start_new_session=True,
-        )
-    try:
-        yield
-    finally:
-        # It would wait for its vassals for long.
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
-
-
 def told(port: int) -> Any:
     with contextlib.suppress(OSError):
         status, body = get(port)
@@ -104,8 +81,8 @@ def test_the_same_source_wins(emperor: Emperor, tmp_path: Path, options: tuple[s
             + "env = DERIVED=%(who) %(mark)\n"
         )
     with (
-        running(emperor, "--emperor", str(emperor.vassals), *words),
-        real_emperor(tmp_path, "--emperor", str(theirs), *words),
+        emperor_uwsgi(emperor, "--emperor", str(emperor.vassals), *words),
+        real_uwsgi(tmp_path, "--emperor", str(theirs), *words),
     ):
         emperor.wait_state("blog", "ready")
         uwsgis = wait_until(lambda: told(ports[1]), 20.0, "uWSGI's vassal answers")

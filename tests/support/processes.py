@@ -74,7 +74,8 @@ def fds_of(pid: int) -> dict[int, str]:
     for number in numbers:
         try:
             found[int(number)] = os.readlink(f"/proc/{pid}/fd/{number}")
-        except FileNotFoundError:  # closed meanwhile; among them the one used for listing
+        except (FileNotFoundError, ProcessLookupError):
+            # Closed meanwhile; among them the one used for listing.
             continue
     return found
 

@@ -35,6 +35,15 @@ def ask(address: Address) -> Any:
     return json.loads(told)
 
 
+def answers(port: int) -> bool:
+    """Return whether statistics are told at a port of this host."""
+    try:
+        ask(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
+
+
 def keys(value: Any) -> Any:
     """Return the shape of an object: its keys at all depths, the first element of a list."""
     if isinstance(value, dict):

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support.need import need
@@ -19,6 +20,26 @@ def uwsgi_program() -> str:
     """Return the path of uWSGI; skip or fail without it."""
     need(PROGRAM.exists(), "needs uWSGI: packaging/dev/setup.sh uwsgi")
     return str(PROGRAM)
+
+
+@contextlib.contextmanager
+def real_uwsgi(folder: Path, *words: str) -> Iterator[None]:
+    """Run uWSGI in a folder for the time of a with block; its output goes to uwsgi.log there."""
+    with (folder / "uwsgi.log").open("wb") as log:
+        process = subprocess.Popen(
+            [uwsgi_program(), *words],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            start_new_session=True,
+        )
+    try:
+        yield
+    finally:
+        # An emperor would wait for its vassals for long.
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
 
 
 def end(process: "subprocess.Popen[bytes]", signum: int = signal.SIGTERM) -> None:

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -151,3 +152,21 @@ def our_site(emperor: Emperor, more: str = "") -> Iterator[Site]:
     site = OurSite(emperor, more)
     emperor.start()
     yield site
+
+
+@contextmanager
+def emperor_uwsgi(one: Emperor, *words: str, **variables: str) -> Iterator[None]:
+    """Run `emperor uwsgi` over the folders of an emperor of the tests."""
+    environ = {**os.environ, "EMPEROR_RUNTIME_DIR": str(one.runtime_dir), **variables}
+    with one.log_file.open("ab") as log:
+        one.process = subprocess.Popen(
+            [sys.executable, "-m", "emperor", "uwsgi", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environ,
+        )
+    wait_until(one.answers, 20.0, "the emperor answers")
+    yield
+    assert one.stop() == 0
+    assert not (one.runtime_dir / "uwsgi-emperor.toml").exists()

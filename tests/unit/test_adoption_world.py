@@ -24,7 +24,7 @@ from emperor.core.registry import Vassal, birth_under, can_stand_by
 from emperor.status import VassalState
 from limits.cgroups.names import app_path
 from tests.support.kept import Kept, Ports, Socket, Tree
-from tests.unit.test_reconcile_world import HAPPENINGS, World
+from tests.support.world import HAPPENINGS, World
 
 S = VassalState
 SERVES = (Duty.SERVING, Duty.SETTLING)

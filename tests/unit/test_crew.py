@@ -21,6 +21,7 @@ from vassal.master.crew import (
     next_orders,
     reason_of_kill,
     stopped,
+    was_to_end,
 )
 
 W = WorkerState
@@ -253,6 +254,19 @@ def test_generation_settles_when_its_time_is_over() -> None:
     assert verbs(settling, worker(1), worker(2)) == []
     assert next_look([settling], [], 100.0) == 101.0
     assert verbs(settling, worker(1), worker(2), now=101.0) == [Verb.SETTLE]
+
+
+def test_worker_that_asked_for_a_successor_may_go_before_it_comes() -> None:
+    assert was_to_end(worker(1, W.RETIRING), False, 0)
+    assert was_to_end(worker(1), True, 0)  # its words and its exit came at one moment
+    assert not was_to_end(worker(1), False, 0)
+    assert not was_to_end(worker(1, W.STARTING), True, 0)
+
+
+def test_worker_that_asked_for_a_successor_and_crashes_has_crashed() -> None:
+    assert not was_to_end(worker(1, W.RETIRING), False, 1)
+    assert not was_to_end(worker(1, W.RETIRING), True, None)
+    assert was_to_end(worker(1, W.STOPPING), False, None)
 
 
 def test_generation_of_which_nobody_serves_again_and_again_is_hopeless() -> None:

@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from vassal.runtime import scoreboard
+from vassal.runtime.held_memory import HeldMemory
 from vassal.runtime.recycling import (
     GROWN_BYTES,
     LOOK_S,
     MARK_HIGHEST,
+    MARK_LAST,
     MARK_LOWEST,
+    NEAR,
     MemoryWatch,
 )
 
@@ -23,17 +26,27 @@ class Own:
     """A watch whose process has the size that the test says."""
 
     def __init__(self, folder: Path, fraction: float) -> None:
-        self.current = folder / "memory.current"
+        self.current, self.stat = folder / "memory.current", folder / "memory.stat"
         self.say(0)
-        self.fd = os.open(self.current, os.O_RDONLY)
+        self.fds = [os.open(path, os.O_RDONLY) for path in (self.current, self.stat)]
         self.memory = mmap.mmap(-1, scoreboard.size_for(1))
         scoreboard.set_memory_max(self.memory, LIMIT)
-        self.watch = MemoryWatch(self.fd, self.memory, fraction)
+        self.watch = MemoryWatch(HeldMemory(*self.fds), self.memory, fraction)
         self.start = self.watch._own_at_start
         self.grow(GROWN_BYTES + 1)
 
-    def say(self, size_bytes: float) -> None:
+    def say(self, size_bytes: float, of_files: int = 0) -> None:
         self.current.write_text(f"{int(size_bytes)}\n")
+        self.stat.write_text(
+            f"anon {int(size_bytes) - of_files}\nfile {of_files}\nworkingset_activate_file 7\n"
+            f"inactive_file {of_files // 2}\nactive_file {of_files - of_files // 2}\n"
+        )
+
+    def close(self) -> None:
+        self.watch.close()
+        self.memory.close()
+        for fd in self.fds:
+            os.close(fd)
 
     def grow(self, size_bytes: int) -> None:
         self.watch._own_bytes = lambda: self.start + size_bytes  # type: ignore[method-assign]
@@ -43,9 +56,7 @@ class Own:
 def own(tmp_path: Path) -> Iterator[Own]:
     one = Own(tmp_path, 0.0)
     yield one
-    one.watch.close()
-    one.memory.close()
-    os.close(one.fd)
+    one.close()
 
 
 def test_worker_that_has_grown_goes_near_the_limit(own: Own) -> None:
@@ -68,6 +79,30 @@ def test_it_looks_only_now_and_then(own: Own) -> None:
     assert own.watch.is_time(LOOK_S)
 
 
+def test_near_the_limit_it_looks_each_time(own: Own) -> None:
+    own.say(LIMIT * NEAR)
+    assert not own.watch.is_time(0.0)
+    own.say(LIMIT)
+    assert own.watch.is_time(0.001)
+
+
+def test_pages_of_files_do_not_count_and_are_not_looked_at_each_time(own: Own) -> None:
+    own.say(LIMIT, of_files=LIMIT // 2)
+    assert not own.watch.is_time(0.0)
+    own.say(LIMIT)
+    assert not own.watch.is_time(LOOK_S * 0.9)
+    assert own.watch.is_time(LOOK_S)
+
+
+def test_who_has_asked_for_a_successor_waits_for_the_last_mark(own: Own) -> None:
+    own.say(LIMIT * (MARK_LAST - 0.01))
+    assert own.watch.is_time(0.0)
+    own.watch.wait_for_last_mark()
+    assert not own.watch.is_time(0.001)
+    own.say(LIMIT * MARK_LAST)
+    assert own.watch.is_time(0.002)
+
+
 def test_limit_that_was_changed_or_taken_away_counts_at_once(own: Own) -> None:
     own.say(LIMIT)
     scoreboard.set_memory_max(own.memory, LIMIT * 2)
@@ -84,5 +119,4 @@ def test_workers_have_marks_of_their_own(tmp_path: Path) -> None:
     assert not late.watch.is_time(0.0)
     late.say(LIMIT * MARK_HIGHEST)
     assert late.watch.is_time(1.0)
-    late.watch.close()
-    os.close(late.fd)
+    late.close()

@@ -29,6 +29,7 @@ TENANT = """\
 import errno, os, socket, threading, time
 
 held = []
+time.sleep(float(os.environ.get("IMPORT_S", "0")))
 
 def eat(size):
     held.append(bytearray(os.urandom(4096)) * (int(size) * 256))
@@ -94,6 +95,18 @@ def write(size):
         os.write(fd, block)
     os.close(fd)
     return "%.3f" % (time.monotonic() - began)
+
+def read(size):
+    path = "/srv/alice/read"
+    with open(path, "wb") as file:
+        for _ in range(int(size)):
+            file.write(bytes(1 << 20))
+    os.sync()
+    with open(path, "rb") as file:
+        while file.read(1 << 20):
+            pass
+    os.unlink(path)
+    return "read"
 
 def application(environ, start_response):
     _, name, argument = (environ["PATH_INFO"] + "/").split("/")[:3]
@@ -242,11 +255,40 @@ def test_worker_above_memory_max_dies_alone_and_the_reason_is_told(machine: Mach
 def test_worker_that_grows_is_replaced_before_memory_max_and_no_request_fails(
     machine: Machine,
 ) -> None:
+    said = len(log_of())
     drop(machine, workers=2, limits={"memory_max": "160M"})
+    eat_in_small_bites(machine)
+    assert "event=worker_retiring" in log_of()[said:]
+
+
+def test_worker_that_outgrows_its_successor_stops_before_memory_max(machine: Machine) -> None:
+    said = len(log_of())
+    slow = {"lazy_apps": True, "env": {"IMPORT_S": "3"}}
+    drop(machine, workers=2, limits={"memory_max": "160M"}, **slow)
+    eat_in_small_bites(machine)
+    assert "the worker stops before its successor has come" in log_of()[said:]
+    vassal = machine.vassal("blog")
+    assert vassal is not None
+    assert (vassal["totals"]["worker_deaths"], vassal["last_failure"]) == (0, None)
+
+
+def eat_in_small_bites(machine: Machine) -> None:
+    """Have the workers grow by more than memory_max, a little with each request."""
     answers = [get("blog.example", "/eat/2") for _ in range(100)]
     assert {answer.status for answer in answers} == {200}
     assert cgroup_numbers(workload(machine), "memory.events")["oom_kill"] == 0
-    assert "event=worker_retiring" in log_of()
+
+
+def test_pages_of_files_that_fill_memory_max_have_no_worker_replaced(machine: Machine) -> None:
+    said = len(log_of())
+    drop(machine, workers=1, limits={"memory_max": "96M"})
+    worker = worker_of(machine)
+    assert get("blog.example", "/eat/10").status == 200  # it has grown
+    assert get("blog.example", "/read/200").body == "read"
+    for _ in range(5):
+        assert get("blog.example", "/").status == 200
+    assert "event=worker_retiring" not in log_of()[said:]
+    assert worker_of(machine) == worker
 
 
 def test_forks_above_tasks_max_fail_and_are_counted(machine: Machine) -> None:

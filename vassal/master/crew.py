@@ -230,6 +230,16 @@ def death(crew: Crew, worker: Worker, now: float, planned: bool) -> Crew:
     )
 
 
+def was_to_end(worker: Worker, retired: bool, exit_status: int | None) -> bool:
+    """Return whether an end without a kill is no failure: it was told to stop, or, having asked
+    for a successor (`retired`: in its last words), did not wait for it."""
+    if worker.state is WorkerState.STOPPING:
+        return True
+    asked = worker.state is WorkerState.RETIRING
+    asked = asked or (retired and worker.state is WorkerState.READY)
+    return asked and exit_status == 0
+
+
 def stopped(worker: Worker, is_stopped: bool, is_busy: bool, now: float) -> Worker:
     """Return a worker after a signal has stopped it, or let it go on.
 

@@ -22,7 +22,7 @@ from vassal.master.guard import SIGKILL, Guard
 from vassal.master.idler import Idler
 from vassal.master.ledger import Ledger
 from vassal.master.live import change_rlimits
-from vassal.master.mold_hands import Means, MoldHands, StepsFor
+from vassal.master.mold_hands import Means, MoldHands, StepsFor, memory_files
 from vassal.master.oom import OomWitness
 from vassal.master.output import LOG_KEYS, Output, unavailable
 from vassal.master.pidfile import PidFile, in_output
@@ -33,7 +33,6 @@ from vassal.master.stats_view import statistics
 from vassal.master.worker_hands import WorkerHands
 from vassal.master.workforce import Workforce
 from vassal.messages import (
-    MEMORY_CURRENT,
     MEMORY_EVENTS,
     ChangeLimits,
     Description,
@@ -43,6 +42,7 @@ from vassal.messages import (
     LimitsChanged,
     Message,
 )
+from vassal.runtime.held_memory import HeldMemory
 
 
 class MasterState(Enum):
@@ -71,7 +71,8 @@ class Master:
         self.ledger = Ledger(output)
         self.staffing = Staffing(self.ledger, tell)
         self._pidfile = PidFile(in_output(output.emit))
-        self._memory_fd = means.cgroup.get(MEMORY_CURRENT)
+        watched = memory_files(means.cgroup)
+        self._cgroup_memory = HeldMemory(*watched) if watched else None
         self._molds = MoldHands(
             loop,
             self.ledger,
@@ -121,7 +122,7 @@ class Master:
         force = Workforce(generation, listeners)
         self.ledger.forces[number] = force
         self.ledger.guards[number] = Guard(force, partial(self._hands.on_harakiri, number))
-        scaler = Scaler(force, self._memory_fd, before.wanted if before is not None else None)
+        scaler = Scaler(force, self._cgroup_memory, before.wanted if before is not None else None)
         self.ledger.scalers[number] = scaler
         self.ledger.idlers[number] = Idler(generation.idle_stop_s, time.monotonic())
         self.ledger.crews[number] = Crew(

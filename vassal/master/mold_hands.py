@@ -6,7 +6,7 @@ serve on meanwhile.
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -25,7 +25,7 @@ from vassal.master.ledger import Ledger
 from vassal.master.molds import PARSER_FD, REQUESTS_FD, start_mold
 from vassal.master.workforce import load_frame
 from vassal.master.workload import ExecFailed, Surroundings
-from vassal.messages import MEMORY_CURRENT, WORKLOAD_PROCS, Message, MoldDied
+from vassal.messages import MEMORY_FILES, WORKLOAD_PROCS, Message, MoldDied
 from vassal.runtime import frames
 from vassal.runtime.signals import STACK_DUMP_SIGNAL
 
@@ -41,6 +41,12 @@ NO_INTERPRETER = (
 
 KILL_PATIENCE_S = 1.0
 """A command that was killed and is still there is killed again."""
+
+
+def memory_files(cgroup: Mapping[str, int]) -> list[int]:
+    """Return the descriptors by which memory is watched: no, one or two of MEMORY_FILES."""
+    found = [cgroup[name] for name in MEMORY_FILES if name in cgroup]
+    return found if MEMORY_FILES[0] in cgroup else []
 
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,7 +146,7 @@ class MoldHands:
             self._lost(number, Failure(kind="crash", message=f"fork: {error.strerror}"))
             return
         force.mold = mold
-        watched = [means.cgroup[MEMORY_CURRENT]] if MEMORY_CURRENT in means.cgroup else []
+        watched = memory_files(means.cgroup)
         frame = load_frame(
             force.generation,
             force.listeners,
@@ -149,7 +155,7 @@ class MoldHands:
             PARSER_FD,
             means.parser_name,
             requests_fd=2 if requests_fd is None else REQUESTS_FD,
-            watches_memory=bool(watched),
+            memory_files=len(watched),
         )
         with contextlib.suppress(OSError):
             # Refused: it ended at once. Its exit, which SIGCHLD tells, says more.

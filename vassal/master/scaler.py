@@ -4,23 +4,23 @@ What follows from it is decided in `scaling`. Where the number of workers is fix
 runs and they are as few as allowed, it never looks.
 """
 
-import os
 import time
 
 from vassal.master import scaling
 from vassal.master.scaling import Range, Sample
 from vassal.master.workforce import Workforce
 from vassal.runtime import scoreboard
+from vassal.runtime.held_memory import HeldMemory
 
 
 class Scaler:
     """Watches one generation's load. `scale` is the last decision. `before` is how many
-    workers the generation before it had; `memory_fd`, borrowed, the cgroup's memory.current."""
+    workers the generation before it had; `cgroup`: its memory, None = nobody counts it."""
 
-    def __init__(self, workforce: Workforce, memory_fd: int | None, before: int | None) -> None:
+    def __init__(self, workforce: Workforce, cgroup: HeldMemory | None, before: int | None) -> None:
         generation = workforce.generation
         self._workforce = workforce
-        self._memory_fd = memory_fd
+        self._cgroup = cgroup
         self._bounds = Range(
             generation.workers_min or generation.workers,
             generation.workers,
@@ -85,10 +85,10 @@ class Scaler:
         )
 
     def _memory(self) -> int:
-        if self._memory_fd is None:
+        if self._cgroup is None:
             return 0
         try:
-            return int(os.pread(self._memory_fd, 32, 0) or b"0")
+            return self._cgroup.held()
         except (OSError, ValueError):
             return 0  # the cgroup is gone: so are we, soon
 

@@ -259,7 +259,7 @@ class WorkerHands:
         self, number: int, process: WorkerProcess, exit_status: int | None, signum: int | None
     ) -> None:
         key = (number, process.number)
-        self._hear_out(number, process)
+        retired = self._hear_out(number, process)
         last_words = self._last_words.pop(key, None)
         worker = self._ledger.workers.pop(key)
         crew = self._ledger.crews[number]
@@ -269,7 +269,7 @@ class WorkerHands:
         self._ledger.close_account(number, process.number)
         probed = process.probe
         self._release(number, process)
-        planned = bool(reason) or worker.state is WorkerState.STOPPING
+        planned = bool(reason) or crews.was_to_end(worker, retired, exit_status)
         self._ledger.crews[number] = crews.death(crew, worker, time.monotonic(), planned)
         if planned and worker.state is not WorkerState.STARTING:
             return
@@ -302,21 +302,22 @@ class WorkerHands:
     def _is_lazy(self, number: int) -> bool:
         return self._ledger.forces[number].generation.lazy_apps
 
-    def _hear_out(self, number: int, process: WorkerProcess) -> None:
-        """Read why it could not load the application: its exit may be known before that."""
-        starting = self._ledger.workers[number, process.number].state is WorkerState.STARTING
-        if not starting or not self._is_lazy(number):
-            return
+    def _hear_out(self, number: int, process: WorkerProcess) -> bool:
+        """Read its last words, as its exit may be known before them: why it could not load the
+        application, and whether it asks for a successor, which is returned."""
+        retired = False
         for _ in range(LAST_FRAMES_MAX):
             try:
                 packet = packets.receive(process.channel)
                 packets.close_all(packet.fds)
                 verb, fields = frames.decode(packet.data)
             except (packets.PeerGone, OSError, frames.FrameError):
-                return
+                return retired
             if verb == frames.LOAD_FAILED:
                 generation = self._ledger.forces[number].generation
                 self._last_words[number, process.number] = not_loaded(generation, fields)
+            retired = retired or verb == frames.RETIRING
+        return retired
 
     def _count_crash(self, number: int, failure: Failure) -> None:
         """A worker of a generation that has not settled died: at last the one before returns."""

@@ -283,13 +283,13 @@ def load_frame(
     parser_name: str,
     raw_harakiri: bool = False,
     requests_fd: int = 2,
-    watches_memory: bool = False,
+    memory_files: int = 0,
 ) -> bytes:
     """Return the frame that tells a mold what to load. `parser_name` "" = there is none;
     `requests_fd` is where lines about requests go.
 
     The frame goes with the scoreboard, the listeners and, where workers are to watch
-    the memory of their cgroup, its memory.current.
+    the memory of their cgroup, its `memory_files`, as many of MEMORY_FILES.
     """
     described = []
     for fd, listener in zip(listeners, generation.listeners, strict=True):
@@ -335,7 +335,7 @@ def load_frame(
         "parser_fd": str(parser_fd),
         "parser_name": parser_name,
         "raw_harakiri": "1" if raw_harakiri else "",
-        "watches_memory": "1" if watches_memory else "",
+        "memory_files": str(memory_files),
     }
     return frames.encode(frames.LOAD, fields)
 

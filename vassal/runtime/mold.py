@@ -102,15 +102,17 @@ def main(mode: str, name: str) -> None:
 def _load(fields: Dict[str, str], fds: List[int]) -> Loaded:
     """Take over the descriptors and import the application.
 
-    fds: scoreboard, listeners and, if the frame says so, the cgroup's memory.current.
+    fds: scoreboard, listeners and, as many as the frame says, the cgroup's memory.current
+    and memory.stat.
     """
     import mmap
 
     memory = mmap.mmap(fds[0], 0)
     os.close(fds[0])
     sockets = []
-    if fields.get("watches_memory"):
-        fields["memory_current_fd"] = str(fds.pop())
+    of_memory = fds[len(fds) - int(fields.get("memory_files") or 0) :]
+    for key, fd in zip(("memory_current_fd", "memory_stat_fd"), of_memory):
+        fields[key] = str(fd)
     for fd, item in zip(fds[1:], frames.decode_list(fields["listeners"])):
         protocol, family = item.split(" ")
         sockets.append((fd, protocol, int(family)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from .held_memory import HeldMemory
 from .scoreboard import memory_max
 
 TYPE_CHECKING = False
@@ -18,8 +19,9 @@ ANSWER_S = 30.0
 LIFETIME_JITTER = 0.1  # so that workers born together do not go together
 
 
-MARK_LOWEST, MARK_HIGHEST = 0.80, 0.90
-"""Parts of memory_max at which a worker that has grown goes."""
+NEAR, MARK_LOWEST, MARK_HIGHEST, MARK_LAST = 0.70, 0.80, 0.90, 0.95
+"""Parts of memory_max. From NEAR on each request is followed by a look; between the lowest and the
+highest mark a worker that has grown asks to be replaced; at the last one it waits for nobody."""
 
 LOOK_S = 0.02
 GROWN_BYTES = 4 * 1024 * 1024
@@ -40,11 +42,12 @@ class MemoryWatch:
 
     Without it the kernel kills one of the workers in the middle of a request. Each worker
     has a mark of its own, so that they do not all go at the same moment; one that has not
-    grown stays, because another in its place would be as large.
+    grown stays, because another in its place would be as large. Borrows the descriptors of
+    `cgroup`.
     """
 
-    def __init__(self, current_fd: int, memory: Memory, fraction: float):
-        self._current_fd = current_fd
+    def __init__(self, cgroup: HeldMemory, memory: Memory, fraction: float):
+        self._cgroup = cgroup
         self._memory = memory
         self._mark = MARK_LOWEST + (MARK_HIGHEST - MARK_LOWEST) * fraction
         self._again_at = 0.0
@@ -58,14 +61,25 @@ class MemoryWatch:
         return (int(resident) - int(shared)) * self._page_bytes
 
     def is_time(self, now: float) -> bool:
-        """Return whether the worker should go now. Looks at most every LOOK_S."""
+        """Return whether the worker should go now. Looks every LOOK_S, and always near the
+        limit: a few requests may be all that is left to it."""
         if now < self._again_at:
             return False
         self._again_at = now + LOOK_S
         limit = memory_max(self._memory)
-        if not limit or int(os.pread(self._current_fd, 32, 0)) < limit * self._mark:
+        if not limit or self._cgroup.used() < limit * NEAR:
             return False
-        return self._own_bytes() > self._own_at_start + max(GROWN_BYTES, limit // 32)
+        if self._own_bytes() <= self._own_at_start + max(GROWN_BYTES, limit // 32):
+            return False
+        held = self._cgroup.held()
+        if held >= limit * NEAR:
+            self._again_at = now
+        return held >= limit * self._mark
+
+    def wait_for_last_mark(self) -> None:
+        """From now on it is time only when there is no room to wait for a successor."""
+        self._mark = MARK_LAST
+        self._again_at = 0.0
 
     def close(self) -> None:
         os.close(self._statm)
@@ -93,7 +107,8 @@ class Recycling:
             self._page_bytes = os.sysconf("SC_PAGESIZE")
         self._memory_watch: MemoryWatch | None = None
         if settings.memory_current_fd >= 0:
-            self._memory_watch = MemoryWatch(settings.memory_current_fd, memory, fraction)
+            cgroup = HeldMemory(settings.memory_current_fd, settings.memory_stat_fd)
+            self._memory_watch = MemoryWatch(cgroup, memory, fraction)
         self.counts = bool(self.max_requests or self._statm >= 0 or self._memory_watch)
 
     def reason(self, requests: int) -> str | None:
@@ -110,14 +125,21 @@ class Recycling:
             return "memory_max"
         return None
 
-    def forget(self) -> None:
-        """Drop every limit: it is known already that the worker goes."""
-        self.counts = False
+    def await_successor(self) -> None:
+        """Drop every limit but the last mark of memory: the worker has asked to be replaced."""
         self.retire_at = None
         self.max_requests = 0
         if self._statm >= 0:
             os.close(self._statm)
             self._statm = -1
+        if self._memory_watch is not None:
+            self._memory_watch.wait_for_last_mark()
+        self.counts = self._memory_watch is not None
+
+    def forget(self) -> None:
+        """Drop every limit: the worker goes already."""
+        self.await_successor()
+        self.counts = False
         if self._memory_watch is not None:
             self._memory_watch.close()
             self._memory_watch = None

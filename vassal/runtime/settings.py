@@ -35,5 +35,6 @@ class WorkerSettings:
         self.reload_on_as_bytes = int(number("reload_on_as_bytes", 0))
         self.autoreload_s = number("autoreload_s", 0)
         self.memory_current_fd = int(number("memory_current_fd", -1))
+        self.memory_stat_fd = int(number("memory_stat_fd", -1))
         self.head_bytes_max = int(number("head_bytes_max", 32 * 1024))
         self.body_bytes_max = int(number("body_bytes_max", 0))

@@ -48,6 +48,8 @@ ACCEPT_PAUSE_S = 0.1
 """After accept() failed for want of descriptors or memory. Waiting for a connection to end
 would not do: they may all be other processes'."""
 
+OUT_OF_MEMORY = b"emperord: memory_max is near: the worker stops before its successor has come\n"
+
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 _DONTWAIT = _socket.MSG_DONTWAIT
 _FIRST_BYTES = 16 * 1024
@@ -396,10 +398,18 @@ class Worker:
     # ── going ────────────────────────────────────────────────────────────────────────
 
     def _retire(self, reason: str) -> None:
-        """Ask once to be replaced, and serve on until the master says STOP."""
-        self._recycling.forget()
+        """Ask once to be replaced, and serve on until the master says STOP.
+
+        Asked again: memory runs out before the successor has come, so the rest is its.
+        """
         if self._control is None:
-            return  # nobody could start a successor
+            self._recycling.forget()  # nobody could start a successor
+            return
+        if self._leaving:
+            os.write(2, OUT_OF_MEMORY)
+            self._stop()
+            return
+        self._recycling.await_successor()
         self._leaving = True
         self._control.send(frames.RETIRING, {"reason": reason})
         self._stop_at = time.monotonic() + ANSWER_S
