@@ -117,13 +117,14 @@ class Catalog:
         began = time.monotonic()
         self._read_level = "debug"  # ten thousand lines would hide what else happens
         parts = (path.rpartition("/") for path in first)
-        await self._read_each(
+        begun = [
             (directory, file_name)
             for directory, _, file_name in parts
             if directory in self._settings.directories
-        )
+        ]
+        await self._read_each(dict.fromkeys(begun))
         for directory in self._settings.directories:
-            await self._rescan(directory)
+            await self._rescan(directory, frozenset(begun))
         self._read_level = "info"
         fields = {"count": len(self._entries), "took_s": time.monotonic() - began}
         self._publish("info", "files_read", None, fields)
@@ -239,7 +240,8 @@ class Catalog:
         if name is not None:
             self.touching.on_read(name)
 
-    async def _rescan(self, directory: str) -> None:
+    async def _rescan(self, directory: str, read: Set[Key] = frozenset()) -> None:
+        """Read all of a directory, but files that were read just now."""
         self._unanswered.discard((directory, ""))
         try:
             names = await self._patience.look_at(directory, lambda: scan(directory))
@@ -260,7 +262,8 @@ class Catalog:
         # Those that are there first: what a file that is gone gives up they may take over.
         in_order = sorted(known | set(names), key=lambda one: (one not in there, one))
         try:
-            await self._read_each((directory, file_name) for file_name in in_order)
+            keys = ((directory, file_name) for file_name in in_order)
+            await self._read_each(key for key in keys if key not in read)
         finally:
             del self._rescans[directory]
         if not self._homes.lost(directory):
