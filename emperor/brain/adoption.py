@@ -12,7 +12,7 @@ from emperor.brain.cgroups import Cgroups
 from emperor.brain.listeners import Listeners
 from emperor.brain.live_limits import LiveLimits
 from emperor.brain.masters import Masters
-from emperor.brain.memo import number_in_memo, text_in_memo, uid_in_memo
+from emperor.brain.memo import number_in_memo, terms_in_memo, text_in_memo, uid_in_memo
 from emperor.brain.petitions import Petition
 from emperor.brain.roll import Roll
 from emperor.brain.spawning import START_GRACE_S
@@ -82,6 +82,7 @@ class Adoption:
         self._names[held.token] = name
         self._held.setdefault(name, {})[held.token] = held
         self._roll.name_token(held.token, name)
+        self._roll.presume_terms(name, terms_in_memo(held.memo))
         self._cgroups.adopt(name, held.token, text_in_memo(held.memo, "cgroup"))
         self._listeners.run_as(name, held.token, uid_in_memo(held.memo))
         if name != held.vassal and held.vassal not in self._roll.wishes:

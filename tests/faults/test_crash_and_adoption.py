@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from inotify_simple import INotify, flags
 
 from tests.support.code import change, installed
 from tests.support.emperor import HELLO, Emperor, get
@@ -72,6 +73,19 @@ def test_killed_brain_loses_no_request_and_steers_again(emperor: Emperor) -> Non
     emperor.app("hello", VERSION="VERSION", one="two")
     emperor.do("reload", "blog")
     wait_until(lambda: get(port)[1].startswith(b"two"), what="the new brain steers")
+
+
+def test_new_brain_reads_no_file_again_for_what_runs_of_it(emperor: Emperor) -> None:
+    """Those of masters are read before the others; and all once more when they are watched, as they
+    may have changed until then."""
+    emperor.serve()
+    with INotify() as opened:
+        opened.add_watch(emperor.vassals, flags.OPEN)
+        emperor.wait_new_brain(emperor.kill_brain())
+        emperor.drop("shop")  # read after all others
+        emperor.wait_state("shop", "ready")
+        names = [event.name for event in opened.read(timeout=0)]
+    assert names.count("blog.toml") == 2
 
 
 def test_brain_killed_in_mid_spawn_leaves_exactly_one_instance(emperor: Emperor) -> None:
