@@ -24,7 +24,9 @@ def test_file_that_asks_for_more_than_fits_is_refused_and_leaves_no_descriptor_o
         cast(Any, SimpleNamespace(can_pid_namespace=False)),
     )
     spec = SimpleNamespace(
-        settings=SimpleNamespace(name="blog", addresses=()),
+        settings=SimpleNamespace(
+            name="blog", addresses=(), stop_timeout=1.0, spawn_timeout=1.0, exec_stop_post=()
+        ),
         identity=SimpleNamespace(uid=1),
         path="/blog.toml",
         confinement=SimpleNamespace(pid_namespace=False),
