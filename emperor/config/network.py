@@ -226,9 +226,8 @@ def host_name(value: object) -> str:
     if name.startswith("[") or name.count(":") > 1:
         raise Invalid(f"{quoted(written)} is an address", "write a name, or leave hosts out")
     if ":" in name:
-        raise Invalid(
-            f"{quoted(written)} contains a port", f'write "{name.partition(":")[0]}" alone'
-        )
+        alone = quoted(name.partition(":")[0])
+        raise Invalid(f"{quoted(written)} contains a port", f"write {alone} alone")
     if not name.isascii():
         raise Invalid(
             f"{quoted(written)} is not ASCII",

@@ -95,6 +95,7 @@ def test_any_values_of_a_tenant_are_settings_or_problems(own, plan, owner):
 
 
 @settings(deadline=None, max_examples=300)
+@example({"hosts": "\U0001342f:"}, {})
 @given(TABLES, TABLES)
 def test_any_values_are_settings_or_problems(own, defaults):
     base = {"app": "a:b", "listen": ["http+unix:///run/a"]}
