@@ -165,58 +165,59 @@ def reload(machine: Machine) -> None:
 
 
 def test_every_directive_is_in_the_files_of_the_workloads_cgroup(machine: Machine) -> None:
-    drop(
-        machine,
-        limits={
-            "memory_max": "160M",
-            "memory_high": "150M",
-            "memory_oom_group": True,
-            "cpu_quota": "50%",
-            "cpu_quota_period_sec": 0.05,
-            "cpu_burst": 0.01,
-            "cpu_weight": 42,
-            "allowed_cpus": "0",
-            "allowed_memory_nodes": "0",
-            "io_write_bandwidth_max": {"/srv": "5M"},
-            "io_read_iops_max": {"/srv": 700},
-            "tasks_max": 40,
-            "slice": "acme",
-        },
-    )
-    folder = workload(machine)
-    assert folder.parts[-4:] == ("tenants", "c-acme", "a-blog", "workload")
-    assert folder.parent.parent.parent.parent.name == "emperor.service"
-    found = {
-        name: read_cgroup(folder, name)
-        for name in (
-            *("memory.max", "memory.high", "memory.swap.max", "memory.oom.group"),
-            *("cpu.max", "cpu.max.burst", "cpu.weight", "cpuset.cpus", "cpuset.mems"),
-            "pids.max",
+    with settings(machine, "[customer.acme]\n"):
+        drop(
+            machine,
+            limits={
+                "memory_max": "160M",
+                "memory_high": "150M",
+                "memory_oom_group": True,
+                "cpu_quota": "50%",
+                "cpu_quota_period_sec": 0.05,
+                "cpu_burst": 0.01,
+                "cpu_weight": 42,
+                "allowed_cpus": "0",
+                "allowed_memory_nodes": "0",
+                "io_write_bandwidth_max": {"/srv": "5M"},
+                "io_read_iops_max": {"/srv": 700},
+                "tasks_max": 40,
+                "slice": "acme",
+            },
         )
-    }
-    assert found == {
-        "memory.max": str(160 * MIB),
-        "memory.high": str(150 * MIB),
-        "memory.swap.max": "0",
-        "memory.oom.group": "1",
-        "cpu.max": "25000 50000",
-        "cpu.max.burst": "10000",
-        "cpu.weight": "42",
-        "cpuset.cpus": "0",
-        "cpuset.mems": "0",
-        "pids.max": "40",
-    }
-    io = read_cgroup(folder, "io.max")
-    assert "wbps=5242880" in io
-    assert "riops=700" in io
-    outcomes = {limit["key"]: limit["outcome"] for limit in machine.explain("blog")["limits"]}
-    assert {outcomes[f"limits.{key}"] for key in ("memory_max", "cpu_quota", "tasks_max")} == {
-        "applied"
-    }
-    # Its supervisor is outside: what the tenant uses up does not hold that up.
-    master = cgroup_of(machine.status()["vassals"][0]["pid"])
-    assert master == folder.parent / "master"
-    assert read_cgroup(master, "memory.max") == read_cgroup(master, "pids.max") == "max"
+        folder = workload(machine)
+        assert folder.parts[-4:] == ("tenants", "c-acme", "a-blog", "workload")
+        assert folder.parent.parent.parent.parent.name == "emperor.service"
+        found = {
+            name: read_cgroup(folder, name)
+            for name in (
+                *("memory.max", "memory.high", "memory.swap.max", "memory.oom.group"),
+                *("cpu.max", "cpu.max.burst", "cpu.weight", "cpuset.cpus", "cpuset.mems"),
+                "pids.max",
+            )
+        }
+        assert found == {
+            "memory.max": str(160 * MIB),
+            "memory.high": str(150 * MIB),
+            "memory.swap.max": "0",
+            "memory.oom.group": "1",
+            "cpu.max": "25000 50000",
+            "cpu.max.burst": "10000",
+            "cpu.weight": "42",
+            "cpuset.cpus": "0",
+            "cpuset.mems": "0",
+            "pids.max": "40",
+        }
+        io = read_cgroup(folder, "io.max")
+        assert "wbps=5242880" in io
+        assert "riops=700" in io
+        outcomes = {limit["key"]: limit["outcome"] for limit in machine.explain("blog")["limits"]}
+        assert {outcomes[f"limits.{key}"] for key in ("memory_max", "cpu_quota", "tasks_max")} == {
+            "applied"
+        }
+        # Its supervisor is outside: what the tenant uses up does not hold that up.
+        master = cgroup_of(machine.status()["vassals"][0]["pid"])
+        assert master == folder.parent / "master"
+        assert read_cgroup(master, "memory.max") == read_cgroup(master, "pids.max") == "max"
 
 
 def test_what_the_machine_cannot_do_is_an_error_or_said(machine: Machine) -> None:
@@ -436,14 +437,15 @@ def test_brain_that_died_finds_the_same_cgroups_and_limits(machine: Machine) -> 
 
 
 def test_vassal_moves_to_another_customer_without_a_gap(machine: Machine) -> None:
-    drop(machine)
-    with machine.load("blog") as load:
-        wait_until(lambda: load.answers, what="a first answer")
-        machine.drop("blog", app="tenant:application", limits={"slice": "acme"})
-        wait_until(lambda: "c-acme" in str(workload(machine)), what="the move")
-        wait_until(lambda: len(load.answers) > 20, what="more answers")
-    assert load.failures == []
-    wait_until(lambda: not list(CGROUPS.glob("**/c-alice")), what="the old cgroup is removed")
+    with settings(machine, "[customer.acme]\n"):
+        drop(machine)
+        with machine.load("blog") as load:
+            wait_until(lambda: load.answers, what="a first answer")
+            machine.drop("blog", app="tenant:application", limits={"slice": "acme"})
+            wait_until(lambda: "c-acme" in str(workload(machine)), what="the move")
+            wait_until(lambda: len(load.answers) > 20, what="more answers")
+        assert load.failures == []
+        wait_until(lambda: not list(CGROUPS.glob("**/c-alice")), what="the old cgroup is removed")
 
 
 def test_stop_leaves_no_daemon_and_no_cgroup(machine: Machine) -> None:
