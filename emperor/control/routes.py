@@ -89,7 +89,7 @@ class Routes:
                     await self._steering.reopen(name)
                     count += 1
         self._log.info("steered", action="reopen", uid=caller.uid, vassals=count)
-        return json_answer(Begun(begun=f"opening {count} logs anew"), 202)
+        return json_answer(Begun(begun=f"opening {count} log{'' if count == 1 else 's'} anew"), 202)
 
     async def upgrade(self, request: web.Request) -> web.Response:
         caller = _caller()
