@@ -132,7 +132,7 @@ def _remove_stale(local: str, path: str) -> None:
         except OSError as error:
             raise FileExistsError(
                 17,
-                f"{path} exists, and whether anybody listens there cannot be seen: {error.strerror}",
+                f"{path} exists, and who listens there cannot be seen: {error.strerror}",
             ) from error
     raise OSError(98, "another process listens there")
 

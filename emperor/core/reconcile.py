@@ -221,7 +221,7 @@ def why_not_yet(wanted: Desired | None, vassal: Vassal, now: float) -> str:
     if vassal.standby is not None:
         return "the master before stands by until what serves now has settled"
     if is_building(vassal) or vassal.state is S.RELOADING:
-        return "waiting for its application to load"
+        return "waiting for its application to load and to settle"
     if wanted is not None and not wanted.run:
         return "stopped by hand: clients are answered 503 until somebody says start"
     if is_behind(wanted, vassal):
