@@ -224,7 +224,11 @@ class UnknownVassal(LookupError):
 
 
 class NotPossible(RuntimeError):
-    """The vassal is in no state for this; str() says what to do instead."""
+    """The vassal is in no state for this; str() says why, `remedy` what to do, if it is known."""
+
+    def __init__(self, why: str, remedy: str = "") -> None:
+        super().__init__(why)
+        self.remedy = remedy
 
 
 class Steering(Protocol):

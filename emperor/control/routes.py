@@ -221,8 +221,8 @@ def as_api_error(error: Exception, name: str) -> ApiError | None:
     if isinstance(error, UnknownVassal):
         return unknown_vassal(name)
     if isinstance(error, NotPossible):
-        remedy = f"Run: emperor explain {name}" if name else "Mend it, then ask again."
-        return ApiError(409, str(error), remedy)
+        usual = f"Run: emperor explain {name}" if name else "Mend it, then ask again."
+        return ApiError(409, str(error), error.remedy or usual)
     return None
 
 

@@ -37,13 +37,16 @@ def test_one_that_sleeps_has_nothing_to_wait_for(emperor: Emperor, ask) -> None:
     status, said = ask("start", "blog")
     assert (status, "generation 1 serves" in said) == (0, True), said
     pid = emperor.wait_state("blog", "ready")["pid"]
+    status, said = ask("start", "blog")
+    assert status == 1
+    assert "blog is ready already. To load it anew, run: emperor reload blog\n" in said
     status, said = ask("restart", "blog", "--timeout", "20")
     assert (status, "the first connection starts" in said) == (0, True), said
     assert get(port)[1] != b"one %d" % pid
 
     assert ask("stop", "blog")[0] == 0
     status, said = ask("reload", "blog")
-    assert (status, "is stopped, not running: emperor start blog" in said) == (1, True), said
+    assert (status, "is stopped, not running. Run: emperor start blog" in said) == (1, True), said
     status, said = ask("start", "blog", "--timeout", "20")
     assert (status, "asleep until the first connection" in said) == (0, True), said
     assert get(port)[0] == 200
@@ -67,7 +70,7 @@ def test_one_that_does_not_come_up_is_told_of_each_time(emperor: Emperor, ask, s
     status, said = ask("reload", "blog")
     assert status == 1, said
     if state == "parked":  # the other one may be trying again just now
-        assert "blog is parked, not running: emperor start blog" in said
+        assert "blog is parked, not running. Run: emperor start blog" in said
     for action in ("start", "restart"):
         status, said = ask(action, "blog", "--timeout", "20")
         assert (status, f"it is {state} now" in said) == (1, True), said

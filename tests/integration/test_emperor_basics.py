@@ -164,8 +164,23 @@ def test_new_code_that_cannot_be_imported_leaves_the_old_serving(emperor: Empero
     assert failure["kind"] == "load"
     assert "nonsense_that_is_not_there" in failure["message"]
     assert "hello.py" in failure["traceback"]
-    assert emperor.vassal("blog")["state"] == "ready"
+    now = emperor.vassal("blog")
+    assert (now["state"], now["behind"]) == ("ready", True)
     assert get(port)[1].startswith(b"one")
+    emperor.app("hello")
+    assert emperor.do("reload", "blog")[0] == 202
+    wait_until(lambda: not emperor.vassal("blog")["behind"], what="the mended code serves")
+
+
+def test_directory_that_is_closed_to_the_user_is_told_without_a_traceback(emperor: Emperor) -> None:
+    closed = emperor.base / "closed"
+    closed.mkdir(mode=0)
+    emperor.app("hello")
+    emperor.drop("blog", directory=str(closed))
+    emperor.start()
+    failure = emperor.wait_state("blog", "parked")["last_failure"]
+    assert f"cannot enter {closed}: Permission denied; correct directory" in failure["message"]
+    assert failure["traceback"] == ""
 
 
 def test_failed_first_start_explains_itself(emperor: Emperor) -> None:
