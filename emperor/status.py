@@ -272,9 +272,9 @@ class Steering(Protocol):
     async def start(self, name: str) -> str:
         """Start a stopped, parked or waiting vassal now."""
 
-    async def passed_on(self) -> None:
-        """Wait, a second at most, until what was begun by now has been passed on: done for the
-        vassal, and given to the spawner to keep."""
+    async def passed_on(self, name: str) -> None:
+        """Wait until what was begun for a vassal outlives this emperor: those who carry it out
+        have it, or it is kept for the next one. Raise NotPossible if that takes too long."""
 
     async def explain(self, name: str) -> Explanation: ...
 

@@ -163,12 +163,14 @@ class MasterLost(Message, frozen=True, tag="master-lost"):
     """Part of the inventory: a master died, and no earlier emperor is known to have noticed.
 
     Exactly one of `exit_status` and `signal` is set; no order of an emperor's had killed it.
+    `vassal` is the name that it was born with; `token` is "" of a spawner that did not say.
     """
 
     vassal: str
     pid: int
     exit_status: int | None = None
     signal: int | None = None
+    token: str = ""
 
 
 class MasterStopped(Message, frozen=True, tag="master-stopped"):

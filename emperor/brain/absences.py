@@ -15,6 +15,7 @@ from emperor.brain.fleet import Fleet
 from emperor.brain.heirs import Heirs
 from emperor.brain.homes import Home, Homes
 from emperor.brain.memo import path_in_memo
+from emperor.brain.newcomers import Newcomers
 from emperor.brain.patience import Patience
 from emperor.brain.reads import Reads
 from emperor.brain.roll import Publish
@@ -70,6 +71,7 @@ class Absences:
         self._look = look
         self._refresh = refresh
         self._forget = forget
+        self.newcomers = Newcomers(reads.begin)
 
     # ── a file that is gone ──────────────────────────────────────────────────────────
 
@@ -93,9 +95,11 @@ class Absences:
             await self._on_lost(name, directory, path, home)
             return
         entry = self._entries.get(name)
-        if entry is not None:
-            self._versions.make_room(name)
-            self._entries.reconsider(name)
+        if entry is None:
+            self._drop(name, path)
+            return
+        self._entries.reconsider(name)
+        with self.newcomers.undecided(entry.owner_uid):
             await self._reads.let_others(RENAME_PATIENCE_S, MOVED_S if scanned_at is None else 0.0)
             if self._entries.has_another(name, path):
                 return
@@ -104,11 +108,21 @@ class Absences:
                 return
             if await self._is_replaced(name, path):
                 return
+            await self._make_room(name, entry.owner_uid)
+            if self._entries.has_another(name, path):
+                return
             heir = self._heirs.of_gone(name, entry, gone_at)
             if heir is not None and name in self._entries:  # it may be read twice at a time
                 await self._hand_over(name, heir, path)
-                return
-        self._drop(name, path)
+            else:
+                self._drop(name, path)
+
+    async def _make_room(self, name: str, owner_uid: int) -> None:
+        """The file is gone: who comes in its place, perhaps under its new name, is not one too
+        many."""
+        self._versions.make_room(name)
+        if self.newcomers.read_again(owner_uid):
+            await self._reads.let_others(RENAME_PATIENCE_S)
 
     async def _on_lost(self, name: str, directory: str, path: str, home: Home) -> None:
         """A vassal's file was in another directory than is there now: it runs on."""
@@ -147,10 +161,11 @@ class Absences:
 
     async def _move(self, name: str, directory: str, file_name: str) -> None:
         """From now on the vassal is described by this file; what runs goes on, or is replaced."""
-        known = self._entries[name]
-        moved = Entry(directory=directory, file_name=file_name, owner_uid=known.owner_uid)
-        self._entries.enter(name, moved)
-        self._strays.forget(moved.path)
+        known = self._entries.get(name)
+        if known is not None:  # else somebody has looked meanwhile, and found none: it is a new one
+            moved = Entry(directory=directory, file_name=file_name, owner_uid=known.owner_uid)
+            self._entries.enter(name, moved)
+            self._strays.forget(moved.path)
         await self._look(name, directory, file_name)
 
     # ── another name ─────────────────────────────────────────────────────────────────

@@ -30,6 +30,7 @@ from vassal.messages import (
     Idle,
     Resume,
     StandBy,
+    Stop,
 )
 
 ADOPTED_START_S = 120.0
@@ -98,7 +99,7 @@ class Adoption:
         if isinstance(message, Description):
             self._said[token] = message
             if not self._adopt_if_known(name):
-                self._note_unknown(name, self._roll.get(name).deadline)
+                self._note_answered(name)
         elif isinstance(message, Petition | Idle):
             self._petitions.setdefault(token, {})[type(message)] = message
         elif self._said.pop(token, None) is not None:
@@ -119,6 +120,20 @@ class Adoption:
         if not self._adopt_if_known(name):
             self._note_unknown(name)
         return True
+
+    def _note_answered(self, name: str) -> None:
+        """One has answered, and others have not: whatever it says puts off nothing, a stop least of
+        all, which those that are waited for are told too."""
+        before = self._roll.get(name)
+        self._note_unknown(name, before.deadline)
+        if before.state is VassalState.STOPPING:
+            record = msgspec.structs.replace(
+                self._roll.get(name), state=before.state, since=before.since
+            )
+            self._roll.set(record)
+            if record.token != before.token:
+                timeout_s = self._roll.stop_timeout_s(name)
+                self._masters.send(record.token, Stop(timeout_s=timeout_s))
 
     def _note_unknown(self, name: str, deadline: float | None = None) -> None:
         """Until all have answered it is not known what runs. Those that have are in no danger."""

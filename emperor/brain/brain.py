@@ -1,6 +1,7 @@
 """The brain: takes over what runs, then watches, reconciles and reports, until it is to leave."""
 
 import asyncio
+import contextlib
 import gc
 import os
 import socket
@@ -54,6 +55,9 @@ from vassal.messages import (
 
 CGROUP_PATIENCE_S = 2.0
 """How long the last processes of a vassal may take to die when the emperor stops."""
+
+TOLD_PATIENCE_S = 5.0
+"""How long somebody may take to read who is told something last."""
 
 
 class Brain:
@@ -184,6 +188,7 @@ class Brain:
             patience,
             self._about(facts.euid),
             self._begin_anew,
+            self._link.until_sent,
         )
         control = ControlServer(steering, Path(settings.runtime_dir), self._log)
         await control.start()
@@ -219,10 +224,12 @@ class Brain:
         self._incidents.close()
         self._routing.close()
         if self._leaving.is_set():
+            await self._until_told()
             return  # who asked for a stop since is heard by the next emperor
         self._pidfile.remove()
         if self._stopping.is_set():
             self._finish()
+            await self._until_told()
 
     # ── stopping ─────────────────────────────────────────────────────────────────────
 
@@ -244,6 +251,12 @@ class Brain:
             await asyncio.sleep(0.005)
         if not self._fleet.is_empty:
             self._publish("error", "shutdown_incomplete", None, {"action": "killing the rest"})
+
+    async def _until_told(self) -> None:
+        """What was said last goes out before this brain does: it may be why it goes."""
+        told = asyncio.gather(self._link.until_sent(), self._fleet.until_all_told())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(told, TOLD_PATIENCE_S)
 
     def _finish(self) -> None:
         self._holders.keep()

@@ -354,6 +354,9 @@ class Catalog:
         )
         spec = await self._versions.interpret(name, path, effective)
         if isinstance(spec, Refusal):
+            is_new = known is None and spec.may_pass and not spec.is_silence
+            if is_new and self.absences.newcomers.put_off(found.owner_uid, (directory, file_name)):
+                return
             if spec.is_silence:
                 self._unanswered.add((directory, file_name))
             if spec.may_pass:

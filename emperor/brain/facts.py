@@ -90,6 +90,7 @@ class Facts:
         self._look = look
         self._doubt = doubt
         self._served = served
+        self._name_of = name_of
         self._exchanges = Exchanges(roll, listeners, deeds.succession, leaves, self._on_ready)
         self._adoption = Adoption(
             roll,
@@ -231,9 +232,10 @@ class Facts:
             "exit_status": message.exit_status,
             "signal": message.signal,
         }
-        self._roll.publish("error", "master_died", message.vassal, fields)
-        record = self._roll.get(message.vassal)
-        is_wanted = message.vassal in self._roll.wishes
+        name = self._name_of(message.token, message.vassal)
+        self._roll.publish("error", "master_died", name, fields)
+        record = self._roll.get(name)
+        is_wanted = name in self._roll.wishes
         if is_wanted and record.state is VassalState.STOPPED and record.token is None:
             failure = Failure(
                 kind="crash",
@@ -264,7 +266,7 @@ class Facts:
                 self._roll.unsupported[vassal.name] = unsupported[:100]
             case BirthFailed(failure=failure):
                 self._roll.lose(vassal, failure, token=token)
-            case GenerationReady(number=number, fingerprint=fingerprint):
+            case GenerationReady(number=number, fingerprint=fingerprint) if vassal.state in RUNNING:
                 self._exchanges.on_ready(vassal, number, fingerprint)
             case GenerationFailed():
                 self._on_generation_failed(vassal, token, message)

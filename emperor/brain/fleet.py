@@ -30,7 +30,7 @@ from emperor.config.settings import ListenAddress
 from emperor.core.agenda import Agenda
 from emperor.core.allotment import Caps
 from emperor.core.reconcile import Action, LimitVassal, reconcile, stays
-from emperor.core.registry import Fact, Vassal, advance, fail, without_conflict
+from emperor.core.registry import Fact, Vassal, advance, fail, tokens_of, without_conflict
 from emperor.status import LimitChange, VassalState
 from limits.facts import HostFacts
 from vassal.failure import Failure
@@ -49,8 +49,6 @@ DESCRIBE_PATIENCE_S = 2.0
 LOOK_PAUSE_MAX_S = 0.1
 CLOSED_S = 0.1
 """Until then the spawner has closed a socket that it was told to close."""
-
-LOOKED_PATIENCE_S = 1.0
 
 SET_ASIDE_S = 5.0
 """So long a vassal is not looked at again that has brought out a fault of ours."""
@@ -255,11 +253,19 @@ class Fleet:
             self._loop.call_at(self._looked_at + self._look_took_s, self._reconcile)
 
     async def looked(self) -> None:
-        """Wait for the look that is to come, if one is: what is wanted has been passed on then."""
+        """Wait for the look that is to come, if one is: what is wanted has led to orders then."""
         if self._looking:
             done = self._loop.create_future()
             self._awaiting.append(done)
-            await asyncio.wait([done], timeout=LOOKED_PATIENCE_S)
+            await done
+
+    async def until_told(self, name: str) -> None:
+        """Wait until the masters of a vassal have all that they were told by now."""
+        await self._masters.until_sent(tokens_of(self._roll.get(name)))
+
+    async def until_all_told(self) -> None:
+        """The same for the masters of all vassals."""
+        await self._masters.until_sent(self._masters.tokens)
 
     async def describe(self, name: str, patience_s: float = 1.0) -> Description | None:
         """Return the master's own description; None when there is none or it is silent."""
@@ -271,9 +277,7 @@ class Fleet:
 
     def renew_log(self, name: str, rotate: bool = False) -> None:
         """Let a vassal's master open its log anew, or rotate it, if it runs."""
-        vassal = self._roll.get(name)
-        others = [one.token for one in (vassal.successor, vassal.standby) if one is not None]
-        for token in (vassal.token, *others, *(master.token for master in vassal.retiring)):
+        for token in tokens_of(self._roll.get(name)):
             self._masters.send(token, ReopenLogs(rotate=rotate))
             rotate = False  # one file for all of them: it is to move once
 

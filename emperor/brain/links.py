@@ -43,6 +43,8 @@ class Link(Generic[M]):
         self._on_nonsense = on_nonsense
         self._on_gone = on_gone
         self._unsent: deque[tuple[bytes, list[int]]] = deque()
+        self._sent = 0
+        self._awaited: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(channel.fileno(), self._read)
 
@@ -61,6 +63,14 @@ class Link(Generic[M]):
         self._unsent.append((data, [os.dup(fd) for fd in fds or []]))
         self._write()
 
+    async def until_sent(self) -> None:
+        """Wait until the peer has all that it was sent by now, also if it reads it later; or until
+        the channel is closed."""
+        if self._unsent:
+            sent = self._loop.create_future()
+            self._awaited.append((self._sent + len(self._unsent), sent))
+            await sent
+
     def hear_out(self) -> None:
         """Take in now what a peer that has ended still had to say."""
         self._read()
@@ -74,6 +84,7 @@ class Link(Generic[M]):
         for _, fds in self._unsent:
             packets.close_all(fds)
         self._unsent.clear()
+        self._tell_sent(all_over=True)
 
     def _read(self) -> None:
         for _ in range(PACKETS_PER_TURN):
@@ -110,4 +121,12 @@ class Link(Generic[M]):
                 break  # the reader learns of it after what the peer still had to say
             packets.close_all(fds)
             self._unsent.popleft()
+            self._sent += 1
+            self._tell_sent()
         self._loop.remove_writer(self._channel.fileno())
+
+    def _tell_sent(self, all_over: bool = False) -> None:
+        while self._awaited and (all_over or self._awaited[0][0] <= self._sent):
+            _, sent = self._awaited.popleft()
+            if not sent.done():
+                sent.set_result(None)

@@ -80,7 +80,8 @@ class Listeners:
         former = {key: name for key, name in self._former.items() if self._asks(name, key)}
         return {**former, **self._holders}
 
-    def _holder_of(self, key: str, asker: str) -> str:
+    def holder_of(self, key: str, asker: str = "") -> str:
+        """Return which vassal has an address, or had it and wants it; else `asker`."""
         former = self._former.get(key, asker)
         if former != asker and not self._asks(former, key):
             former = asker
@@ -123,7 +124,7 @@ class Listeners:
         self._want_no_more(settings.name)
         self.run_as(settings.name, token_of(attempt), identity.uid)
         for address in addresses:
-            holder = self._holder_of(address.key, settings.name)
+            holder = self.holder_of(address.key, settings.name)
             if holder == settings.name or self._gives_way(holder, identity):
                 continue
             if not beside or not self._lends(address.key, settings.name, identity):
@@ -254,7 +255,9 @@ class Listeners:
         return any(vassal in self._refused.get(key, ()) for key in self._keys.get(holder, ()))
 
     def offer(self, vassal: str) -> None:
-        """It may want less than before: who was refused what it holds may try again."""
+        """It may want less than before: what it was to serve at is closed, and who was refused what
+        it holds may try again."""
+        self._want_less(vassal)
         held = self._keys.get(vassal, ())
         self._tell_freed([key for key in held if not self._asks(vassal, key)])
 
@@ -335,6 +338,12 @@ class Listeners:
     def retain(self, vassal: str, living: Set[str]) -> None:
         """Of all attempts that an earlier emperor made these are under way."""
         self._retain(vassal, {TO_COME, *living}.__contains__)
+        self._want_less(vassal)
+
+    def _want_less(self, vassal: str) -> None:
+        held = self._keys.get(vassal, set())
+        unasked = {key for key in held if not self._asks(vassal, key)}
+        self._close_of(vassal, self._attempts.without_next(vassal, unasked))
 
     def _retain(self, vassal: str, lives: Callable[[str], bool]) -> None:
         over = self._attempts.only(vassal, lives)
@@ -358,9 +367,9 @@ class Listeners:
         self._attempts.begin(vassal, attempt, new, [address.key for address in addresses])
 
     @property
-    def has_unclaimed(self) -> bool:
-        """Whether an adopted socket is nobody's yet."""
-        return len(self._sockets) > len(self._holders)
+    def unclaimed(self) -> int:
+        """How many adopted sockets are nobody's yet."""
+        return len(self._sockets) - len(self._holders)
 
     def close_unclaimed(self, all_known: bool) -> None:
         """Close adopted sockets that no vassal claimed; `all_known` false: some file could not

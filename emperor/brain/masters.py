@@ -54,6 +54,11 @@ class Masters:
         if token is not None and token in self._links:
             self._links[token].send(message, fds)
 
+    async def until_sent(self, tokens: Iterable[str]) -> None:
+        """Wait until each of these masters has all that it was told by now, or is gone."""
+        links = [self._links[token] for token in tokens if token in self._links]
+        await asyncio.gather(*(link.until_sent() for link in links))
+
     @property
     def tokens(self) -> frozenset[str]:
         """Whoever there is a channel to."""

@@ -13,7 +13,7 @@ from emperor.brain.listeners import Listeners
 from emperor.brain.live_limits import LiveLimits
 from emperor.brain.roll import Roll
 from emperor.brain.wishes import serial_of
-from emperor.core.registry import renamed
+from emperor.core.registry import renamed, tokens_of
 
 NAMES_KEPT = 8
 """How many earlier names of a vassal people may still call it by."""
@@ -58,6 +58,7 @@ class Renames:
     def note(self, token: str, new: str, old: str) -> None:
         """A master of `old` that an earlier emperor left is one of `new`."""
         if new != old:
+            # Of the others none has been heard of yet: what was kept of them still counts.
             self._note((token,), new, old)
 
     def rename(self, old: str, new: str) -> None:
@@ -66,8 +67,10 @@ class Renames:
         Both must be wanted, and nothing run of `new`.
         """
         vassal, wish = self._roll.get(old), self._roll.wishes[new]
-        masters = (vassal, vassal.successor, vassal.standby, *vassal.retiring)
-        tokens = tuple(one.token for one in masters if one is not None and one.token is not None)
+        tokens = tokens_of(vassal)
+        self._names = {
+            token: name for token, name in self._names.items() if self._roll.knows(token)
+        }
         # First of all: an emperor that dies now leaves no master that nobody wants.
         self._note(tokens, new, old)
         record = renamed(vassal, new)
@@ -89,6 +92,5 @@ class Renames:
         earlier = {name: names for name, names in self._earlier.items() if name in known}
         names = (*(name for name in earlier.pop(old, ()) if name != new), old)
         self._earlier = {**earlier, new: names[-NAMES_KEPT:]}
-        living = {token: name for token, name in self._names.items() if self._roll.knows(token)}
-        self._names = {**living, **dict.fromkeys(tokens, new)}
+        self._names = {**self._names, **dict.fromkeys(tokens, new)}
         self._keep(self._names)

@@ -9,7 +9,7 @@ import msgspec
 
 from emperor.brain.wishes import BY_HAND, Wish
 from emperor.core.reconcile import stays
-from emperor.core.registry import Fact, Vassal, advance, born_as, fail
+from emperor.core.registry import RUNNING, Fact, Vassal, advance, born_as, fail
 from emperor.core.restarts import RestartPolicy
 from emperor.status import LimitChange, VassalState, served_on
 from vassal.failure import Failure
@@ -213,12 +213,15 @@ class Roll:
         now = time.monotonic()
         failure = dated(failure)
         record = fail(vassal, failure, now, self.policy, random.random())
+        until = now + EXIT_PATIENCE_S + self.clearing_s(vassal.name)
+        if vassal.state not in RUNNING and vassal.deadline is not None:
+            until = min(until, vassal.deadline)  # it was to end before: no word puts that off
         record = msgspec.structs.replace(
             record,
             token=token,
             pid=record.pid if token else 0,
             restarts=record.restarts + 1,
-            deadline=now + EXIT_PATIENCE_S + self.clearing_s(vassal.name) if token else None,
+            deadline=until if token else None,
         )
         self.set(record)
         fields = {

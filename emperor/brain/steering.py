@@ -4,7 +4,7 @@ import asyncio
 import os
 import stat
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,9 +42,13 @@ from vassal.master.backlog import open_diag, queue
 from vassal.master.sinks import JOURNAL
 from vassal.messages import Description
 
+PASSED_ON_S = 5.0
+"""So long a command may take to reach those who carry it out."""
+
 
 class BrainSteering:
-    """Implements `emperor.status.Steering` over a fleet and a catalog."""
+    """Implements `emperor.status.Steering` over a fleet and a catalog. `spawner_has_all` waits
+    until the spawner has all that it was told."""
 
     def __init__(
         self,
@@ -58,6 +62,7 @@ class BrainSteering:
         patience: Patience,
         about: EmperorStatus,
         begin_anew: Callable[[], str],
+        spawner_has_all: Callable[[], Awaitable[None]],
     ) -> None:
         self._fleet = fleet
         self._catalog = catalog
@@ -70,6 +75,7 @@ class BrainSteering:
         self._about = about
         self._began_at = time.monotonic()
         self._begin_anew = begin_anew
+        self._spawner_has_all = spawner_has_all
 
     async def status(self) -> Status:
         """Return everything; masters that do not answer within a second show no workers."""
@@ -256,10 +262,24 @@ class BrainSteering:
             return f"{name}: asleep until the first connection (on_demand)"
         return f"{name}: starting"
 
-    async def passed_on(self) -> None:
-        """Wait, a second at most, until what was begun by now has been passed on: done for the
-        vassal, and given to the spawner to keep."""
+    async def passed_on(self, name: str) -> None:
+        """Wait until what was begun for a vassal outlives this brain; raise NotPossible if that
+        takes too long."""
+        try:
+            await asyncio.wait_for(self._passed_on(name), PASSED_ON_S)
+        except TimeoutError:
+            raise NotPossible(
+                f"{name}: begun, and not passed on within {PASSED_ON_S:g} s (is the machine too "
+                "busy, or a process stopped?): see whether it is done, else say it again"
+            ) from None
+
+    async def _passed_on(self, name: str) -> None:
         await self._fleet.looked()
+        await self._spawner_has_all()
+        wish = self._fleet.wishes.get(name)
+        if wish is not None and wish.run:
+            # The spawner keeps who is to be stopped: those the next brain stops as well.
+            await self._fleet.until_told(name)
 
     async def explain(self, name: str) -> Explanation:
         """Return what is wanted of a vassal, what is, and all that confines it."""

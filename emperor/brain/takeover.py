@@ -70,7 +70,7 @@ class Takeover:
 
     def on_scanned(self) -> None:
         """A directory was read again: it may be the one that was missing at the start."""
-        if self._fleet.listeners.has_unclaimed:
+        if self._fleet.listeners.unclaimed:
             self._drop_what_is_nobodys()
         self._keep_homes()
 
@@ -91,7 +91,7 @@ class Takeover:
 
     def _keep_homes(self) -> None:
         """Tell the next brain where files were found: an empty directory may be another one."""
-        if self._fleet.listeners.has_unclaimed and not self._catalog.has_all_files:
+        if self._fleet.listeners.unclaimed and not self._catalog.has_all_files:
             return  # whose they are nobody would know any more
         homes = self._homes.to_keep()
         if homes != self._kept_homes:

@@ -91,7 +91,7 @@ class Versions:
             self._fleet.refuse_clients(name)
 
     def make_room(self, name: str) -> None:
-        """The file may be gone: whoever comes is not one too many beside it."""
+        """The file is gone: whoever comes is not one too many beside it."""
         self._reader.forget(name)
 
     def forget_unproven(self, name: str) -> None:

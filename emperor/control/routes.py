@@ -191,7 +191,7 @@ class Routes:
         uid = _caller().uid
         try:
             begun = await actions[action](name)
-            await steering.passed_on()
+            await steering.passed_on(name)
         except Exception as error:
             # Here, because the client may be gone: then nobody else hears of it.
             what = str(error) if isinstance(error, NotPossible) else repr(error)

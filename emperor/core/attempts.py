@@ -77,8 +77,16 @@ class Attempts:
 
     def only(self, vassal: str, lives: Callable[[str], bool]) -> set[str]:
         """Forget attempts that do not live; return the keys that no other one needs."""
+        return self._only(vassal, lambda _, attempt: lives(attempt))
+
+    def without_next(self, vassal: str, keys: Set[str]) -> set[str]:
+        """The next attempt of a vassal is not to serve at `keys`; return those that no other one
+        needs."""
+        return self._only(vassal, lambda key, attempt: attempt != TO_COME or key not in keys)
+
+    def _only(self, vassal: str, lives: Callable[[str, str], bool]) -> set[str]:
         of = {
-            key: frozenset(filter(lives, attempts))
+            key: frozenset(attempt for attempt in attempts if lives(key, attempt))
             for key, attempts in self._fresh.get(vassal, {}).items()
         }
         self._set(vassal, {key: attempts for key, attempts in of.items() if attempts})

@@ -177,6 +177,12 @@ class Vassal(msgspec.Struct, frozen=True, kw_only=True):
     last_failure: Failure | None = None
 
 
+def tokens_of(vassal: Vassal) -> tuple[str, ...]:
+    """Return the tokens of all masters of a vassal; of those that finish for it last."""
+    masters = (vassal, vassal.successor, vassal.standby, *vassal.retiring)
+    return tuple(one.token for one in masters if one is not None and one.token is not None)
+
+
 M = TypeVar("M", Vassal, Successor, Standby)
 
 

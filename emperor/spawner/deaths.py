@@ -41,6 +41,7 @@ class Deaths:
                 pid=death.pid,
                 exit_status=death.exit_status,
                 signal=death.signal,
+                token=death.token,
             )
             for death in unheard
         )

@@ -56,6 +56,7 @@ def test_fault_in_reading_a_file(code: tuple[Emperor, Path]) -> None:
     emperor.drop("cursed", port=cursed, stop_timeout=7)
     wait_until(lambda: emperor.vassal("cursed")["last_failure"], 10, "the fault is told of")
     assert (emperor.state_of("cursed"), get(cursed)[0]) == ("ready", 200)
+    assert emperor.log().count("event=fault level=error") == 1, "it is told once"
 
 
 def test_fault_in_what_is_done_for_a_vassal(code: tuple[Emperor, Path]) -> None:

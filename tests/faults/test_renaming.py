@@ -1,6 +1,7 @@
 """A vassal file gets another name, and what it describes does not load: the site goes on."""
 
 import os
+import signal
 import subprocess
 import time
 from contextlib import suppress
@@ -150,6 +151,18 @@ def test_brain_that_is_killed_meanwhile(emperor: Emperor, when: str) -> None:
     assert {status for status, _ in answers} == {200}
     emperor.remove("shop")
     wait_until(lambda: not emperor.status()["vassals"], 10.0, "nothing is left")
+
+
+def test_master_that_dies_with_the_brain_is_told_of_by_its_name_of_now(emperor: Emperor) -> None:
+    _renamed_and_broken(emperor)
+    brain, master = emperor.brain_pid, emperor.vassal("shop")["pid"]
+    os.kill(emperor.pid, signal.SIGSTOP)
+    os.kill(master, signal.SIGKILL)
+    os.kill(brain, signal.SIGKILL)
+    os.kill(emperor.pid, signal.SIGCONT)
+    emperor.wait_new_brain(brain)
+    wait_until(lambda: "event=master_died" in emperor.log(), 10.0, "its end is told")
+    assert f"vassal=shop event=master_died level=error pid={master}" in emperor.log()
 
 
 @pytest.mark.parametrize("name", ["blog", "shop"])

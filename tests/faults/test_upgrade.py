@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -11,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from emperor import __version__
+from emperor.brain.main import SPAWNER_FD
 from emperor.spawner import handover
+from limits import syscalls
 from tests.support.code import change, installed
 from tests.support.control import emperor as command
 from tests.support.emperor import Emperor, asked_all_the_time, get
+from tests.support.need import need_root
 from tests.support.processes import alive, fds_of
 from tests.support.wait import wait_until
 
@@ -147,6 +151,34 @@ def test_brain_that_dies_while_it_makes_way_leaves_that_to_the_new_code(emperor:
             break
     else:
         pytest.fail("it has always gone before it could be killed")
+
+
+def test_what_a_busy_spawner_has_not_read_is_not_acknowledged_and_outlives_the_brain(
+    emperor: Emperor,
+) -> None:
+    need_root()  # of others the kernel passes on few descriptors at a time
+    port = emperor.serve()
+    brain, image = emperor.brain_pid, image_of(emperor.pid)
+    with os.fdopen(os.pidfd_open(brain)) as pidfd:
+        held = syscalls.pidfd_getfd(pidfd.fileno(), SPAWNER_FD)
+    with socket.socket(fileno=held) as channel:  # else so much fits that it takes a minute
+        channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32 * 1024)
+    os.kill(emperor.pid, signal.SIGSTOP)
+    try:
+        answers = (emperor.do(action, "blog") for action in ("stop", "start") * 500)
+        refused = next((found for status, found in answers if status == 409), None)
+        assert "not passed on within" in str(refused)
+        assert emperor.ask("POST", "/v1/upgrade")[0] == 202
+        wait_until(lambda: not emperor.state_of("blog"), 10, "the brain makes way")
+        time.sleep(0.5)  # it would be gone by now
+    finally:
+        os.kill(emperor.pid, signal.SIGCONT)
+    emperor.wait_new_brain(brain)
+    wait_until(lambda: not image & image_of(emperor.pid), 5, "a new image")
+    assert "event=emperor_died" not in emperor.log()
+    assert emperor.do("restart", "blog")[0] == 202  # whatever was said last
+    emperor.wait_state("blog", "ready")
+    assert get(port)[0] == 200
 
 
 def test_stop_that_comes_in_the_middle_of_an_upgrade_is_obeyed(emperor: Emperor) -> None:

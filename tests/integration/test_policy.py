@@ -1,9 +1,12 @@
 """Plans and owner policy in a running emperor: what a tenant's file may not have."""
 
+import time
+
 import pytest
 
-from tests.support.emperor import Emperor, get
+from tests.support.emperor import HELLO, Emperor, get
 from tests.support.need import need_root
+from tests.support.processes import children
 from tests.support.tenants import drop_as
 from tests.support.wait import wait_until
 
@@ -68,6 +71,31 @@ def test_owner_with_as_many_vassals_as_it_may_have_gets_no_other(emperor: Empero
         10.0,
         "the second is refused",
     )
+
+
+def test_file_that_is_away_for_a_moment_makes_no_room_for_another(emperor: Emperor) -> None:
+    drop_as(emperor, "games", "blog")
+    emperor.wait_state("blog", "ready")
+    (emperor.vassals / "blog.toml").rename(emperor.base / "between")
+    drop_as(emperor, "games", "shop")
+    time.sleep(0.03)
+    (emperor.base / "between").rename(emperor.vassals / "blog.toml")
+    # On a very busy machine it was away for longer: then there is room for the other one.
+    names = ("blog", "shop")
+    wait_until(lambda: any(refused(emperor, one, "may have 1") for one in names), 10.0, "a refusal")
+    wait_until(lambda: len(children(emperor.pid)) == 2, 10.0, "the brain and one master")
+    assert sorted(bool(emperor.vassal(one)["pid"]) for one in names) == [False, True]
+
+
+def test_new_name_of_the_only_vassal_that_its_owner_may_have(emperor: Emperor) -> None:
+    drop_as(emperor, "games", "blog")
+    pid = emperor.wait_state("blog", "ready")["pid"]
+    emperor.app("hello", "import time; time.sleep(0.5)\n" + HELLO)
+    (emperor.vassals / "blog.toml").rename(emperor.vassals / "shop.toml")
+    wait_until(lambda: emperor.vassal("shop").get("pid") == pid, 10.0, "it is the same vassal")
+    emperor.wait_state("shop", "ready")
+    assert "event=file_refused" not in emperor.log()
+    assert "event=vassal_stopping" not in emperor.log()
 
 
 def test_second_customer_of_a_uid_is_refused(emperor: Emperor) -> None:

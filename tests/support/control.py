@@ -112,7 +112,7 @@ class FakeSteering:
     async def restart(self, name: str) -> str:
         return await self._steer("restart", name)
 
-    async def passed_on(self) -> None:
+    async def passed_on(self, name: str) -> None:
         pass
 
     async def stop(self, name: str) -> str:

@@ -35,3 +35,12 @@ def test_address_that_is_to_be_served_at_is_kept_until_the_next_attempt_there_is
     assert attempts.only("blog", lambda one: not is_over(one, "a")) == set()
     attempts.begin("blog", "b", set(), {"tcp:1"})
     assert attempts.only("blog", lambda one: not is_over(one, "b")) == {"tcp:1"}
+
+
+def test_what_has_begun_needs_its_address_also_if_nothing_more_is_to_come() -> None:
+    attempts = Attempts(lambda kept: None)
+    attempts.begin("blog", "a", {"tcp:1"}, {"tcp:1"})
+    attempts.begin("blog", TO_COME, {"tcp:1", "tcp:2"}, {"tcp:1", "tcp:2"})
+    assert attempts.without_next("blog", {"tcp:1", "tcp:2"}) == {"tcp:2"}
+    assert attempts.needed("blog", "a") == ["tcp:1"]
+    assert attempts.without_next("blog", {"tcp:1", "tcp:2"}) == set()

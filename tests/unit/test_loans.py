@@ -119,6 +119,39 @@ def test_who_is_about_to_serve_inherits_the_socket_with_its_queue(ports: Ports) 
     assert ports.open == {"one", "two"}
 
 
+def test_heir_that_wants_the_address_no_more_before_it_serves_there_has_it_closed(
+    ports: Ports,
+) -> None:
+    ports.wanting["two"] = "blog"
+    ports.keep_only("shop", set())
+    ports.offer("blog")
+    assert ports.open == {"one", "two"}
+    ports.leaving |= {"one", "two"}
+    ports.offer("blog")
+    assert ports.open == {"one"}  # what it serves at stays until something else serves
+    assert not ports.has_fresh("blog")
+
+
+@pytest.mark.parametrize("is_left", [True, False])
+def test_heir_whose_file_has_changed_when_no_brain_ran(
+    ports: Ports, monkeypatch: pytest.MonkeyPatch, is_left: bool
+) -> None:
+    monkeypatch.setattr("emperor.brain.sockets.socket.socket", lambda fileno: Socket())
+    ports.wanting["two"] = "blog"
+    ports.keep_only("shop", set())
+    new = Ports()
+    new.restore(ports._attempts._fresh)
+    if is_left:
+        new.leaving.add("two")
+    new.offer("blog")  # its file is read before the brain has what is held
+    for key in ("one", "two"):
+        new.adopt(key, "blog", -1)
+        new.open.add(key)
+    new.claim("blog", None)
+    new.retain("blog", set())
+    assert new.open == ({"one"} if is_left else {"one", "two"})
+
+
 def test_who_still_runs_as_another_user_inherits_nothing(ports: Ports) -> None:
     ports.want("blog", "b2", "one", user=OTHER)
     ports.wanting["two"] = "blog"

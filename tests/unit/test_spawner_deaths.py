@@ -9,7 +9,7 @@ def death(pid: int) -> MasterExited:
 
 
 def lost(pid: int) -> MasterLost:
-    return MasterLost(vassal="blog", pid=pid, signal=9)
+    return MasterLost(token=f"t{pid}", vassal="blog", pid=pid, signal=9)
 
 
 def test_death_that_an_emperor_has_heard_of_is_not_told_again() -> None:
