@@ -60,7 +60,7 @@ def find(name: str, folders: Sequence[str] = ()) -> Callable[..., Any]:
         found = found(*args, **kwargs)
     if not callable(found):
         raise AppError(
-            "%s is a %s, not a WSGI callable; write app = %s"
+            "%s is of type %s, and no WSGI callable; write app = %s"
             % (name, type(found).__name__, '"%s:%s"' % (place, "NAME_OF_THE_CALLABLE"))
         )
     application: Callable[..., Any] = found
