@@ -273,9 +273,9 @@ def _ask(arguments: argparse.Namespace) -> int:
     try:
         return commands.get(arguments.command, client_commands.steer)(arguments)
     except ControlError as error:
-        from emperor.cli.view import printable_line
+        from emperor.cli.view import printable_lines
 
-        print(f"emperor: {printable_line(str(error))}", file=sys.stderr)
+        print(f"emperor: {printable_lines(str(error))}", file=sys.stderr)
         return NO_EMPEROR if isinstance(error, NotReachable) else FAILED
 
 

@@ -52,6 +52,18 @@ def test_one_that_sleeps_has_nothing_to_wait_for(emperor: Emperor, ask) -> None:
     assert get(port)[0] == 200
 
 
+def test_refusal_of_a_file_with_many_problems_has_a_line_for_each(emperor: Emperor, ask) -> None:
+    emperor.drop("blog", wrokers=3, treads=2)
+    emperor.start()
+    emperor.wait_state("blog", "parked")
+    status, said = ask("reload", "blog")
+    first, second = said.splitlines()
+    assert status == 1
+    assert first.startswith("emperor: ")
+    assert first.endswith(": wrokers: unknown key; did you mean workers?")
+    assert second.endswith("did you mean threads?. Run: emperor explain blog")
+
+
 def test_one_that_sleeps_and_cannot_start_is_told(emperor: Emperor, ask) -> None:
     emperor.app("hello", "1 / 0\n")
     emperor.drop("blog", on_demand=True)

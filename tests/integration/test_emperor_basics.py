@@ -3,10 +3,12 @@
 import contextlib
 import os
 import socket
+import threading
 import time
 
 import pytest
 
+from emperor.control.client import ControlClient
 from tests.support.emperor import HELLO, Emperor, get
 from tests.support.need import need_root
 from tests.support.wait import wait_until
@@ -261,6 +263,25 @@ def test_address_that_another_process_has_is_taken_as_soon_as_it_is_free(
         assert f":{port}: the address is in use" in failure["message"]
     emperor.wait_state("blog", "ready")
     assert get(port)[0] == 200
+
+
+def test_numbers_of_an_event_are_those_of_the_log(emperor: Emperor) -> None:
+    emperor.serve()
+    events, heard = ControlClient(emperor.runtime_dir).events(), []
+
+    def listen() -> None:
+        heard.append(next(event for event in events if "took_s" in event.fields))
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+
+    def is_heard() -> bool:
+        emperor.do("restart", "blog")
+        listener.join(1.0)
+        return not listener.is_alive()
+
+    wait_until(is_heard, what="an event with a number")
+    assert f" took_s={heard[0].fields['took_s']} " in emperor.log()
 
 
 def test_vassal_whose_workers_all_die_at_once_is_started_anew_with_a_pause(
