@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 
 import msgspec
@@ -12,7 +12,7 @@ from emperor.brain.cgroups import Cgroups
 from emperor.brain.listeners import Listeners
 from emperor.brain.live_limits import LiveLimits
 from emperor.brain.masters import Masters
-from emperor.brain.memo import number_in_memo, text_in_memo, uid_in_memo
+from emperor.brain.memo import number_in_memo, terms_in_memo, text_in_memo, uid_in_memo
 from emperor.brain.petitions import Petition
 from emperor.brain.roll import Roll
 from emperor.brain.spawning import START_GRACE_S
@@ -82,6 +82,7 @@ class Adoption:
         self._names[held.token] = name
         self._held.setdefault(name, {})[held.token] = held
         self._roll.name_token(held.token, name)
+        self._roll.presume_terms(name, terms_in_memo(held.memo))
         self._cgroups.adopt(name, held.token, text_in_memo(held.memo, "cgroup"))
         self._listeners.run_as(name, held.token, uid_in_memo(held.memo))
         if name != held.vassal and held.vassal not in self._roll.wishes:
@@ -168,7 +169,12 @@ class Adoption:
         patience = Patience(ADOPTED_START_S, self._roll.stop_patience_s(name))
         adopted = adopt(name, found, time.monotonic(), patience)
         at = found.index(adopted.current)
-        self._restore(name, adopted.current, said[at], masters[at].memo)
+        memos = [
+            held.memo
+            for held, one in zip(masters, found, strict=True)
+            if one.duty is Duty.BUILDING or one is adopted.current
+        ]
+        self._restore(name, adopted.current, said[at], masters[at].memo, memos)
         failure = self._roll.get(name).last_failure
         for one in said:
             failure = latest(failure, one.last_failure)
@@ -195,9 +201,12 @@ class Adoption:
             self._listeners.settled(name, attempt)
         self._listeners.retain(name, adopted.outcome.under_way)
 
-    def _restore(self, name: str, current: Found, said: Description, memo: str) -> None:
+    def _restore(
+        self, name: str, current: Found, said: Description, memo: str, memos: Sequence[str]
+    ) -> None:
         """What people asked for before this emperor's time is part of the truth, and what they have
-        asked for since is to be done."""
+        asked for since is to be done; so is what others of these masters were born for, whom it cut
+        short."""
         self._limits.remember(name, text_in_memo(memo, "limits"))
         self._allotments.restore(name, said.workers_granted)
         wish = self._roll.wishes.get(name)
@@ -205,9 +214,10 @@ class Adoption:
             return
         restored = msgspec.structs.replace(
             wish,
-            reload_serial=serial_of(current.fingerprint) + wish.reload_serial,
+            reload_serial=max(serial_of(current.fingerprint), _serial(memos, "fingerprint"))
+            + wish.reload_serial,
             restart_serial=current.restart_serial + wish.restart_serial,
-            renew_serial=serial_of(current.birth) + wish.renew_serial,
+            renew_serial=_serial(memos, "birth") + wish.renew_serial,
         )
         self._roll.wish(name, restored)
         self._listeners.claim(name, wish.spec)
@@ -219,6 +229,10 @@ def outcome_for(token: str, said: Description) -> Outcome | None:
     if duty not in (Duty.SERVING, Duty.SETTLING):
         return None
     return outcome(_with_work(said, Found(token=token, pid=0, birth="", duty=duty)))
+
+
+def _serial(memos: Sequence[str], key: str) -> int:
+    return max(serial_of(text_in_memo(memo, key)) for memo in memos)
 
 
 def _birth(held: HeldMaster, name: str) -> str:

@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 
 from emperor import __version__
@@ -19,7 +20,15 @@ from emperor.brain.history import History
 from emperor.brain.holders import Holders
 from emperor.brain.homes import Homes, KeptHomes
 from emperor.brain.incidents import Incidents
-from emperor.brain.inventory import ATTEMPTS, HOMES, NAMES, STOPPED, Inventory, Keeper
+from emperor.brain.inventory import (
+    ATTEMPTS,
+    HOMES,
+    NAMES,
+    STOPPED,
+    TOUCHED,
+    Inventory,
+    Keeper,
+)
 from emperor.brain.links import Link
 from emperor.brain.patience import Patience
 from emperor.brain.pidfile import EmperorPidFile
@@ -31,6 +40,7 @@ from emperor.brain.stats_server import EmperorStats
 from emperor.brain.steering import BrainSteering
 from emperor.brain.takeover import Takeover
 from emperor.brain.told import Ears
+from emperor.brain.touch_memory import KeptStamps, TouchMemory
 from emperor.brain.version_reader import VersionReader
 from emperor.config.settings import EmperorSettings
 from emperor.core.allotment import Caps
@@ -151,6 +161,7 @@ class Brain:
             homes,
             self._on_scanned,
             self._holders.note,
+            self._touch_memory(),
         )
         self._takeover = takeover = Takeover(
             inventory, self._fleet, self._catalog, self._cgroups, homes, self._keeper
@@ -337,22 +348,25 @@ class Brain:
                 self._catalog.on_rescan(directory)
             case FileChanged(path):
                 self._catalog.touching.on_touched(path)
-                if self._watcher is not None:  # it may be where nobody watches by now
-                    self._watcher.set_files(self._catalog.touching.files_to_watch())
+                self._watch_files()  # it may be where nobody watches by now
             case Degraded(path, reason):
                 self._publish("warning", "watch_degraded", None, {"path": path, "reason": reason})
 
     def _on_change(self, names: Collection[str]) -> None:
         """These may have changed: links, files to watch, status, readiness."""
         self._routing.update(names)
-        if self._watcher is not None:
-            self._watcher.set_files(self._catalog.touching.files_to_watch())
+        self._watch_files()
         self._keep_stopped()
         self._holders.note()
         for name in names:
             if name not in self._fleet.vassals:
                 self._incidents.forget(name)
         self._readiness.on_change()
+
+    def _watch_files(self) -> None:
+        if self._watcher is not None:
+            self._watcher.set_files(self._catalog.touching.files_to_watch())
+            self._catalog.touching.on_watched()
 
     def _publish(
         self, level: str, event: str, vassal: str | None, fields: Mapping[str, object]
@@ -372,6 +386,12 @@ class Brain:
 
     def _on_cgroup_problem(self, what: str, problem: str) -> None:
         self._publish("warning", "cgroup_problem", None, {"what": what, "error": problem})
+
+    def _touch_memory(self) -> TouchMemory:
+        kept = self._inventory.kept(TOUCHED, KeptStamps) or {}
+        # Where nothing runs all is built anyway from what there is now.
+        known = kept if self._inventory.has_masters else {}
+        return TouchMemory(known, partial(self._keeper.keep, TOUCHED))
 
     # ── what is told to others ───────────────────────────────────────────────────────
 

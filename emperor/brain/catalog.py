@@ -25,6 +25,7 @@ from emperor.brain.patience import Patience, Silence
 from emperor.brain.reads import Key, Reads
 from emperor.brain.roll import Publish
 from emperor.brain.strays import Strays
+from emperor.brain.touch_memory import TouchMemory
 from emperor.brain.touching import Touching
 from emperor.brain.version_reader import Refusal, VersionReader
 from emperor.brain.versions import Versions
@@ -57,6 +58,7 @@ class Catalog:
         homes: Homes,
         scanned: Callable[[], None],
         chosen: Callable[[], None],
+        touch_memory: TouchMemory,
     ) -> None:
         self._settings = settings
         self._reader = reader
@@ -75,6 +77,7 @@ class Catalog:
             settings.poll_interval,
             self._read_anew,
             lambda path: self.on_changed(*path.rsplit("/", 1)),
+            touch_memory,
         )
         self._entries = Entries(self.touching.want)
         self._later = Later(self.on_changed)
@@ -114,13 +117,14 @@ class Catalog:
         began = time.monotonic()
         self._read_level = "debug"  # ten thousand lines would hide what else happens
         parts = (path.rpartition("/") for path in first)
-        await self._read_each(
+        begun = [
             (directory, file_name)
             for directory, _, file_name in parts
             if directory in self._settings.directories
-        )
+        ]
+        await self._read_each(dict.fromkeys(begun))
         for directory in self._settings.directories:
-            await self._rescan(directory)
+            await self._rescan(directory, frozenset(begun))
         self._read_level = "info"
         fields = {"count": len(self._entries), "took_s": time.monotonic() - began}
         self._publish("info", "files_read", None, fields)
@@ -236,7 +240,8 @@ class Catalog:
         if name is not None:
             self.touching.on_read(name)
 
-    async def _rescan(self, directory: str) -> None:
+    async def _rescan(self, directory: str, read: Set[Key] = frozenset()) -> None:
+        """Read all of a directory, but files that were read just now."""
         self._unanswered.discard((directory, ""))
         try:
             names = await self._patience.look_at(directory, lambda: scan(directory))
@@ -257,7 +262,8 @@ class Catalog:
         # Those that are there first: what a file that is gone gives up they may take over.
         in_order = sorted(known | set(names), key=lambda one: (one not in there, one))
         try:
-            await self._read_each((directory, file_name) for file_name in in_order)
+            keys = ((directory, file_name) for file_name in in_order)
+            await self._read_each(key for key in keys if key not in read)
         finally:
             del self._rescans[directory]
         if not self._homes.lost(directory):
@@ -321,7 +327,7 @@ class Catalog:
     def _forget(self, name: str, path: str) -> None:
         """The vassal has no file any more."""
         self._entries.forget(name)
-        self.touching.forget_link(path)
+        self.touching.forget_file(path)
         self._later.forget(name)
         self._unanswered = {key for key in self._unanswered if "/".join(key) != path}
         self._publish("info", "file_removed", name, {"path": path})
@@ -332,10 +338,12 @@ class Catalog:
         """Turn a file's content into a wish, unless it is the content we know."""
         known = self._entries.get(name)
         digest = f"{found.digest}:{found.owner_uid}:{found.gid}"
-        touched = known is not None and _is_touched(known, file_name, found)
+        path = f"{directory}/{file_name}"
+        # What it includes may have changed as well, which its own content does not tell.
+        touched_before_ns = self._touched_before_ns(known, path) if speaks_uwsgi(file_name) else 0
+        touched = touched_before_ns not in (0, found.mtime_ns)
         if known is not None and known.digest == digest and not known.problems and not touched:
             return
-        path = f"{directory}/{file_name}"
         version = Version(
             text=found.text,
             owner_uid=found.owner_uid,
@@ -376,6 +384,13 @@ class Catalog:
         self._versions.adopt(name, spec, effective)
         if touched:
             self.touching.reload(name)
+        if speaks_uwsgi(file_name):
+            self.touching.read_own(path, found.mtime_ns)
+
+    def _touched_before_ns(self, known: Entry | None, path: str) -> int:
+        """Return when a file was touched last that its dialect has reloaded by a touch; 0 = it is
+        not known."""
+        return known.mtime_ns if known is not None else self.touching.own_before(path)
 
     def _refuse(self, name: str, entry: Entry, lines: tuple[str, ...]) -> None:
         """Remember what is wrong with a file; what runs of it goes on running."""
@@ -390,11 +405,3 @@ class Catalog:
             self._publish("error", "file_refused", name, {"error": line})
         self._versions.announce(name)
         self._fleet.note_problems(name, lines)
-
-
-def _is_touched(known: Entry, file_name: str, found: Content) -> bool:
-    """Return whether a file was touched whose dialect says that this means reload.
-
-    What it includes may have changed as well, which its own content does not tell.
-    """
-    return speaks_uwsgi(file_name) and known.mtime_ns not in (0, found.mtime_ns)

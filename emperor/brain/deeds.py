@@ -237,6 +237,8 @@ class Deeds:
             record = without_standby(record, deadline)
         self._roll.set(advance(record, Fact.STOP_BEGAN, now, deadline=deadline))
         self._masters.send(vassal.token, Stop(timeout_s=timeout_s))
+        if vassal.replace_at is not None and vassal.token is not None:
+            self.succession.dismiss_workers(vassal.token)
         self._roll.publish("info", "vassal_stopping", vassal.name, {"reason": why})
 
     def _kill(self, vassal: Vassal, now: float) -> None:

@@ -381,6 +381,9 @@ class Facts:
     def on_silence(self, token: str) -> None:
         """A master gives no sign of life: its workers serve on until another has its place."""
         vassal = self._roll.by_token(token)
+        if vassal is not None and vassal.state is VassalState.STOPPING:
+            self._roll.publish("warning", "master_hung", vassal.name, {"pid": vassal.pid})
+            self._succession.dismiss_workers(token)
         if vassal is None or vassal.state not in RUNNING or vassal.serving is None:
             return  # whoever is waited for has a deadline anyway
         if vassal.standby is not None:

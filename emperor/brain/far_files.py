@@ -35,6 +35,15 @@ class FarFiles:
         if files and self._timer is None:
             self._look()
 
+    @property
+    def stamps(self) -> Mapping[str, Stamp]:
+        """How each file looked last, as far as it was seen."""
+        return self._stamps
+
+    def presume(self, path: str, stamp: Stamp) -> None:
+        """This is how a file looked that was not seen yet: it has changed if it looks different."""
+        self._stamps.setdefault(path, stamp)
+
     def close(self) -> None:
         """Look no more."""
         if self._timer is not None:

@@ -13,7 +13,14 @@ import msgspec
 
 from vassal import packets
 from vassal.encoding import decode_from_spawner, encode
-from vassal.messages import FromSpawner, HeldListener, HoldListener, InventoryComplete, Message
+from vassal.messages import (
+    FromSpawner,
+    HeldListener,
+    HeldMaster,
+    HoldListener,
+    InventoryComplete,
+    Message,
+)
 
 T = TypeVar("T")
 
@@ -23,6 +30,7 @@ STOPPED = "emperor:stopped"
 NAMES = "emperor:names"
 HOMES = "emperor:homes"
 ATTEMPTS = "emperor:attempts"
+TOUCHED = "emperor:touched"
 
 
 class Inventory(NamedTuple):
@@ -32,6 +40,11 @@ class Inventory(NamedTuple):
     spawner_version: str
     ours: dict[str, int]
     rest: list[tuple[FromSpawner, list[int]]]
+
+    @property
+    def has_masters(self) -> bool:
+        """Whether anything runs that an earlier emperor has started."""
+        return any(isinstance(message, HeldMaster) for message, _ in self.rest)
 
     def kept(self, key: str, kind: type[T]) -> T | None:
         """Return what an earlier emperor kept under a key; None = nothing."""

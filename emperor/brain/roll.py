@@ -4,9 +4,11 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Set
+from typing import NamedTuple
 
 import msgspec
 
+from emperor.brain.birth import Spec
 from emperor.brain.wishes import BY_HAND, Wish
 from emperor.core.reconcile import stays
 from emperor.core.registry import RUNNING, Fact, Vassal, advance, born_as, fail
@@ -20,11 +22,26 @@ EXIT_PATIENCE_S = 5.0
 STOP_GRACE_S = 5.0
 """So much longer than `stop_timeout` a master may take to end."""
 
-UNKNOWN_STOP_S = 30.0
-"""For a vassal whose file is gone: the built-in stop_timeout."""
 
-UNKNOWN_CLEARING_S = 60.0
-"""For the exec_stop_post of a vassal whose file is gone: the built-in spawn_timeout."""
+class EndTerms(NamedTuple):
+    """How long, in seconds, requests may take to finish, and commands of exec_stop_post behind
+    them."""
+
+    stop_s: float = 30.0
+    clearing_s: float = 60.0
+
+
+UNKNOWN_TERMS = EndTerms()
+"""Of what an earlier emperor of other code has left, whose file is gone: the built-in
+stop_timeout, and spawn_timeout for what there may be of exec_stop_post."""
+
+
+def terms_of(spec: Spec) -> EndTerms:
+    """Return on which terms what is made of `spec` ends."""
+    settings = spec.settings
+    clearing_s = settings.spawn_timeout if settings.exec_stop_post else 0.0
+    return EndTerms(settings.stop_timeout, clearing_s)
+
 
 Publish = Callable[[str, str, str | None, Mapping[str, object]], None]
 """(level, event, vassal, fields) to log and event stream."""
@@ -46,6 +63,7 @@ class Roll:
         self._vassals: dict[str, Vassal] = {}
         self._counts: Counter[VassalState] = Counter()
         self._stopped_by_hand: set[str] = set()
+        self._terms: dict[str, EndTerms] = {}  # of what runs they count when the file is gone
         self._asking: dict[str, set[str]] = {}  # by key of an address, whose file names it
         self.unsupported: dict[str, tuple[str, ...]] = {}
         self.limit_changes: dict[str, LimitChange] = {}
@@ -80,8 +98,11 @@ class Roll:
                 del self._asking[key]
         for key in _keys(wish):
             self._asking.setdefault(key, set()).add(name)
+        if wish is not None and wish.spec is not None:
+            self._terms[name] = terms_of(wish.spec)
         if wish is None:
             self._wishes.pop(name, None)
+            self._forget_terms(name)
         else:
             self._wishes[name] = wish
             if not wish.run and wish.why_not == BY_HAND:
@@ -121,6 +142,7 @@ class Roll:
             self._counts[vassal.state] -= 1
         self.unsupported.pop(name, None)
         self.limit_changes.pop(name, None)
+        self._forget_terms(name)
         self._note(name)
 
     def rename(self, old: str, record: Vassal, tokens: Iterable[str]) -> None:
@@ -191,18 +213,24 @@ class Roll:
         }
         self.publish("error", "reload_failed", vassal.name, fields)
 
-    def clearing_s(self, name: str) -> float:
-        """Return how much longer a master may take to end, because of exec_stop_post."""
+    def presume_terms(self, name: str, terms: EndTerms) -> None:
+        """A master runs that was born for these terms; what a file says comes first."""
         wish = self.wishes.get(name)
         if wish is None or wish.spec is None:
-            return UNKNOWN_CLEARING_S
-        settings = wish.spec.settings
-        return settings.spawn_timeout if settings.exec_stop_post else 0.0
+            known = self._terms.get(name, terms)
+            self._terms[name] = EndTerms(*map(max, known, terms))
+
+    def _forget_terms(self, name: str) -> None:
+        if name not in self._wishes and name not in self._vassals:
+            self._terms.pop(name, None)
+
+    def clearing_s(self, name: str) -> float:
+        """Return how much longer a master may take to end, because of exec_stop_post."""
+        return self._terms.get(name, UNKNOWN_TERMS).clearing_s
 
     def stop_timeout_s(self, name: str) -> float:
         """Return how long requests may take to finish when a vassal is told to stop."""
-        wish = self.wishes.get(name)
-        return wish.spec.settings.stop_timeout if wish and wish.spec else UNKNOWN_STOP_S
+        return self._terms.get(name, UNKNOWN_TERMS).stop_s
 
     def stop_patience_s(self, name: str) -> float:
         """Return how long a master may take to end that was told to stop."""

@@ -25,7 +25,14 @@ from emperor.brain.tenancy import far_sockets, refusals
 from emperor.brain.unseen import unseen
 from emperor.config.file_names import speaks_uwsgi
 from emperor.config.identity import Identity, RunAs, decide, find, owner_of, why_not_group
-from emperor.config.policy import Holder, choose, shared_uid, too_many
+from emperor.config.policy import (
+    CUSTOMER,
+    Holder,
+    choose,
+    no_such_customer,
+    shared_uid,
+    too_many,
+)
 from emperor.config.problems import ConfigError, Problem, printable
 from emperor.config.settings import EmperorSettings, Remark, VassalSettings
 from emperor.config.unsupported import refusals_of_unsupported
@@ -225,7 +232,8 @@ class SpecMaker:
         return found
 
     def _policy_problems(self, asked: _Asked) -> list[Problem]:
-        """Return what cannot be beside the other vassals: one too many, a shared uid."""
+        """Return what cannot be beside the other vassals, one too many or a shared uid, and
+        whether there is the customer."""
         settings, identity, owner_uid, path = asked
         owner = owner_of(owner_uid)
         faults = {}
@@ -236,6 +244,7 @@ class SpecMaker:
         if os.geteuid() == 0:  # else there is one uid for all, whoever the customers are
             new = _holder(settings, identity)
             faults["user"] = shared_uid(new, self._neighbours.rivals(new))
+        faults[CUSTOMER] = no_such_customer(settings, self._settings)
         return [
             Problem(file=path, line=1, key=key, problem=fault.problem, remedy=fault.remedy)
             for key, fault in faults.items()

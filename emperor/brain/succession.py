@@ -153,6 +153,10 @@ class Succession:
         timeout_s = self._roll.stop_timeout_s(vassal.name)
         self._masters.send(token, Stop(timeout_s=timeout_s))
         if vassal.replace_at is not None:
-            # It cannot tell them, and they would go on accepting until it is killed.
-            self._to_spawner(DismissWorkers(token=token), [])
+            self.dismiss_workers(token)
         return time.monotonic() + self._roll.stop_patience_s(vassal.name)
+
+    def dismiss_workers(self, token: str) -> None:
+        """A master that hangs is to end: it cannot tell its workers, which would go on accepting
+        until it is killed. They finish what they have."""
+        self._to_spawner(DismissWorkers(token=token), [])

@@ -1,9 +1,13 @@
 """The files that vassals want to be touched at: which, for what, and when each was last."""
 
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from emperor.brain.patience import Patience
 from emperor.touches import Stamp, Touch, stamp
+
+REMEMBERED_MAX = 32
+"""So many files of one vassal the next brain is told of: a tenant may name hundreds."""
 
 
 class _Wanted(NamedTuple):
@@ -12,12 +16,17 @@ class _Wanted(NamedTuple):
 
 
 class TouchFiles:
-    """Of all vassals of one emperor. Those that somebody else has to answer for are far."""
+    """Of all vassals of one emperor. Those that somebody else has to answer for are far.
 
-    def __init__(self, patience: Patience) -> None:
+    `recall` returns how a file looked to an earlier brain, None = it did not know.
+    """
+
+    def __init__(self, patience: Patience, recall: Callable[[str], Stamp | None]) -> None:
         self._patience = patience
+        self._recall = recall
         self._wanted: dict[str, _Wanted] = {}  # of those that name any
         self._stamps: dict[str, Stamp] = {}
+        self._unwatched: set[str] = set()
 
     def want(self, name: str, uid: int, touches: frozenset[tuple[str, Touch]]) -> None:
         """Replace what a vassal wants; nothing, when its file is gone."""
@@ -32,8 +41,23 @@ class TouchFiles:
             found = {path for path in found if not self._patience.is_foreign(path)}
         self._stamps = {path: at for path, at in self._stamps.items() if path in found}
         for path in found - self._stamps.keys():
-            self._stamps[path] = stamp(path)
+            self._stamps[path] = self._recall(path) or stamp(path)
+            self._unwatched.add(path)
         return found
+
+    def take_unwatched(self) -> set[str]:
+        """Return, once, those near files that were not among them before: they may have been
+        touched until somebody began to watch them."""
+        found, self._unwatched = self._unwatched, set()
+        return found
+
+    def stamps(self, far: Mapping[str, Stamp]) -> Iterator[tuple[str, str, Stamp]]:
+        """Yield vassal, path and stamp of what the next brain is to be told of."""
+        for name, wanted in self._wanted.items():
+            for path in sorted({path for path, _ in wanted.touches})[:REMEMBERED_MAX]:
+                found = self._stamps.get(path) or far.get(path)
+                if found is not None:
+                    yield name, path, found
 
     def far(self) -> dict[str, int]:
         """Return the other paths, each with a user in whose name it can be looked at."""

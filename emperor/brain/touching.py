@@ -4,7 +4,7 @@ Before a touch reloads a vassal, its own file is read. A vassal file behind a li
 inotify is blind is noticed in the same way, to be read again.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -13,7 +13,8 @@ from emperor.brain.fleet import Fleet
 from emperor.brain.patience import Patience
 from emperor.brain.roll import Publish
 from emperor.brain.touch_files import TouchFiles
-from emperor.touches import Touch
+from emperor.brain.touch_memory import TouchMemory
+from emperor.touches import Stamp, Touch
 
 
 class Touching:
@@ -29,40 +30,71 @@ class Touching:
         poll_interval_s: float,
         read_anew: Callable[[str], None],
         changed: Callable[[str], None],
+        memory: TouchMemory,
     ) -> None:
         self._fleet = fleet
         self._publish = publish
         self._read_anew = read_anew
         self._changed = changed
-        self._files = TouchFiles(patience)
+        self._memory = memory
+        self._files = TouchFiles(patience, memory.recall)
         self._far_files = FarFiles(patience, poll_interval_s, self._on_far_file)
         self._far_links: set[str] = set()
+        self._has_seen_all = False
+        self._own: dict[str, Stamp] = {}  # by path, of files whose touch reloads their vassal
         self._to_reload: set[str] = set()  # as soon as their files were read
 
     def close(self) -> None:
         """Look at no file any more."""
         self._far_files.close()
+        self._memory.close()
 
     def want(self, name: str, uid: int, touches: frozenset[tuple[str, Touch]]) -> None:
         """Replace what a vassal wants to be touched at, in the name of a user."""
         self._files.want(name, uid, touches)
+        self._note()
+
+    def own_before(self, path: str) -> int:
+        """Return when a vassal file was touched last that a brain before had read, in nanoseconds
+        since 1970; 0 = nobody knows."""
+        before = self._memory.recall(path)
+        return before[0] if before is not None else 0
+
+    def read_own(self, path: str, mtime_ns: int) -> None:
+        """A vassal file was read that is to be touched itself, and what that asks for is done."""
+        self._own[path] = (mtime_ns, 0)
+        self._note()
 
     def note_link(self, path: str) -> None:
         """A vassal's file leads where no change of it could be noticed."""
         self._far_links.add(path)
 
-    def forget_link(self, path: str) -> None:
+    def forget_file(self, path: str) -> None:
         """A vassal's file is gone."""
         self._far_links.discard(path)
+        self._own.pop(path, None)
 
     def files_to_watch(self) -> set[str]:
         """Return every path that some vassal wants to be touched at, but those that are looked at
         from here, as nobody else could tell of them."""
-        self._far_files.set({**dict.fromkeys(self._far_links, 0), **self._files.far()})
+        far = self._files.far()
+        for path in far.keys() - self._far_links:
+            before = self._memory.recall(path)
+            if before is not None:
+                self._far_files.presume(path, before)
+        self._far_files.set({**dict.fromkeys(self._far_links, 0), **far})
         return self._files.near()
+
+    def on_watched(self) -> None:
+        """The files to watch are watched: look at those that were not before, or not by this
+        brain."""
+        self._has_seen_all = True
+        for path in self._files.take_unwatched():
+            self.on_touched(path)
 
     def on_touched(self, path: str) -> None:
         """A file may have been touched: do what those want who name it."""
+        self._note()
         self._do(path, self._files.touched(path))
 
     def on_read(self, name: str) -> None:
@@ -72,6 +104,7 @@ class Touching:
             self._to_reload.discard(name)
             if name in self._fleet.wishes:
                 self.reload(name)
+            self._note()
 
     def reload(self, name: str) -> None:
         """Let what is wanted of a vassal be built anew."""
@@ -81,10 +114,20 @@ class Touching:
 
     def _on_far_file(self, path: str, is_first: bool) -> None:
         """A file that nobody here could tell of has changed, or was never looked at before."""
+        self._note()
         if not is_first:
             self._do(path, self._files.who_wants(path))
         if path in self._far_links:
             self._changed(path)
+
+    def _note(self) -> None:
+        if self._has_seen_all:  # else the next brain would forget what this one has not seen yet
+            self._memory.note(self._known)
+
+    def _known(self) -> Iterator[tuple[str, Stamp | None]]:
+        yield from self._own.items()
+        for name, path, stamp in self._files.stamps(self._far_files.stamps):
+            yield path, None if name in self._to_reload else stamp
 
     def _do(self, path: str, wanted: Iterable[tuple[str, Touch]]) -> None:
         for name, touch in wanted:

@@ -19,6 +19,7 @@ from emperor.config.file_names import NAME_REMEDY, speaks_uwsgi, vassal_name
 from emperor.config.identity import Identity, RunAs, decide, find, owner_of
 from emperor.config.machine import probe_machine
 from emperor.config.network import overlaps
+from emperor.config.policy import CUSTOMER, no_such_customer
 from emperor.config.problems import ConfigError, Problem, dotted, quoted
 from emperor.config.problems import Path as KeyPath
 from emperor.config.read import Content
@@ -77,6 +78,7 @@ def check_files(
         if isinstance(checked, _Checked):
             remarks = checked.settings.remarks
             if emperor_settings is not None:
+                problems += _judged_customer(checked, emperor)
                 refusal, said = _judged_identity(checked, path, emperor, owner)
                 problems += refusal
                 remarks += said
@@ -95,6 +97,12 @@ def _judge(emperor: EmperorSettings | None, owner: str | None) -> Callable[[int]
         named = Owner(name=owner, tenant=owner != "root")
         return lambda uid: named
     return owner_of if emperor is not None else lambda uid: PROVIDER
+
+
+def _judged_customer(checked: _Checked, emperor: EmperorSettings) -> list[Problem]:
+    fault = no_such_customer(checked.settings, emperor)
+    path = tuple(CUSTOMER.split("."))
+    return [] if fault is None else [checked.problem(path, fault.problem, fault.remedy)]
 
 
 def _judged_identity(

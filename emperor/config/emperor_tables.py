@@ -11,8 +11,8 @@ from emperor.config.key import Key
 from emperor.config.keys import PLAN_KEYS, VASSAL_KEYS, is_directive
 from emperor.config.limits_keys import BUDGET_KEYS
 from emperor.config.network import host_name
-from emperor.config.policy import EVERYBODY, NO_PLAN, unknown_plan
-from emperor.config.problems import Fault, Invalid, Path, Problem, described, dotted
+from emperor.config.policy import EVERYBODY, NO_PLAN, unknown_customer, unknown_plan
+from emperor.config.problems import PROBLEMS_MAX, Fault, Invalid, Path, Problem, described, dotted
 from emperor.config.schemas import BOOLEAN, TEXTS, WORD, integer, list_of
 from emperor.config.settings import Budget, Layer, Machine, OwnerPolicy
 from emperor.config.table import Reading
@@ -143,6 +143,10 @@ def read_tables(
             limits=limits_of(budget, Limits(tasks_max=None)),
             workers_max=budget.get("workers_max"),
         )
+    for path, customer in _customers_named(document):
+        if len(problems) > PROBLEMS_MAX:
+            break  # to compare thousands of names with thousands takes minutes
+        _check_customer(document, path, customer, problems)
     if isinstance(default_plan, str):
         path = ("policy", "default_plan")
         _check_plan(document, path, default_plan, tables.plans, problems)
@@ -196,6 +200,28 @@ def _check_plan(
         problems.append(_at(document, path, unknown_plan(plan, plans)))
 
 
+def _customers_named(document: Document) -> Iterator[tuple[Path, object]]:
+    """Yield every word that is to be the name of a customer: whose budget vassals share."""
+    above: list[Path] = [("defaults",)]
+    for table in ("plan", "owner"):
+        above += [(table, name) for name in _at_path(document.values, (table,))]
+    for path in above:
+        yield (*path, "limits", "slice"), _at_path(document.values, (*path, "limits")).get("slice")
+        if path[0] == "owner":
+            yield (*path, "customer"), _at_path(document.values, path).get("customer")
+
+
+def _check_customer(
+    document: Document, path: Path, customer: object, problems: list[Problem]
+) -> None:
+    # One whose section is wrong is there all the same, and what is no name at all is told of.
+    sections = _at_path(document.values, ("customer",))
+    if isinstance(customer, str) and directives.WORD.fullmatch(customer):
+        if customer not in sections:
+            fault = unknown_customer(customer, sections, document.file)
+            problems.append(_at(document, path, fault))
+
+
 def _at(document: Document, path: Path, fault: Fault) -> Problem:
     located, line = document.located(path)
     return Problem(
@@ -209,16 +235,21 @@ def _at(document: Document, path: Path, fault: Fault) -> Problem:
 
 def below(document: Document, path: Path) -> Document:
     """Return one table of a document as a document, its lines included."""
-    content: object = document.values
-    for part in path:
-        content = content.get(str(part)) if isinstance(content, dict) else None
     depth = len(path)
     lines: dict[Path, int] = {
         found[depth:]: line
         for found, line in document.lines.items()
         if found[:depth] == path and len(found) > depth
     }
-    return Document(document.file, content if isinstance(content, dict) else {}, lines)
+    return Document(document.file, _at_path(document.values, path), lines)
+
+
+def _at_path(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Return the table there; an empty one, if something else or nothing is there."""
+    content: object = values
+    for part in path:
+        content = content.get(str(part)) if isinstance(content, dict) else None
+    return content if isinstance(content, dict) else {}
 
 
 def within(problem: Problem, path: Path) -> Problem:

@@ -23,6 +23,7 @@ from emperor.config.settings import (
     VassalSettings,
 )
 from emperor.config.stats_addresses import STATS_HTTP
+from emperor.config.suggest import close_to
 from emperor.config.table import merged
 from emperor.config.tightness import (
     AT_MOST,
@@ -36,6 +37,9 @@ from emperor.config.tightness import (
 from limits.directives import Limits, is_unlimited
 
 LOGS = ("log.target", "log.requests")
+CUSTOMER = "limits.slice"
+"""The key of a vassal file that names its customer."""
+
 NO_PLAN = "none"
 EVERYBODY = "*"
 _SHOWN_NAMES = 8
@@ -81,6 +85,15 @@ def unknown_plan(name: str, plans: Mapping[str, object]) -> Fault:
     """Return the words for a plan that does not exist."""
     remedy = f"write {_either(sorted(plans))}" if plans else f"write [plan.{name}] in emperor.toml"
     return Fault(f"there is no plan {quoted(name)}", remedy)
+
+
+def unknown_customer(name: str, customers: Iterable[str], file: str) -> Fault:
+    """Return the words for a customer without a section in `file`, the emperor's own."""
+    meant = close_to(name, customers)
+    remedy = f"write [customer.{name}] in {file} (it may be empty)"
+    if meant:
+        remedy = f"did you mean {quoted(meant)}? If not, {remedy}"
+    return Fault(f"there is no customer {quoted(name)}", remedy)
 
 
 def _either(names: Iterable[str]) -> str:
@@ -245,6 +258,14 @@ def too_many(owner: str, others: int, policy: OwnerPolicy) -> Fault | None:
         return None
     problem = f"{quoted(owner)} has {others} vassals, and may have {policy.max_vassals}"
     return Fault(problem, "remove another of its files first")
+
+
+def no_such_customer(settings: VassalSettings, emperor: EmperorSettings) -> Fault | None:
+    """Return why a file is refused that names a customer without a budget to share."""
+    customer = settings.limits.slice
+    if customer is None or customer in emperor.customers:
+        return None
+    return unknown_customer(customer, emperor.customers, emperor.file)
 
 
 class Holder(NamedTuple):

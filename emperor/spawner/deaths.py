@@ -14,15 +14,16 @@ DEATHS_MAX = 1000
 
 
 class Deaths:
-    """Counts the pings of one emperor, and keeps what lies before those it has not answered.
+    """Counts the `pings` of one emperor and its `pongs`, and keeps what lies before those that it
+    has not answered.
 
     `before` are those that an earlier image of this process had kept.
     """
 
     def __init__(self, before: Iterable[MasterExited] = ()) -> None:
         self._unheard = deque(((0, death) for death in before), maxlen=DEATHS_MAX)
-        self._pings = 0
-        self._pongs = 0
+        self.pings = 0
+        self.pongs = 0
 
     @property
     def unheard(self) -> tuple[MasterExited, ...]:
@@ -31,7 +32,7 @@ class Deaths:
 
     def begin(self) -> tuple[MasterLost, ...]:
         """Another emperor starts: return what it has to be told, with a ping behind it."""
-        self._pings, self._pongs = 1, 0
+        self.pings, self.pongs = 1, 0
         unheard = self.unheard
         self._unheard.clear()
         self._unheard.extend((1, death) for death in unheard)
@@ -48,15 +49,15 @@ class Deaths:
 
     def pinged(self) -> None:
         """The emperor was asked for a sign of life."""
-        self._pings += 1
+        self.pings += 1
 
     def note(self, death: MasterExited) -> None:
         """A master died, and the emperor is told, with a ping behind it."""
         self.pinged()
-        self._unheard.append((self._pings, death))
+        self._unheard.append((self.pings, death))
 
     def answered(self) -> None:
         """The emperor gave a sign of life."""
-        self._pongs += 1
-        while self._unheard and self._unheard[0][0] <= self._pongs:
+        self.pongs += 1
+        while self._unheard and self._unheard[0][0] <= self.pongs:
             self._unheard.popleft()

@@ -33,6 +33,7 @@ from emperor.spawner.processes import (
     make_means,
 )
 from emperor.spawner.pulse import Pulse, Step
+from emperor.spawner.renewal import Renewal
 from emperor.spawner.store import Store
 from limits.facts import probe
 from limits.pidfd import Exited, peek_exited, reap, take_stopped
@@ -97,6 +98,7 @@ class Spawner:
         self._channel = EmperorChannel()
         self._pulse = Pulse(0.0)
         self._deaths = Deaths(before.deaths if before is not None else ())
+        self._renewal = Renewal()
         self._starts = before.starts if before is not None else 0
         self._pauses = 0
         self._started_at = 0.0
@@ -144,6 +146,11 @@ class Spawner:
     # ── the emperor ──────────────────────────────────────────────────────────────────
 
     def _start_emperor(self) -> None:
+        if self._renewal.is_wanted:
+            # It came while no emperor lived, or the one that was told has not lived to decide.
+            self._renewal.decided()
+            if self._ending.state is SpawnerState.RUNNING:
+                self._begin_anew()
         self._start_at = None
         self._starts += 1
         self._started_at = time.monotonic()
@@ -294,7 +301,9 @@ class Spawner:
             self._notifier.send(order.state)
         elif isinstance(order, Pong):
             self._deaths.answered()
+            self._renewal.answered(self._deaths.pongs)
         elif isinstance(order, RestartEmperor):
+            self._renewal.decided()
             self._restart_wanted_of = self._emperor_pid
             self._pulse.leaves(time.monotonic())
         elif isinstance(order, StopAll):
@@ -335,11 +344,20 @@ class Spawner:
             self._note_stopped()
             self._reap()
         elif signum == signal.SIGHUP:
-            self._tell(ReloadRequested())
+            self._on_renewal()
         elif signum in TOLD:
             self._tell(Signalled(signal=signal.Signals(signum).name))
         else:
             self._on_stop(signal.Signals(signum).name)
+
+    def _on_renewal(self) -> None:
+        """All is wanted anew: the emperor decides; without one it is done at once."""
+        self._tell(ReloadRequested())
+        self._deaths.pinged()
+        self._renewal.ask(self._deaths.pings)
+        self._tell(Ping())
+        if not self._emperor_pid and self._start_at is not None:
+            self._start_at = time.monotonic()
 
     def _on_stop(self, signal_name: str) -> None:
         state = self._ending.asked(time.monotonic())

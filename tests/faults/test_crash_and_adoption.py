@@ -8,9 +8,10 @@ import threading
 import time
 
 import pytest
+from inotify_simple import INotify, flags
 
 from tests.support.code import change, installed
-from tests.support.emperor import Emperor, get
+from tests.support.emperor import HELLO, Emperor, get
 from tests.support.exchange import exchange
 from tests.support.processes import alive, children, cmdline, pid_tree
 from tests.support.wait import wait_until
@@ -74,6 +75,19 @@ def test_killed_brain_loses_no_request_and_steers_again(emperor: Emperor) -> Non
     wait_until(lambda: get(port)[1].startswith(b"two"), what="the new brain steers")
 
 
+def test_new_brain_reads_no_file_again_for_what_runs_of_it(emperor: Emperor) -> None:
+    """Those of masters are read before the others; and all once more when they are watched, as they
+    may have changed until then."""
+    emperor.serve()
+    with INotify() as opened:
+        opened.add_watch(emperor.vassals, flags.OPEN)
+        emperor.wait_new_brain(emperor.kill_brain())
+        emperor.drop("shop")  # read after all others
+        emperor.wait_state("shop", "ready")
+        names = [event.name for event in opened.read(timeout=0)]
+    assert names.count("blog.toml") == 2
+
+
 def test_brain_killed_in_mid_spawn_leaves_exactly_one_instance(emperor: Emperor) -> None:
     emperor.app("slow", "import time\ntime.sleep(0.8)\nfrom hello import application\n")
     emperor.app("hello")
@@ -106,8 +120,6 @@ def test_brain_killed_in_mid_reload_and_mid_stop_ends_as_wanted(emperor: Emperor
 
 
 def _hello(version: str) -> str:
-    from tests.support.emperor import HELLO
-
     return HELLO.replace("one", version)
 
 
@@ -205,6 +217,19 @@ def test_what_was_acknowledged_is_done_also_if_the_brain_dies_at_once(emperor: E
     assert emperor.do("stop", "blog")[0] == 202
     emperor.wait_new_brain(emperor.kill_brain())
     emperor.wait_state("blog", "stopped")
+
+
+def test_new_master_that_was_asked_for_comes_also_if_the_brain_dies_meanwhile(
+    emperor: Emperor,
+) -> None:
+    port = emperor.serve()
+    first = emperor.vassal("blog")["pid"]
+    emperor.app("hello", "import time; time.sleep(1)\n" + HELLO)
+    assert emperor.do("renew", "blog")[0] == 202
+    emperor.wait_new_brain(emperor.kill_brain())
+    wait_until(lambda: emperor.vassal("blog").get("pid") not in (None, 0, first), 20, "it came")
+    emperor.wait_state("blog", "ready")
+    assert get(port)[0] == 200
 
 
 def test_what_was_stopped_stays_so_over_brains_that_do_not_see_its_file(emperor: Emperor) -> None:

@@ -88,6 +88,55 @@ def test_new_brain_stops_no_master_that_has_not_answered_yet(emperor: Emperor) -
     assert "event=vassal_stopping" not in emperor.log()
 
 
+@pytest.mark.parametrize("who_removes", ["a brain that knows the file", "nobody"])
+def test_master_that_is_stopped_ends_soon_when_its_file_is_gone(
+    emperor: Emperor, who_removes: str
+) -> None:
+    """As soon as its stop_timeout has passed: that of the file, which is not there any more."""
+    emperor.app("hello")
+    port = emperor.drop("blog", stop_timeout=8)
+    emperor.start()
+    master = emperor.wait_state("blog", "ready")["pid"]
+    answers: list[int] = []
+    client = threading.Thread(target=lambda: answers.append(get(port, "/sleep/7", 30)[0]))
+    client.start()
+    wait_until(lambda: emperor.vassal("blog")["workers"][0]["state"] == "busy", what="it is at it")
+    os.kill(master, signal.SIGSTOP)
+    began = time.monotonic()
+    if who_removes == "nobody":
+        brain = emperor.kill_brain()
+        emperor.remove("blog")
+        emperor.wait_new_brain(brain)
+    else:
+        emperor.remove("blog")
+    # A minute less than where no file has ever said anything.
+    wait_until(lambda: not alive(master), 35, "the master to go")
+    assert time.monotonic() - began > 8
+    client.join(30)
+    assert answers == [200]
+    assert "event=master_killed" in emperor.log()
+
+
+def test_workers_of_a_master_that_hangs_accept_no_more_when_the_vassal_is_stopped(
+    emperor: Emperor,
+) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog", stop_timeout=300)
+    emperor.start()
+    status = emperor.wait_state("blog", "ready")
+    answers: list[int] = []
+    client = threading.Thread(target=lambda: answers.append(get(port, "/sleep/14", 30)[0]))
+    client.start()
+    wait_until(lambda: emperor.vassal("blog")["workers"][0]["state"] == "busy", what="it is at it")
+    os.kill(status["pid"], signal.SIGSTOP)
+    emperor.do("stop", "blog")
+    wait_until(lambda: not alive(status["workers"][0]["pid"]), 40, "the worker to go")
+    client.join(30)
+    assert answers == [200]
+    os.kill(status["pid"], signal.SIGCONT)
+    emperor.wait_state("blog", "stopped", 30)
+
+
 def test_master_that_was_stopped_for_a_moment_stays(emperor: Emperor) -> None:
     emperor.app("hello")
     port = emperor.drop("blog")

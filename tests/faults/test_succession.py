@@ -142,8 +142,14 @@ def customers_cgroups(pid: int) -> list[str]:
     return next((line.split("/") for line in lines if "/tenants/" in line), [])
 
 
+def with_customers(emperor: Emperor) -> None:
+    emperor.config_file = emperor.base / "emperor.toml"
+    emperor.config_file.write_text("[customer.one]\n[customer.two]\n")
+
+
 def test_vassal_that_gets_another_customer_moves_without_a_lost_request(emperor: Emperor) -> None:
     need_root()
+    with_customers(emperor)
     emperor.app("hello")
     port = emperor.drop("blog", user="games", text="[limits]\nslice = 'one'\n")
     emperor.start()
@@ -162,6 +168,7 @@ def test_vassal_that_gets_another_customer_moves_without_a_lost_request(emperor:
 
 def test_move_to_another_customer_that_fails_leaves_nothing_there(emperor: Emperor) -> None:
     need_root()
+    with_customers(emperor)
     emperor.app("hello")
     port = emperor.drop("blog", user="games", text="[limits]\nslice = 'one'\n")
     emperor.start()

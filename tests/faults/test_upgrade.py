@@ -25,12 +25,12 @@ from tests.support.wait import wait_until
 
 def image_of(pid: int) -> set[int]:
     """Return what tells one image of a spawner from the next: the code that it has packed."""
-    folder = Path(f"/proc/{pid}/fd")
-    return {
-        (folder / name).stat().st_ino
-        for name in os.listdir(folder)
-        if os.readlink(folder / name).startswith("/memfd:emperord-runtime")
-    }
+    found = set()
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it was closed
+            if os.readlink(fd).startswith("/memfd:emperord-runtime"):
+                found.add(fd.stat().st_ino)
+    return found
 
 
 def upgrade(one: Emperor) -> None:
@@ -115,10 +115,8 @@ def test_first_reload_after_an_upgrade_is_a_master_with_the_new_code(emperor: Em
 
 
 def test_upgraded_spawner_reaps_and_replaces_the_masters_it_was_left(emperor: Emperor) -> None:
-    emperor.app("hello")
-    port = emperor.drop("blog")
-    emperor.start()
-    master = emperor.wait_state("blog", "ready")["pid"]
+    port = emperor.serve()
+    master = emperor.vassal("blog")["pid"]
     upgrade(emperor)
     os.kill(master, signal.SIGKILL)
     wait_until(lambda: emperor.vassal("blog")["pid"] not in (0, master), 10, "a new master")
@@ -179,6 +177,52 @@ def test_what_a_busy_spawner_has_not_read_is_not_acknowledged_and_outlives_the_b
     assert emperor.do("restart", "blog")[0] == 202  # whatever was said last
     emperor.wait_state("blog", "ready")
     assert get(port)[0] == 200
+
+
+def test_upgrade_that_no_brain_has_lived_to_decide_about_is_done(emperor: Emperor) -> None:
+    port = emperor.serve()
+    master = emperor.vassal("blog")["pid"]
+    for _ in range(3):
+        image, brain = image_of(emperor.pid), emperor.brain_pid
+        os.kill(brain, signal.SIGKILL)
+        os.kill(emperor.pid, signal.SIGHUP)
+        emperor.wait_new_brain(brain)
+        wait_until(lambda image=image: not image & image_of(emperor.pid), 10, "a new image")
+    assert emperor.wait_state("blog", "ready")["pid"] == master
+    assert get(port)[0] == 200
+
+
+def test_upgrade_mends_code_whose_brains_die_without_waiting_for_the_next(
+    emperor: Emperor,
+) -> None:
+    code, python = installed(emperor.base)
+    emperor.program = [python, "-m", "emperor"]
+    port = emperor.serve()
+    master = emperor.vassal("blog")["pid"]
+    image, brain = image_of(emperor.pid), emperor.brain_pid
+    main, good, bad = code / "emperor/brain/main.py", "EX_CONFIG = 78", "raise SystemExit(3)"
+    change(main, good, bad)
+    os.kill(brain, signal.SIGKILL)
+    wait_until(lambda: emperor.log().count("event=emperor_died") > 5, 20, "pauses of seconds")
+    change(main, bad, good)
+    os.kill(emperor.pid, signal.SIGHUP)
+    wait_until(lambda: not image & image_of(emperor.pid), 10, "a new image")
+    emperor.wait_new_brain(brain)
+    assert emperor.wait_state("blog", "ready")["pid"] == master
+    assert get(port)[0] == 200
+
+
+def test_upgrade_that_was_refused_is_not_done_when_the_brain_dies_later(emperor: Emperor) -> None:
+    settings = emperor.base / "emperor.toml"
+    settings.write_text("")
+    emperor.start("--config", str(settings))
+    image, brain = image_of(emperor.pid), emperor.brain_pid
+    settings.write_text("spawn_concurency = 4\n")
+    os.kill(emperor.pid, signal.SIGHUP)
+    wait_until(lambda: "event=reload_refused" in emperor.log(), 10, "it is refused")
+    assert emperor.brain_pid == brain  # it has answered since, and the spawner has read that
+    emperor.wait_new_brain(emperor.kill_brain())
+    assert image == image_of(emperor.pid)
 
 
 def test_stop_that_comes_in_the_middle_of_an_upgrade_is_obeyed(emperor: Emperor) -> None:

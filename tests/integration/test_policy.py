@@ -20,6 +20,8 @@ memory_max = "256M"
 plan = "small"
 customer = "acme"
 max_vassals = 1
+[customer.acme]
+[customer.beta]
 """
 
 
@@ -105,6 +107,17 @@ def test_second_customer_of_a_uid_is_refused(emperor: Emperor) -> None:
     wait_until(
         lambda: refused(emperor, "shop", 'is customer "acme"\'s by blog'), 10.0, "it is refused"
     )
+
+
+def test_file_that_names_a_customer_without_a_section_is_refused_and_the_old_version_runs(
+    emperor: Emperor,
+) -> None:
+    port = emperor.drop("shop", text='[limits]\nslice = "beta"\n', user="games")
+    emperor.wait_state("shop", "ready")
+    emperor.drop("shop", text='[limits]\nslice = "bet"\n', user="games", port=port)
+    wanted = 'shop.toml:6: limits.slice: there is no customer "bet"; did you mean "beta"?'
+    wait_until(lambda: refused(emperor, "shop", wanted), 10.0, "it is refused")
+    assert get(port)[0] == 200
 
 
 def test_roots_file_may_exceed_the_plan_of_the_account_it_names(emperor: Emperor) -> None:

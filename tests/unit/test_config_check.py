@@ -98,6 +98,24 @@ def test_files_are_judged_as_if_the_named_account_owned_them(folder):
         assert check_files(["a.toml"], emperor, owner) == []
 
 
+def test_customer_that_the_emperors_file_does_not_have_is_told_of(folder):
+    (folder / "emperor.toml").write_text("[customer.acme]\n")
+    (folder / "a.toml").write_text(GOOD.format("a") + '[limits]\nslice = "acm"\n')
+    (folder / "b.toml").write_text(GOOD.format("b") + '[limits]\nslice = "acme"\n')
+    assert lines("a.toml", "b.toml") == [], "whom an emperor that is not named has is not known"
+    found = check_files(["a.toml", "b.toml"], read_emperor("emperor.toml"), "nobody-at-all")
+    assert [str(problem).partition("; ")[0] for problem in found] == [
+        "a.toml:4: limits.slice: is for the provider to say",
+        "b.toml:4: limits.slice: is for the provider to say",
+    ]
+    found = check_files(["a.toml", "b.toml"], read_emperor("emperor.toml"))
+    assert str(found[0]) == (
+        'a.toml:4: limits.slice: there is no customer "acm"; '
+        'did you mean "acme"? If not, write [customer.acm] in emperor.toml (it may be empty)'
+    )
+    assert not any("b.toml" in str(problem) for problem in found)
+
+
 def test_with_a_policy_root_is_told_whom_the_vassal_may_not_run_as(folder, monkeypatch):
     monkeypatch.setattr("os.geteuid", lambda: 0)
     (folder / "a.toml").write_text(GOOD.format("a") + 'user = "no-such-account"\n')

@@ -386,6 +386,38 @@ def test_customers_budget_has_no_limit_that_nobody_wrote():
     assert settings.customers["a"].limits.tasks_max is None
 
 
+def test_customer_without_a_section_is_wrong_wherever_it_is_named():
+    text = """[owner.blog]
+customer = "acm"
+[owner.blog.limits]
+slice = "other"
+[plan.small.limits]
+slice = "Acme"
+[defaults.limits]
+slice = "acme"
+[owner."*"]
+customer = "a b"
+[customer.acme]
+"""
+    found = load_emperor(text, "emperor.toml", "/etc", PLACES, MACHINE)
+    assert [str(problem) for problem in found.problems] == [
+        'emperor.toml:2: owner.blog.customer: there is no customer "acm"; '
+        'did you mean "acme"? If not, write [customer.acm] in emperor.toml (it may be empty)',
+        'emperor.toml:4: owner.blog.limits.slice: there is no customer "other"; '
+        "write [customer.other] in emperor.toml (it may be empty)",
+        'emperor.toml:6: plan.small.limits.slice: there is no customer "Acme"; '
+        'did you mean "acme"? If not, write [customer.Acme] in emperor.toml (it may be empty)',
+        'emperor.toml:10: owner."*".customer: "a b" is not a name; '
+        "use letters, digits, - and _, at most 41 of them",
+    ]
+
+
+def test_section_of_a_customer_that_is_wrong_is_there_all_the_same():
+    text = '[owner.blog]\ncustomer = "acme"\n[customer.acme.limits]\nnice = 5\n'
+    found = load_emperor(text, "emperor.toml", "/etc", PLACES, MACHINE)
+    assert [problem.key for problem in found.problems] == ["customer.acme.limits.nice"]
+
+
 def test_customers_workers_are_bounded_beside_their_limits():
     settings = emperor("workers_max = 64\n[customer.a]\nworkers_max = 8")
     assert (settings.workers_max, settings.customers["a"].workers_max) == (64, 8)

@@ -24,12 +24,14 @@ def test_file_that_asks_for_more_than_fits_is_refused_and_leaves_no_descriptor_o
         cast(Any, SimpleNamespace(can_pid_namespace=False)),
     )
     spec = SimpleNamespace(
-        settings=SimpleNamespace(name="blog", addresses=()),
+        settings=SimpleNamespace(
+            name="blog", addresses=(), stop_timeout=30.0, spawn_timeout=60.0, exec_stop_post=()
+        ),
         identity=SimpleNamespace(uid=1),
         path="/blog.toml",
         confinement=SimpleNamespace(pid_namespace=False),
     )
-    desired = SimpleNamespace(birth="b", restart_serial=0, limits="l")
+    desired = SimpleNamespace(birth="b", fingerprint="f", restart_serial=0, limits="l")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("msgspec.json.encode", lambda _: b"{}")
         with pytest.raises(CannotSpawn) as raised:
