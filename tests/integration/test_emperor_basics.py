@@ -181,6 +181,7 @@ def test_directory_that_is_closed_to_the_user_is_told_without_a_traceback(empero
     emperor.drop("blog", directory=str(closed))
     emperor.start()
     failure = emperor.wait_state("blog", "parked")["last_failure"]
+    closed.chmod(0o700)
     assert f"cannot enter {closed}: Permission denied; correct directory" in failure["message"]
     assert failure["traceback"] == ""
 
