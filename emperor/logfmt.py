@@ -38,12 +38,12 @@ def format_event(level: str, event: str, fields: dict[str, object]) -> str:
     """
     parts = [f"event={quote(event, NAME_BYTES_MAX)}", f"level={level}"]
     if fields.get("vassal") is not None:
-        parts.insert(0, f"vassal={quote(_text(fields['vassal']), NAME_BYTES_MAX)}")
+        parts.insert(0, f"vassal={quote(text_of(fields['vassal']), NAME_BYTES_MAX)}")
     room = LINE_BYTES_MAX - HEAD_BYTES - len(" cut=yes") - _bytes(" ".join(parts))
     for key, value in fields.items():
         if key == "vassal" or value is None:
             continue
-        part = f"{_key(key)}={quote(_text(value))}"
+        part = f"{_key(key)}={quote(text_of(value))}"
         room -= 1 + _bytes(part)
         if room < 0:
             parts.append("cut=yes")
@@ -167,7 +167,8 @@ class Log:
         return os.write(self._fd, line)
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """Return a field's value as the log has it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

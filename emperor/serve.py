@@ -32,6 +32,10 @@ def serve(options: ServeOptions) -> int:
     SIGHUP loads the application anew.
     """
     settings = options.settings
+    if not os.path.isdir(settings.directory):
+        what = f"directory: {settings.directory} is no folder; create it, or correct the path"
+        print(f"emperor serve: {what}", file=sys.stderr)
+        return FAILED
     try:
         identity = own_identity()
         python = interpreter.choose(settings.python, identity)

@@ -201,7 +201,8 @@ class Standalone:
         elif isinstance(message, GenerationFailed):
             failure = message.failure
             self._log.error("load_failed", vassal=name, message=failure.message)
-            print(failure.traceback or failure.output, file=sys.stderr)
+            if details := failure.traceback or failure.output:
+                print(details.rstrip("\n"), file=sys.stderr)
             self._failed = not message.serving
             if message.serving:
                 self._notifier.send(notify.ready("the reload failed: the old code serves"))

@@ -153,6 +153,7 @@ class VassalStatus(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool = False  # somebody told the master that nobody shall accept
     served_as: str = ""  # under which earlier name of it what serves was started
     held: str = ""  # why it does not run though it has a file: somebody said stop, say
+    behind: bool = False  # what is wanted has failed, and what served before serves on
     refusing: bool = False  # nothing runs, and its clients are answered 503
 
 
@@ -223,7 +224,11 @@ class UnknownVassal(LookupError):
 
 
 class NotPossible(RuntimeError):
-    """The vassal is in no state for this; str() says what to do instead."""
+    """The vassal is in no state for this; str() says why, `remedy` what to do, if it is known."""
+
+    def __init__(self, why: str, remedy: str = "") -> None:
+        super().__init__(why)
+        self.remedy = remedy
 
 
 class Steering(Protocol):

@@ -73,7 +73,7 @@ def _pid_namespace(confinement: Confinement, facts: HostFacts) -> Iterator[Item]
         yield steps.CheckPidNamespace()
     else:
         yield Unsupported(
-            "pid_namespace", f"creating a PID namespace {_needs(Capability.SYS_ADMIN, facts)}"
+            "pid_namespace", f"making namespaces {_needs(Capability.SYS_ADMIN, facts)}"
         )
 
 
@@ -138,7 +138,7 @@ def _user_namespace(confinement: Confinement, facts: HostFacts) -> Iterator[Item
 def _why_no_namespace(name: str, facts: HostFacts) -> str:
     """Return why a namespace cannot be made; "" = it can."""
     if not facts.has(Capability.SYS_ADMIN):
-        return f"making a {name} namespace {_needs(Capability.SYS_ADMIN, facts)}"
+        return f"making namespaces {_needs(Capability.SYS_ADMIN, facts)}"
     if name not in facts.namespaces:
         return f"this kernel has no {name} namespaces, or they are forbidden here"
     return ""

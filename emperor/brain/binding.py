@@ -130,7 +130,10 @@ def _remove_stale(local: str, path: str) -> None:
             os.unlink(local)
             return
         except OSError as error:
-            raise FileExistsError(17, f"{path} exists: {error.strerror}") from error
+            raise FileExistsError(
+                17,
+                f"{path} exists, and who listens there cannot be seen: {error.strerror}",
+            ) from error
     raise OSError(98, "another process listens there")
 
 
@@ -139,7 +142,7 @@ def explain(error: OSError) -> str:
     hint = {
         2: "its folder does not exist: create it",
         13: "permission denied: choose a folder, or a port from 1024, that this user may use",
-        98: "the address is in use: another process listens there",
+        98: "the address is in use: another process listens there; ss -lp tells which",
         99: "this machine does not have that address",
     }.get(error.errno or 0)
     return hint or error.strerror or str(error)

@@ -44,7 +44,7 @@ from emperor.brain.touch_memory import KeptStamps, TouchMemory
 from emperor.brain.version_reader import VersionReader
 from emperor.config.settings import EmperorSettings
 from emperor.core.allotment import Caps
-from emperor.logfmt import Log
+from emperor.logfmt import Log, text_of
 from emperor.status import EmperorStatus, Event
 from emperor.watch.events import Changed, Degraded, FileChanged, Rescan, WatchEvent
 from emperor.watch.watcher import Watcher
@@ -372,7 +372,7 @@ class Brain:
         self, level: str, event: str, vassal: str | None, fields: Mapping[str, object]
     ) -> None:
         getattr(self._log, level)(event, vassal=vassal, **fields)
-        texts = {key: str(value) for key, value in fields.items() if value is not None}
+        texts = {key: text_of(value) for key, value in fields.items() if value is not None}
         self._stream.publish(Event(at=time.time(), event=event, vassal=vassal, fields=texts))
 
     def _on_renamed(self, old: str, new: str) -> None:

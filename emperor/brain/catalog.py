@@ -283,7 +283,7 @@ class Catalog:
         try:
             if name is not None:
                 await self._look(name, directory, file_name)
-            elif self._strays.may_be_more_misnamed:
+            elif self._strays.may_be_misnamed(path):
                 strange = await self._patience.look_at(directory, lambda: misnamed(directory))
                 self._strays.tell_misnamed(directory, strange)
         except Silence as error:

@@ -173,7 +173,9 @@ class BrainSteering:
         if vassal.state is VassalState.DORMANT:
             return f"{name} sleeps: the first connection starts it with code and file of now"
         if vassal.state not in RUNNING:
-            raise NotPossible(f"{name} is {vassal.state}, not running: emperor start {name}")
+            raise NotPossible(
+                f"{name} is {vassal.state}, not running", f"Run: emperor start {name}"
+            )
         self._fleet.wish(name, msgspec.structs.replace(wish, reload_serial=wish.reload_serial + 1))
         return f"{name}: building generation {vassal.generation + 1}"
 
@@ -248,7 +250,9 @@ class BrainSteering:
         """Start a stopped, parked or waiting vassal now."""
         vassal, wish = await self._fresh(name)
         if wish.run and vassal.state in RUNNING:
-            raise NotPossible(f"{name} is {vassal.state} already: emperor reload {name}")
+            raise NotPossible(
+                f"{name} is {vassal.state} already", f"To load it anew, run: emperor reload {name}"
+            )
         self._fleet.wish(name, msgspec.structs.replace(wish, run=True))
         if vassal.state is VassalState.DORMANT:
             self._fleet.wake(name)
@@ -305,10 +309,13 @@ class BrainSteering:
         target, own = log.target, log.own
         if target == "journal":
             if os.path.exists(JOURNAL):
-                raise NotPossible(f"its log is in the journal: journalctl -t vassal-{name}")
+                raise NotPossible("its log is in the journal", f"Run: journalctl -t vassal-{name}")
             target = own
         if target == "inherit":
-            raise NotPossible("its log is the emperor's own (log = inherit)")
+            raise NotPossible(
+                "its log is the emperor's own (log = inherit)",
+                "Look there: in its terminal, or with journalctl -u emperor",
+            )
         if wish.spec.settings.log.target != "file" and self._patience.is_foreign(target):
             raise NotPossible(f"{target} is on a file system that others serve: read it there")
         try:

@@ -29,7 +29,9 @@ class Strays:
     @property
     def problems(self) -> tuple[str, ...]:
         """Return the lines for people, in the order of the paths."""
-        return tuple(self._lines[path] for path in sorted(self._lines))
+        misnamed = {path: f"{path}: is not used: {NAME_REMEDY}" for path in self._misnamed}
+        lines = self._lines | misnamed
+        return tuple(lines[path] for path in sorted(lines))
 
     @property
     def vassals_of_several(self) -> set[str]:
@@ -56,10 +58,9 @@ class Strays:
         if self._seconds.pop(path, None) is not None:
             self._chosen()
 
-    @property
-    def may_be_more_misnamed(self) -> bool:
-        """Whether there are not so many by now that nobody wants to know of more."""
-        return len(self._misnamed) < MISNAMED_MAX
+    def may_be_misnamed(self, path: str) -> bool:
+        """Return whether it is one that was told of, or not so many were that more are no news."""
+        return path in self._misnamed or len(self._misnamed) < MISNAMED_MAX
 
     def tell_misnamed(self, directory: str, names: Collection[str]) -> None:
         """These files uWSGI would serve, and they have no name for a vassal here."""

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from emperor.brain.wishes import Wish
 from emperor.config.vassal_file import written
-from emperor.core.reconcile import decide, why_not_yet
+from emperor.core.reconcile import decide, is_behind, why_not_yet
 from emperor.core.registry import Vassal, born_as, latest
 from emperor.status import (
     AppliedLimit,
@@ -89,6 +89,7 @@ def vassal_status(
         rolled_back_to=rolled_back_to,
         paused=found.paused if found else False,
         served_as=born_as(vassal.birth) if vassal.token is not None else "",
+        behind=wish is not None and is_behind(wish.desired(), vassal),
         held=wish.why_not if wish is not None and not wish.run else "",
     )
 

@@ -12,7 +12,7 @@ from emperor.cli import tables
 from emperor.cli.errors import DONE, FAILED, NO_EMPEROR
 from emperor.cli.runtime_dir import runtime_dir
 from emperor.cli.verdict import verdict
-from emperor.cli.view import View, plain, printable_line
+from emperor.cli.view import View, plain, printable_line, printable_lines
 from emperor.control.client import ControlClient, NotReachable
 
 LINE_BYTES_MAX = 64 * 1024
@@ -81,7 +81,7 @@ def steer_and_wait(client: ControlClient, name: str, action: str, timeout_s: flo
                 raise
             found = None
         if found is not None:
-            print(*map(printable_line, found.text.split("\n")), sep="\n")
+            print(printable_lines(found.text))
             return DONE if found.good else FAILED
         if time.monotonic() >= give_up_at:
             text = f"emperor: {name}: no verdict within {timeout_s:g} s: it is {now.state}"

@@ -25,9 +25,10 @@ def file_problem(path: str, found: Found, what: str = "a vassal file") -> Proble
         return problem_of(path, "does not exist", f"write the path of {what}")
     reason = getattr(found, "reason", "is being written all the time; wait until it is complete")
     problem, _, remedy = reason.partition("; ")
-    return problem_of(path, problem, remedy or "make it readable")
+    line = getattr(found, "line", 1)
+    return problem_of(path, problem, remedy or "make it readable", line)
 
 
-def problem_of(path: str, problem: str, remedy: str) -> Problem:
+def problem_of(path: str, problem: str, remedy: str, line: int = 1) -> Problem:
     """Return a problem of a file as a whole."""
-    return Problem(file=path, line=1, key="file", problem=problem, remedy=remedy)
+    return Problem(file=path, line=line, key="file", problem=problem, remedy=remedy)

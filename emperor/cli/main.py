@@ -51,10 +51,12 @@ def main(words: Sequence[str] | None = None) -> int:
         words = sys.argv[1:]
         _open_standard_streams()
     if list(words[:1]) == ["uwsgi"] and words[1:2] not in (["-h"], ["--help"]):
-        arguments = argparse.Namespace(command="uwsgi", words=words[1:])
+        arguments = argparse.Namespace(command="uwsgi", words=words[1:], more=[])
     else:
-        arguments = build_parser(words).parse_args(words)
+        arguments, more = build_parser(words).parse_known_args(words)
+        arguments.more = more
     try:
+        _refuse_more(arguments)
         status = _run(arguments)
         sys.stdout.flush()
     except UsageError as error:
@@ -72,6 +74,19 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"emperor {arguments.command}: standard output: {error.strerror}", file=sys.stderr)
         return FAILED
     return status
+
+
+def _refuse_more(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for words that the command has no use for."""
+    if not arguments.more:
+        return
+    told = ""
+    if arguments.command == "serve":
+        from emperor.cli.serve_options import not_understood
+
+        told = not_understood(arguments.more)
+    words = " ".join(arguments.more)
+    raise UsageError(told or f"{words}: is too much; see: emperor {arguments.command} --help")
 
 
 def _forget_output() -> None:
@@ -129,7 +144,12 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
-    serve = commands.add_parser("serve", help="serve one application without an emperor")
+    serve = commands.add_parser(
+        "serve",
+        help="serve one application without an emperor",
+        usage="emperor serve [OPTION ...] APP",
+        allow_abbrev=False,
+    )
     if list(words[:1]) == ["serve"]:
         from emperor.cli.serve_options import add_arguments
 
@@ -253,9 +273,9 @@ def _ask(arguments: argparse.Namespace) -> int:
     try:
         return commands.get(arguments.command, client_commands.steer)(arguments)
     except ControlError as error:
-        from emperor.cli.view import printable_line
+        from emperor.cli.view import printable_lines
 
-        print(f"emperor: {printable_line(str(error))}", file=sys.stderr)
+        print(f"emperor: {printable_lines(str(error))}", file=sys.stderr)
         return NO_EMPEROR if isinstance(error, NotReachable) else FAILED
 
 

@@ -15,12 +15,17 @@ from emperor.config.problems import Invalid, dotted
 from emperor.config.settings import LogConfig, VassalSettings, Workers
 from emperor.config.values import resolved
 
-_TEXT_KEYS = ("directory", "python")
+_TEXT_KEYS = ("directory", "python", "access_log")
+_LISTEN = "http://127.0.0.1:8000"
+"""Where who is told no address listens, as gunicorn does: to be seen from this machine alone."""
 _HELP = {
     "app": "MODULE:CALLABLE or FILE.py:CALLABLE, or a FACTORY(ARGUMENTS) instead of CALLABLE.",
     "directory": "Working directory, on the import path. Default: the current one.",
     "listen": "PROTOCOL://HOST:PORT or PROTOCOL+unix:///PATH; http, uwsgi, fastcgi or scgi. "
-    "May be given more than once.",
+    f"May be given more than once. Default: {_LISTEN}.",
+    "access_log": "A line for each request: on or off.",
+    "autoreload": "The application is loaded anew when its files change, looked at so often. "
+    "0 = never.",
     "workers": "Processes.",
     "env": "Environment variable of the application. May be given more than once.",
     "pythonpath": "One more folder on the import path. May be given more than once.",
@@ -40,10 +45,29 @@ _NUMBER_KEYS = (
     "max_worker_lifetime",
     "reload_on_rss",
     "reload_on_as",
+    "autoreload",
     "max_head",
     "max_body",
     "backlog",
 )
+_GUNICORN = {
+    ("-b", "--bind"): "write --listen http://HOST:PORT",
+    ("-w",): "write --workers N",
+    ("-t", "--timeout"): "write --harakiri S",
+    ("-e",): "write --env K=V",
+    ("--chdir",): "write --directory PATH",
+    ("--graceful-timeout",): "write --stop-timeout S",
+    ("--keep-alive",): "write --keepalive-timeout S",
+    ("--reload",): "write --autoreload S",
+    ("--access-logfile",): "write --access-log on",
+    ("-c", "--config"): "write a vassal file, for an emperor",
+    ("-D", "--daemon"): "leave it out: let systemd run it in the background",
+    ("-u", "--user", "-g", "--group"): "leave it out: it runs as who starts it",
+    ("-k", "--worker-class", "--preload", "--error-logfile", "--log-file", "--log-level"): (
+        "leave it out: there is no choice"
+    ),
+}
+"""What those who come from gunicorn write, and what to do instead."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +86,7 @@ class ServeOptions:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; every value stays text until `parse`."""
     parser.add_argument("app", metavar="APP", help=_HELP["app"])
-    parser.add_argument(
-        "--listen", metavar="URL", action="append", required=True, help=_HELP["listen"]
-    )
+    parser.add_argument("--listen", metavar="URL", action="append", help=_HELP["listen"])
     for name in (*_TEXT_KEYS, *_NUMBER_KEYS):
         parser.add_argument(_option(name), metavar=_metavar(name), help=_help(name))
     parser.add_argument(
@@ -86,7 +108,7 @@ def parse(arguments: argparse.Namespace, current_directory: str) -> ServeOptions
     Relative paths are seen from `current_directory`.
     """
     faults: list[str] = []
-    given: dict[str, object] = {"app": arguments.app, "listen": arguments.listen}
+    given: dict[str, object] = {"app": arguments.app, "listen": arguments.listen or [_LISTEN]}
     for name in (*_TEXT_KEYS, *_NUMBER_KEYS):
         text = getattr(arguments, name)
         if text is not None:
@@ -98,9 +120,23 @@ def parse(arguments: argparse.Namespace, current_directory: str) -> ServeOptions
     values = _checked(given, faults)
     if not arguments.master and values.get("workers", Workers(1, 1)) != Workers(1, 1):
         faults.append("--no-master: one process serves; leave out --workers")
+    if not arguments.master and values.get("autoreload"):
+        faults.append("--no-master: nobody loads it anew; leave out --autoreload")
     if faults:
         raise UsageError("\n".join(faults))
     return ServeOptions(_settings(values, current_directory), arguments.master)
+
+
+def not_understood(words: Iterable[str]) -> str:
+    """Return, for what argparse could not place, what to write instead, in a line for each."""
+    remedies = {option: remedy for options, remedy in _GUNICORN.items() for option in options}
+    faults = []
+    for word in words:
+        name = word.partition("=")[0] if word.startswith("--") else word[:2]
+        if name.startswith("-") and name != "-":
+            remedy = remedies.get(name, "see: emperor serve --help")
+            faults.append(f"{name}: unknown option; {remedy}")
+    return "\n".join(faults)
 
 
 def _checked(given: dict[str, object], faults: list[str]) -> dict[str, object]:
@@ -144,11 +180,14 @@ def _option(name: str) -> str:
 
 
 def _metavar(name: str) -> str:
+    if name == "access_log":
+        return "on|off"
     if name in _TEXT_KEYS:
         return "PATH"
     if name in ("reload_on_rss", "reload_on_as", "max_head", "max_body"):
         return "SIZE"
-    return "S" if "timeout" in name or "harakiri" in name or "lifetime" in name else "N"
+    is_time = any(word in name for word in ("timeout", "harakiri", "lifetime", "autoreload"))
+    return "S" if is_time else "N"
 
 
 def _help(name: str) -> str:

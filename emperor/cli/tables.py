@@ -26,6 +26,7 @@ from emperor.status import (
     Event,
     Explanation,
     Status,
+    Unsupported,
     VassalState,
     VassalStatus,
     WorkerStatus,
@@ -104,9 +105,11 @@ def vassal_view(vassal: VassalStatus, now: float) -> View:
         *(_field("refused", why) for why in vassal.hosts_refused),
         _field(
             "totals",
-            f"{totals.requests} requests, {totals.exceptions} exceptions, "
-            f"{totals.harakiris} harakiris, {totals.worker_deaths} worker deaths, "
-            f"{units.size(totals.bytes_sent)} sent",
+            f"{units.counted(totals.requests, 'request')}, "
+            f"{units.counted(totals.exceptions, 'exception')}, "
+            f"{units.counted(totals.harakiris, 'harakiri')}, "
+            f"{units.counted(totals.worker_deaths, 'worker death')}, "
+            f"{units.size(totals.bytes_sent, 'B')} sent",
         ),
         _field("restarts", vassal.restarts),
     ]
@@ -119,14 +122,15 @@ def vassal_view(vassal: VassalStatus, now: float) -> View:
         view.append(_field("held", vassal.held))
     if vassal.refusing:
         view.append(_field("clients", cell("are answered 503", BAD)))
+    if vassal.behind:
+        text = "what served before: what is wanted has failed"
+        view.append(_field("serves", cell(text, BAD)))
     if vassal.served_as:
         view.append(_field("served as", served_on(vassal.name, vassal.served_as)))
     if vassal.next_retry_s is not None:
         view.append(_field("next try", f"in {units.duration(vassal.next_retry_s)}"))
     view += _usage_lines(vassal, now)
-    view += [
-        _field("unsupported", f"{missing.key}: {missing.reason}") for missing in vassal.unsupported
-    ]
+    view += _unsupported_lines(vassal.unsupported)
     if vassal.workers:
         rows = tuple(_worker_row(worker, now) for worker in vassal.workers)
         view += [line(), Table(_WORKER_COLUMNS, rows)]
@@ -170,6 +174,15 @@ def _usage_lines(vassal: VassalStatus, now: float) -> Iterable[Line]:
             yield _field("changed", f"{text}: with a new generation")
 
 
+def _unsupported_lines(missing: Iterable[Unsupported]) -> Iterable[Line]:
+    """What is not done, in a line for each reason: one often stands for a dozen keys."""
+    keys: dict[str, list[str]] = {}
+    for one in missing:
+        keys.setdefault(one.reason, []).append(one.key)
+    for reason, those in keys.items():
+        yield _field("unsupported", f"{', '.join(those)}: {reason}")
+
+
 def steps_view(explanation: Explanation) -> View:
     """Return what confines a vassal, step by step, in the order in which it is done."""
     return [line(step) for step in explanation.steps]
@@ -186,7 +199,7 @@ def explanation_view(explanation: Explanation, now: float) -> View:
     ]
     if explanation.scaling:
         view.append(_field("workers", explanation.scaling))
-    view += [_field("unsupported", f"{one.key}: {one.reason}") for one in explanation.unsupported]
+    view += _unsupported_lines(explanation.unsupported)
     if explanation.limits:
         columns = (Column("LIMIT"), Column("VALUE"), Column("OUTCOME"), Column("REASON"))
         rows = tuple(
@@ -271,22 +284,27 @@ def _is_in_trouble(vassal: VassalStatus) -> bool:
         vassal.state in (VassalState.BACKOFF, VassalState.PARKED)
         or (vassal.last_failure is not None and vassal.last_failure.kind == "config")
         or (vassal.served_as != "" and vassal.state is VassalState.READY)
+        or vassal.behind
     )
 
 
 def _trouble_line(vassal: VassalStatus) -> Line:
     failure = vassal.last_failure
-    what = f"{failure.kind}: {failure.message}" if failure else "no reason is known"
+    what, *others = (failure.message if failure else "no reason is known").split("\n")
+    what = f"{failure.kind}: {what}" if failure else what
+    if others:
+        what += f" (and {len(others)} more)"
     retry = (
         f" Next try in {units.duration(vassal.next_retry_s)}."
         if vassal.next_retry_s is not None
         else ""
     )
+    before = " What served before serves on." if vassal.state is VassalState.READY else ""
     return line(
         cell(vassal.name, STRONG),
         ": ",
         cell(what, BAD),
-        f"{'' if what.endswith('.') else '.'}{retry} More: emperor status {vassal.name}",
+        f"{'' if what.endswith('.') else '.'}{before}{retry} More: emperor status {vassal.name}",
     )
 
 

@@ -20,11 +20,17 @@ def since(then: float, now: float) -> str:
     return duration(now - then) if then else "-"
 
 
-def size(size_bytes: int) -> str:
-    """Return bytes with a binary unit, as vassal files write them: "48.2M"."""
+def counted(number: int, noun: str) -> str:
+    """Return "1 request", "2 requests"."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def size(size_bytes: int, one: str = "") -> str:
+    """Return bytes with a binary unit, as vassal files write them: "48.2M"; `one` is that of less
+    than a kibibyte."""
     amount = float(size_bytes)
     for unit in ("", "K", "M", "G"):
         if amount < 1024:
-            return f"{amount:.1f}{unit}" if unit else str(size_bytes)
+            return f"{amount:.1f}{unit}" if unit else f"{size_bytes}{one and ' ' + one}"
         amount /= 1024
     return f"{amount:.1f}T"

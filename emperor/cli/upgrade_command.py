@@ -9,7 +9,7 @@ import time
 
 from emperor.cli.client_commands import client_of, steer_and_wait
 from emperor.cli.errors import DONE, FAILED
-from emperor.cli.view import printable_line
+from emperor.cli.view import printable_line, printable_lines
 from emperor.control.client import ControlClient, ControlError, NotReachable
 from emperor.status import EmperorStatus, VassalState
 
@@ -64,6 +64,6 @@ def _renew_all(client: ControlClient, timeout_s: float) -> int:
         try:
             worst = max(worst, steer_and_wait(client, vassal.name, "renew", timeout_s))
         except ControlError as error:
-            print(f"emperor: {printable_line(str(error))}", file=sys.stderr)
+            print(f"emperor: {printable_lines(str(error))}", file=sys.stderr)
             worst = FAILED
     return worst

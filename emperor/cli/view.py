@@ -65,6 +65,11 @@ def printable_line(text: str) -> str:
     return "\t".join(printable(part) for part in text.split("\t"))
 
 
+def printable_lines(text: str) -> str:
+    """Return lines of output, printable each."""
+    return "\n".join(map(printable_line, text.split("\n")))
+
+
 def plain(view: Iterable[Line | Table]) -> str:
     """Return the view as text; columns are aligned with spaces, at least two."""
     lines: list[str] = []

@@ -102,7 +102,7 @@ def _explained(what: str, line: str) -> tuple[str, str]:
         return "this key or table is in the file twice", "keep one of the two"
     if what.startswith("Cannot declare"):
         return "this table is in the file twice", "put its keys under one heading"
-    if what.startswith(("Unterminated string", 'Expected "\'"')):
+    if what.startswith(("Unterminated string", 'Expected "\'"', "Illegal character '\\n'")):
         return "a string has no end", "close it with the quotes that it began with"
     if what.startswith("Expected ']' at the end of a table"):
         return "the heading of a table has no end", "write it as [limits], on a line of its own"

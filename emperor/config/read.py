@@ -44,6 +44,7 @@ class Unreadable(NamedTuple):
 
     reason: str
     owner_uid: int
+    line: int = 1
 
 
 Found = Content | Changing | Missing | Unreadable
@@ -151,7 +152,7 @@ def _read(fd: int, may_be_empty: bool) -> Found:
         text = data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        return Unreadable(f"is not UTF-8 in line {line}; save it as UTF-8", after.st_uid)
+        return Unreadable(f"is not UTF-8 in line {line}; save it as UTF-8", after.st_uid, line)
     return Content(
         text=text,
         owner_uid=after.st_uid,

@@ -176,14 +176,26 @@ def _read_together(document: Document, emperor: EmperorSettings, choice: Choice)
     meant = {key for key in (*REQUIRED, *ONE_OF) if f"write {key}" in remedies}
     for key in REQUIRED:
         if key not in reading.values and key not in reading.failed | meant:
-            reading.report((key,), "is missing", _EXAMPLES[key])
+            reading.report((key,), *_missing(key, document))
     if not any(reading.values.get(key) or key in reading.failed | meant for key in ONE_OF):
-        reading.report((ONE_OF[0],), "is missing", _EXAMPLES[ONE_OF[0]])
+        reading.report((ONE_OF[0],), *_missing(ONE_OF[0], document))
     if choice.fault is not None and "plan" not in reading.failed:
         reading.report(("plan",), choice.fault.problem, choice.fault.remedy)
     resolve_shares(reading, emperor.machine)
     check_together(reading, emperor.machine)
     return reading
+
+
+def _missing(key: str, document: Document) -> tuple[str, str]:
+    """Return the problem and the remedy of a key that is not there, or stands too far below."""
+    for table, values in document.values.items():
+        if isinstance(values, dict) and key in values:
+            _, line = document.located((table, key))
+            return (
+                f"is missing: in line {line} it is part of [{table}]",
+                f"write it above [{table}]",
+            )
+    return "is missing", _EXAMPLES[key]
 
 
 def grant_of(emperor: EmperorSettings, choice: Choice) -> VassalSettings:

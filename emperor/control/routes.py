@@ -89,7 +89,7 @@ class Routes:
                     await self._steering.reopen(name)
                     count += 1
         self._log.info("steered", action="reopen", uid=caller.uid, vassals=count)
-        return json_answer(Begun(begun=f"opening {count} logs anew"), 202)
+        return json_answer(Begun(begun=f"opening {count} log{'' if count == 1 else 's'} anew"), 202)
 
     async def upgrade(self, request: web.Request) -> web.Response:
         caller = _caller()
@@ -221,8 +221,8 @@ def as_api_error(error: Exception, name: str) -> ApiError | None:
     if isinstance(error, UnknownVassal):
         return unknown_vassal(name)
     if isinstance(error, NotPossible):
-        remedy = f"Run: emperor explain {name}" if name else "Mend it, then ask again."
-        return ApiError(409, str(error), remedy)
+        usual = f"Run: emperor explain {name}" if name else "Mend it, then ask again."
+        return ApiError(409, str(error), error.remedy or usual)
     return None
 
 

@@ -163,6 +163,14 @@ def stays(wanted: Desired, vassal: Vassal) -> bool:
     return vassal.state is S.READY and wanted.run and wanted.fingerprint == vassal.attempted
 
 
+def is_behind(wanted: Desired | None, vassal: Vassal) -> bool:
+    """Return whether what is wanted was tried and failed, and what served before serves on."""
+    if wanted is None or vassal.successor is not None or vassal.birth is None:
+        return False
+    tried = wanted.birth in (vassal.birth, vassal.attempted_birth) and stays(wanted, vassal)
+    return tried and (wanted.fingerprint, wanted.birth) != (vassal.serving, vassal.birth)
+
+
 def is_building(vassal: Vassal) -> bool:
     """Return whether a master of it is being built: few may be at a time."""
     return vassal.state is S.STARTING or vassal.successor is not None
@@ -212,10 +220,15 @@ def why_not_yet(wanted: Desired | None, vassal: Vassal, now: float) -> str:
         return "asleep until the first connection (on_demand)"
     if vassal.standby is not None:
         return "the master before stands by until what serves now has settled"
-    if vassal.state in {S.STARTING, S.RELOADING}:
-        return "waiting for its application to load"
+    if is_building(vassal) or vassal.state is S.RELOADING:
+        return "waiting for its application to load and to settle"
     if wanted is not None and not wanted.run:
         return "stopped by hand: clients are answered 503 until somebody says start"
+    if is_behind(wanted, vassal):
+        return "what is wanted has failed: what served before serves on"
+    failure = vassal.last_failure
+    if vassal.state is S.READY and failure is not None and failure.kind == "config":
+        return "its file cannot be used: what served before serves on"
     return "as wanted"
 
 

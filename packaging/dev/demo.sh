@@ -28,7 +28,8 @@ Serving $examples. Try, from another terminal:
     curl 'http://127.0.0.1:8001/sleep?30'     slow: killed after 2 s; watch the log here
     ls -l /tmp/emperor-demo-shop.sock         shop: the uwsgi protocol, for nginx
     .venv/bin/emperor status --runtime-dir $temporary/run
-    touch $examples/hello.toml                a new generation, without a refused connection
+    touch $examples/apps/hello.py
+                                              a new generation, without a refused connection
 
 Ctrl-C stops all of it.
 

@@ -113,8 +113,12 @@ def test_file_whose_name_is_none_for_a_vassal_is_told_of_when_it_is_dropped(
         put(emperor.vassals / name, b'app = "hello:application"\n')
     wait_until(lambda: emperor.log().count("event=file_not_used") == 3, what="all are told of")
     assert emperor.log().count("write a name like blog.toml") == 3
+    errors = emperor.status()["emperor"]["errors"]
+    assert len(errors) == 3
+    assert f"{emperor.vassals}/my shop.toml: is not used: write a name like blog.toml" in errors[0]
     (emperor.vassals / "my shop.toml").rename(emperor.vassals / "shop.toml")
     emperor.wait_state("shop", "parked")  # without `listen`
+    wait_until(lambda: len(emperor.status()["emperor"]["errors"]) == 2, what="it is not told of")
     assert emperor.log().count("event=file_not_used") == 3
 
 

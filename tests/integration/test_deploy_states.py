@@ -37,16 +37,31 @@ def test_one_that_sleeps_has_nothing_to_wait_for(emperor: Emperor, ask) -> None:
     status, said = ask("start", "blog")
     assert (status, "generation 1 serves" in said) == (0, True), said
     pid = emperor.wait_state("blog", "ready")["pid"]
+    status, said = ask("start", "blog")
+    assert status == 1
+    assert "blog is ready already. To load it anew, run: emperor reload blog\n" in said
     status, said = ask("restart", "blog", "--timeout", "20")
     assert (status, "the first connection starts" in said) == (0, True), said
     assert get(port)[1] != b"one %d" % pid
 
     assert ask("stop", "blog")[0] == 0
     status, said = ask("reload", "blog")
-    assert (status, "is stopped, not running: emperor start blog" in said) == (1, True), said
+    assert (status, "is stopped, not running. Run: emperor start blog" in said) == (1, True), said
     status, said = ask("start", "blog", "--timeout", "20")
     assert (status, "asleep until the first connection" in said) == (0, True), said
     assert get(port)[0] == 200
+
+
+def test_refusal_of_a_file_with_many_problems_has_a_line_for_each(emperor: Emperor, ask) -> None:
+    emperor.drop("blog", wrokers=3, treads=2)
+    emperor.start()
+    emperor.wait_state("blog", "parked")
+    status, said = ask("reload", "blog")
+    first, second = said.splitlines()
+    assert status == 1
+    assert first.startswith("emperor: ")
+    assert first.endswith(": wrokers: unknown key; did you mean workers?")
+    assert second.endswith("did you mean threads?. Run: emperor explain blog")
 
 
 def test_one_that_sleeps_and_cannot_start_is_told(emperor: Emperor, ask) -> None:
@@ -67,7 +82,7 @@ def test_one_that_does_not_come_up_is_told_of_each_time(emperor: Emperor, ask, s
     status, said = ask("reload", "blog")
     assert status == 1, said
     if state == "parked":  # the other one may be trying again just now
-        assert "blog is parked, not running: emperor start blog" in said
+        assert "blog is parked, not running. Run: emperor start blog" in said
     for action in ("start", "restart"):
         status, said = ask(action, "blog", "--timeout", "20")
         assert (status, f"it is {state} now" in said) == (1, True), said

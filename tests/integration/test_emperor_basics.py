@@ -3,10 +3,12 @@
 import contextlib
 import os
 import socket
+import threading
 import time
 
 import pytest
 
+from emperor.control.client import ControlClient
 from tests.support.emperor import HELLO, Emperor, get
 from tests.support.need import need_root
 from tests.support.wait import wait_until
@@ -164,8 +166,24 @@ def test_new_code_that_cannot_be_imported_leaves_the_old_serving(emperor: Empero
     assert failure["kind"] == "load"
     assert "nonsense_that_is_not_there" in failure["message"]
     assert "hello.py" in failure["traceback"]
-    assert emperor.vassal("blog")["state"] == "ready"
+    now = emperor.vassal("blog")
+    assert (now["state"], now["behind"]) == ("ready", True)
     assert get(port)[1].startswith(b"one")
+    emperor.app("hello")
+    assert emperor.do("reload", "blog")[0] == 202
+    wait_until(lambda: not emperor.vassal("blog")["behind"], what="the mended code serves")
+
+
+def test_directory_that_is_closed_to_the_user_is_told_without_a_traceback(emperor: Emperor) -> None:
+    closed = emperor.base / "closed"
+    closed.mkdir(mode=0)
+    emperor.app("hello")
+    emperor.drop("blog", directory=str(closed))
+    emperor.start()
+    failure = emperor.wait_state("blog", "parked")["last_failure"]
+    closed.chmod(0o700)
+    assert f"cannot enter {closed}: Permission denied; correct directory" in failure["message"]
+    assert failure["traceback"] == ""
 
 
 def test_failed_first_start_explains_itself(emperor: Emperor) -> None:
@@ -246,6 +264,25 @@ def test_address_that_another_process_has_is_taken_as_soon_as_it_is_free(
         assert f":{port}: the address is in use" in failure["message"]
     emperor.wait_state("blog", "ready")
     assert get(port)[0] == 200
+
+
+def test_numbers_of_an_event_are_those_of_the_log(emperor: Emperor) -> None:
+    emperor.serve()
+    events, heard = ControlClient(emperor.runtime_dir).events(), []
+
+    def listen() -> None:
+        heard.append(next(event for event in events if "took_s" in event.fields))
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+
+    def is_heard() -> bool:
+        emperor.do("restart", "blog")
+        listener.join(1.0)
+        return not listener.is_alive()
+
+    wait_until(is_heard, what="an event with a number")
+    assert f" took_s={heard[0].fields['took_s']} " in emperor.log()
 
 
 def test_vassal_whose_workers_all_die_at_once_is_started_anew_with_a_pause(

@@ -69,3 +69,18 @@ def test_worker_that_is_replaced_later_has_the_new_limit(emperor: Emperor) -> No
         return int(workers[0]["pid"]) if workers and workers[0]["pid"] != worker else 0
 
     assert open_files_max(wait_until(successor, what="a successor")) == ["64", "100"]
+
+
+def test_limits_that_are_not_changed_are_no_news_to_the_vassal(emperor: Emperor) -> None:
+    emperor.app("hello")
+    port = emperor.drop("blog", text=limits("128:256"))
+    emperor.start()
+    worker = emperor.wait_state("blog", "ready")["workers"][0]["pid"]
+    emperor.wait_new_brain(emperor.kill_brain())  # tells every master what it has read
+    emperor.wait_state("blog", "ready")
+    emperor.drop("blog", port=port, text=limits("64:100"))
+    wait_until(lambda: "event=limits_changed" in emperor.vassal_log("blog"), what="the change")
+    assert open_files_max(worker) == ["64", "100"]
+    lines = [line for line in emperor.vassal_log("blog").splitlines() if "limits_changed" in line]
+    assert len(lines) == 1
+    assert lines[0].endswith("event=limits_changed")

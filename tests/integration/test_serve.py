@@ -29,6 +29,24 @@ def test_serves_with_so_many_workers(emperor: Emperor) -> None:
         assert len(children(one.process.pid)) == 4
 
 
+def test_requests_are_logged_and_changed_files_loaded_anew_if_asked_for(emperor: Emperor) -> None:
+    emperor.app("hello")
+    with served(emperor, "--access-log", "on", "--autoreload", "1") as one:
+        one.wait_ready()
+        assert get(one.port, "/before")[0] == 200
+        wait_until(lambda: '"GET /before HTTP/1.1" 200' in one.log(), what="a line for the request")
+        emperor.app("hello", "def application(environ, start_response):\n    fails()\n")
+        wait_until(lambda: get(one.port)[0] == 500, what="the new code serves")
+
+
+def test_directory_that_is_not_there_is_told_without_a_traceback(emperor: Emperor) -> None:
+    with served(emperor, "--directory", "/nowhere") as one:
+        assert one.process.wait(10) == 1
+        assert one.log() == (
+            "emperor serve: directory: /nowhere is no folder; create it, or correct the path\n"
+        )
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_stops_within_two_seconds_with_status_0(emperor: Emperor, signum: int) -> None:
     emperor.app("hello")

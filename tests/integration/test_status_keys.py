@@ -22,7 +22,7 @@ VASSAL = {
     *("workers", "totals", "restarts", "last_failure", "next_retry_s", "unsupported"),
 } | {
     *("uid", "gid", "usage", "incidents", "limit_change", "backlog", "rolled_back_to", "paused"),
-    *("served_as", "held", "refusing"),
+    *("served_as", "held", "behind", "refusing"),
 }
 WORKER = {
     *("slot", "pid", "state", "requests", "exceptions", "harakiris", "rss_bytes", "since"),

@@ -176,7 +176,7 @@ def test_what_an_application_may_not_do_is_500_with_the_reason_in_the_log(one: S
         ("/twice", "called twice"),
         ("/nothing", "before it called start_response"),
         ("/headless", "before it called start_response"),
-        ("/text", "TypeError"),
+        ("/text", "TypeError: the application gave str where WSGI has bytes"),
         ("/split", "CR, LF or NUL"),
         ("/raise", "on purpose"),
         ("/exit", "SystemExit"),

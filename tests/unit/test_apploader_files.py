@@ -66,6 +66,21 @@ def test_a_callable_that_is_missing_is_named_with_those_that_are_there(tmp_path:
         find(f"{path}:app")
 
 
+def test_a_module_of_that_name_that_is_another_one_is_named_with_its_file() -> None:
+    with pytest.raises(AppError, match=r"module 'site' \(.*/site\.py\) has no attribute 'app'"):
+        find("site:app")
+
+
+def test_a_module_that_is_not_there_is_named_with_the_folders_it_was_looked_for_in(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(AppError, match=r"^No module named 'no_such' in /srv/lib or /srv/blog; "):
+        find("no_such.wsgi:app", ["/srv/lib", "/srv/blog"])
+    needs = write(tmp_path, "needs.py", "import no_such\n")
+    with pytest.raises(ModuleNotFoundError, match=r"^No module named 'no_such'$"):
+        find(f"{needs}:app", ["/srv/blog"])
+
+
 def test_a_file_that_fails_leaves_no_module_behind(tmp_path: Path) -> None:
     with pytest.raises(SyntaxError) as caught:
         find(write(tmp_path, "wrong.py", "def (:\n"))

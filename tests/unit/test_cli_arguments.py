@@ -8,7 +8,7 @@ from emperor.cli.main import build_parser, main
 from emperor.cli.runtime_dir import named_runtime_dir, runtime_dir
 from emperor.cli.serve_options import ServeOptions, parse
 from emperor.config.default_places import default_places
-from emperor.config.settings import LogConfig, VassalSettings, Workers
+from emperor.config.settings import AccessLog, LogConfig, VassalSettings, Workers
 from emperor.control.client import refusal, unreachable
 
 
@@ -92,13 +92,38 @@ def test_serve_without_master_is_one_process():
     assert not served("b:a", "--listen", "http://:80", "--no-master").master
     with pytest.raises(UsageError, match="--no-master: one process serves"):
         served("b:a", "--listen", "http://:80", "--no-master", "--workers", "2")
+    with pytest.raises(UsageError, match="--no-master: nobody loads it anew"):
+        served("b:a", "--no-master", "--autoreload", "1")
 
 
-def test_serve_without_an_address_is_refused(capsys):
-    with pytest.raises(SystemExit) as caught:
-        served("b:a")
-    assert caught.value.code == 2
-    assert "--listen" in capsys.readouterr().err
+def test_serve_without_an_address_listens_where_gunicorn_does():
+    [address] = served("b:a").settings.listen
+    assert address.url == "http://127.0.0.1:8000"
+
+
+def test_who_comes_from_gunicorn_is_told_what_to_write(capsys):
+    words = ("b:a", "-w", "4", "-b:80", "--timeout=30", "--reload", "--access-logfile", "-", "--x")
+    assert main(["serve", *words]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "emperor serve: -w: unknown option; write --workers N",
+        "emperor serve: -b: unknown option; write --listen http://HOST:PORT",
+        "emperor serve: --timeout: unknown option; write --harakiri S",
+        "emperor serve: --reload: unknown option; write --autoreload S",
+        "emperor serve: --access-logfile: unknown option; write --access-log on",
+        "emperor serve: --x: unknown option; see: emperor serve --help",
+    ]
+
+
+def test_words_that_are_too_much_are_told_with_their_command(capsys):
+    assert main(["status", "blog", "shop"]) == 2
+    assert capsys.readouterr().err == (
+        "emperor status: shop: is too much; see: emperor status --help\n"
+    )
+
+
+def test_serve_takes_a_log_of_requests_and_looks_for_changed_files():
+    settings = served("b:a", "--access-log", "on", "--autoreload", "1").settings
+    assert (settings.access_log, settings.autoreload) == (AccessLog(), 1)
 
 
 def test_run_takes_directories_config_and_runtime_dir():

@@ -356,3 +356,38 @@ def test_duration_is_shown_in_its_two_largest_units(seconds, text):
 )
 def test_size_is_shown_with_a_unit(amount, text):
     assert units.size(amount) == text
+
+
+def test_deploy_that_failed_is_a_trouble_though_what_served_before_serves_on():
+    blog = msgspec.structs.replace(BLOG, behind=True, last_failure=FAILURE)
+    overview = plain(tables.status_view(Status(emperor=EMPEROR, vassals=(blog,)), NOW))
+    assert overview.endswith(
+        "\nblog: load: ModuleNotFoundError: No module named 'shop'. What served before serves on."
+        " More: emperor status blog\n"
+    )
+    text = plain(tables.vassal_view(blog, NOW))
+    assert "serves:      what served before: what is wanted has failed\n" in text
+
+
+def test_overview_has_one_line_for_a_file_with_many_problems():
+    failure = Failure(kind="config", message="a.toml:1: one\na.toml:2: two\na.toml:3: three")
+    shop = msgspec.structs.replace(SHOP, last_failure=failure, next_retry_s=None)
+    text = plain(tables.status_view(Status(emperor=EMPEROR, vassals=(shop,)), NOW))
+    assert text.endswith("\nshop: config: a.toml:1: one (and 2 more). More: emperor status shop\n")
+
+
+def test_keys_that_are_unsupported_for_one_reason_share_a_line():
+    missing = (
+        Unsupported(key="private_ipc", reason="no root"),
+        Unsupported(key="cpu_quota", reason="no cgroup"),
+        Unsupported(key="private_tmp", reason="no root"),
+    )
+    text = plain(tables.vassal_view(msgspec.structs.replace(BLOG, unsupported=missing), NOW))
+    assert "unsupported: private_ipc, private_tmp: no root\n" in text
+    assert "unsupported: cpu_quota: no cgroup\n" in text
+
+
+def test_totals_are_counted_in_plain_words():
+    totals = Totals(requests=1, exceptions=2, bytes_sent=110)
+    text = plain(tables.vassal_view(msgspec.structs.replace(BLOG, totals=totals), NOW))
+    assert "1 request, 2 exceptions, 0 harakiris, 0 worker deaths, 110 B sent\n" in text

@@ -22,6 +22,7 @@ NO_KEY = 'this line is no key = value; write key = "value", or [table], or # a c
         ("a = off", 1, "off is no TOML value; write a = false"),
         ("a = 30s", 1, '30s is no TOML value; write a = "30s"'),
         ("a = 0660", 1, '0660 is no TOML value; write a = "0660"'),
+        ('a = "x\nb = 1\n', 1, "a string has no end; close it with the quotes that it began with"),
         ('a = "x', 1, "a string has no end; close it with the quotes that it began with"),
         ("a = [1,\n\nb=2", 3, "an array above this line has no end; close it with ]"),
         ("[a\nb=1", 1, "the heading of a table has no end; "

@@ -7,6 +7,7 @@ import stat
 
 import pytest
 
+from emperor.cli.files import file_problem
 from emperor.config import read
 from emperor.config.read import Changing, Content, Missing, Unreadable, read_file
 from tests.support.need import need_root, need_user
@@ -85,6 +86,9 @@ def test_empty_file_is_not_a_vassal_yet(folder):
 def test_file_that_is_not_utf_8_names_the_line(folder):
     (folder / "blog.toml").write_bytes(b"a = 1\nb = '\xff'\n")
     assert reason(folder) == "is not UTF-8 in line 2; save it as UTF-8"
+    path = str(folder / "blog.toml")
+    problem = file_problem(path, read_file(str(folder), "blog.toml"))
+    assert str(problem).startswith(f"{path}:2: file: is not UTF-8")
 
 
 def test_file_that_everybody_may_write_is_refused(folder):

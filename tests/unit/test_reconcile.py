@@ -18,6 +18,7 @@ from emperor.core.reconcile import (
     StopVassal,
     SucceedVassal,
     decide,
+    is_behind,
     next_look,
     reconcile,
     stays,
@@ -439,6 +440,32 @@ def test_who_has_tried_what_is_wanted_stays_where_it_is() -> None:
     assert not stays(edited, READY)  # it is still to be tried
     assert not stays(edited, with_(failed, state=S.RELOADING))
     assert not stays(with_(edited, run=False), failed)
+
+
+def test_vassal_is_behind_while_what_is_wanted_has_failed_and_what_served_serves_on() -> None:
+    edited, moved = with_(WANTED, fingerprint="v2"), with_(WANTED, birth="b2")
+    failed = with_(READY, attempted="v2")
+    assert is_behind(edited, failed)
+    assert why_not_yet(edited, failed, 0.0) == (
+        "what is wanted has failed: what served before serves on"
+    )
+    assert is_behind(moved, with_(READY, attempted_birth="b2"))
+    assert not is_behind(WANTED, READY)
+    assert not is_behind(WANTED, failed)  # the file says again what serves
+    assert not is_behind(edited, READY)  # it is still to be tried
+    assert not is_behind(edited, with_(failed, state=S.RELOADING))
+    assert not is_behind(None, failed)
+    building = with_(failed, successor=Successor(token="t2", birth="b2", deadline=9.0))
+    assert not is_behind(edited, building)
+    assert why_not_yet(edited, building, 0.0).startswith("waiting for its application to load")
+
+
+def test_vassal_whose_file_is_broken_is_not_said_to_be_as_wanted() -> None:
+    assert why_not_yet(WANTED, READY, 0.0) == "as wanted"
+    broken = with_(READY, last_failure=Failure(kind="config", message="blog.toml:1: no"))
+    assert why_not_yet(WANTED, broken, 0.0) == (
+        "its file cannot be used: what served before serves on"
+    )
 
 
 def test_vassal_whose_file_was_renamed_gets_a_master_of_that_name() -> None:

@@ -171,12 +171,14 @@ class Master:
 
     def change_limits(self, order: ChangeLimits) -> None:
         """Put what runs under other rlimits, and what will be started too."""
-        pids = []
+        pids, are_others = [], False
         for force in self.ledger.forces.values():
-            force.change_limits(order.rlimits, order.memory_max_bytes)
+            are_others |= force.change_limits(order.rlimits, order.memory_max_bytes)
             pids += force.pids()
         failed = change_rlimits(pids, order.rlimits)
-        self._output.emit(f"event=limits_changed failed={'; '.join(failed)!r}")
+        if are_others or failed:  # every new brain tells all masters what it has read
+            why = f" needs_generation={'; '.join(failed)!r}" if failed else ""
+            self._output.emit(f"event=limits_changed{why}")
         self._tell(LimitsChanged(failed=failed))
 
     def reopen_logs(self, rotate: bool = False) -> None:

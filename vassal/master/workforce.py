@@ -94,13 +94,16 @@ class Workforce:
         molds = [self.mold.pid] if self.mold is not None else []
         return molds + [process.pid for process in self.processes.values() if process.pid]
 
-    def change_limits(self, rlimits: dict[str, tuple[int, int]], memory_max_bytes: int) -> None:
-        """Let molds to come, and workers that recycle themselves, know other limits."""
-        confinement = msgspec.structs.replace(self.generation.confinement, rlimits=rlimits)
+    def change_limits(self, rlimits: dict[str, tuple[int, int]], memory_max_bytes: int) -> bool:
+        """Let molds to come, and workers that recycle themselves, know these limits; return
+        whether they are others than before."""
+        before = self.generation
+        confinement = msgspec.structs.replace(before.confinement, rlimits=rlimits)
         self.generation = msgspec.structs.replace(
-            self.generation, confinement=confinement, memory_max_bytes=memory_max_bytes
+            before, confinement=confinement, memory_max_bytes=memory_max_bytes
         )
         scoreboard.set_memory_max(self.memory, memory_max_bytes)
+        return self.generation != before
 
     def slots_of(self, number: int) -> range:
         """Return the scoreboard slots of worker `number`, one a thread."""

@@ -9,7 +9,7 @@ from .mounts import Mounts, nobody
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, List, Mapping, Tuple
+    from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
 
 class AppError(Exception):
@@ -25,21 +25,33 @@ def load(
     front of sys.path. Whatever the application's own code raises passes through.
     """
     sys.path[:0] = [*pythonpath, directory]
-    rest = find(name) if name else nobody
+    folders = [*pythonpath, directory]
+    rest = find(name, folders) if name else nobody
     if not mounts:
         return rest
-    return Mounts({prefix: find(mounts[prefix]) for prefix in mounts}, rest)
+    return Mounts({prefix: find(mounts[prefix], folders) for prefix in mounts}, rest)
 
 
-def find(name: str) -> Callable[..., Any]:
-    """Import what `name` says and return its callable; sys.path is as it has to be."""
+def find(name: str, folders: Sequence[str] = ()) -> Callable[..., Any]:
+    """Import what `name` says and return its callable; sys.path is as it has to be.
+
+    `folders` are those in which people expect the module.
+    """
     place, _, attribute = name.partition(":")
     attribute = attribute or "application"
     if "/" in place:  # the emperor made the path of a file absolute
         module = _load_file(place)
     else:
         # __import__, because importlib is the application's to need.
-        __import__(place)
+        try:
+            __import__(place)
+        except ModuleNotFoundError as error:
+            if not folders or not (place + ".").startswith("%s." % error.name):
+                raise  # what is missing is not the application
+            raise AppError(
+                "No module named %r in %s; correct app or directory"
+                % (error.name, " or ".join(folders))
+            ) from None
         module = sys.modules[place]
     factory, bracket, _ = attribute.partition("(")
     found = _resolve(module, place, factory.strip())
@@ -48,7 +60,7 @@ def find(name: str) -> Callable[..., Any]:
         found = found(*args, **kwargs)
     if not callable(found):
         raise AppError(
-            "%s is a %s, not a WSGI callable; write app = %s"
+            "%s is of type %s, and no WSGI callable; write app = %s"
             % (name, type(found).__name__, '"%s:%s"' % (place, "NAME_OF_THE_CALLABLE"))
         )
     application: Callable[..., Any] = found
@@ -107,10 +119,12 @@ def _resolve(module: Any, place: str, attribute: str) -> Any:
                 if callable(value) and not name.startswith("_")
             ]
             raise AppError(
-                "%s %r has no attribute %r; callables in it: %s"
+                "%s %r%s has no attribute %r; callables in it: %s"
                 % (
                     "file" if "/" in place else "module",
                     place,
+                    # Another of the name may have been imported before: site.py, test.py.
+                    "" if "/" in place else " (%s)" % getattr(module, "__file__", "built in"),
                     attribute,
                     ", ".join(names[:10]) or "none",
                 )

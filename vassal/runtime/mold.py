@@ -116,7 +116,13 @@ def _load(fields: Dict[str, str], fds: List[int]) -> Loaded:
     for fd, item in zip(fds[1:], frames.decode_list(fields["listeners"])):
         protocol, family = item.split(" ")
         sockets.append((fd, protocol, int(family)))
-    os.chdir(fields["directory"])
+    try:
+        os.chdir(fields["directory"])
+    except OSError as error:
+        raise apploader.AppError(
+            "uid %d cannot enter %s: %s; correct directory, or its permissions"
+            % (os.getuid(), fields["directory"], error.strerror)
+        ) from None
     uwsgi = _offer_uwsgi(fields, memory) if fields["uwsgi_api"] else None
     lazy = fields["lazy_apps"] and fields["mode"] != "solo"
     app = None if lazy else _load_app(fields, uwsgi)

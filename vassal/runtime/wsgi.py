@@ -59,6 +59,14 @@ class FileWrapper:
         return data
 
 
+def _octets(data: Any) -> bytes:
+    try:
+        return bytes(memoryview(data))
+    except TypeError:
+        what = "the application gave %s where WSGI has bytes" % type(data).__name__
+        raise TypeError(what) from None
+
+
 def make_body(connection: Connection, request: Request) -> Body:
     """Return wsgi.input for a `request` that has a body."""
     if request.decoder is None:
@@ -115,7 +123,7 @@ class Response:
     def write(self, data: bytes) -> None:
         """Send one piece of the body, after the head if this is the first."""
         if type(data) is not bytes:
-            data = bytes(memoryview(data))  # a str has no buffer: TypeError
+            data = _octets(data)
         if not data:
             return
         if self.head_sent and self._connection.failure is not None:
@@ -179,7 +187,7 @@ class Response:
             self.write(data)
             return self._finish()
         if type(data) is not bytes:
-            data = bytes(memoryview(data))
+            data = _octets(data)
         head = self.head
         if self.body is EMPTY and head is not None and head.code not in _NO_BODY:
             size, request = len(data), self._request
