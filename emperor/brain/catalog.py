@@ -340,7 +340,7 @@ class Catalog:
         digest = f"{found.digest}:{found.owner_uid}:{found.gid}"
         path = f"{directory}/{file_name}"
         # What it includes may have changed as well, which its own content does not tell.
-        touched_before_ns = self._touched_before_ns(known, path) if speaks_uwsgi(file_name) else 0
+        touched_before_ns = self.touching.own_before(path) if speaks_uwsgi(file_name) else 0
         touched = touched_before_ns not in (0, found.mtime_ns)
         if known is not None and known.digest == digest and not known.problems and not touched:
             return
@@ -374,23 +374,14 @@ class Catalog:
             self._refuse(name, entry, spec.lines)
             await self._versions.fall_back(name, path, version)
             return
-        entry = msgspec.structs.replace(
-            entry, mtime_ns=found.mtime_ns, touches=touches(spec.settings)
-        )
+        entry = msgspec.structs.replace(entry, touches=touches(spec.settings))
         self._later.forget(name)
         self._entries.enter(name, entry)
         self._publish(self._read_level, "file_read", name, {"path": path})
         self._fleet.forget_problems(name)
         self._versions.adopt(name, spec, effective)
-        if touched:
-            self.touching.reload(name)
         if speaks_uwsgi(file_name):
-            self.touching.read_own(path, found.mtime_ns)
-
-    def _touched_before_ns(self, known: Entry | None, path: str) -> int:
-        """Return when a file was touched last that its dialect has reloaded by a touch; 0 = it is
-        not known."""
-        return known.mtime_ns if known is not None else self.touching.own_before(path)
+            self.touching.read_own(name, path, found.mtime_ns, touched)
 
     def _refuse(self, name: str, entry: Entry, lines: tuple[str, ...]) -> None:
         """Remember what is wrong with a file; what runs of it goes on running."""

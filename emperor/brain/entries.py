@@ -17,7 +17,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     file_name: str
     owner_uid: int = 0
     digest: str = ""
-    mtime_ns: int = 0
     ino: int = 0
     since: float = 0.0
     problems: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ REMEMBERED_MAX = 32
 class _Wanted(NamedTuple):
     uid: int  # whose choice the paths are
     touches: frozenset[tuple[str, Touch]]
+    paths: tuple[str, ...]  # in order
 
 
 class TouchFiles:
@@ -25,18 +26,26 @@ class TouchFiles:
         self._patience = patience
         self._recall = recall
         self._wanted: dict[str, _Wanted] = {}  # of those that name any
+        self._wanting: dict[str, dict[str, None]] = {}  # by path, the vassals that name it
         self._stamps: dict[str, Stamp] = {}
         self._unwatched: set[str] = set()
 
     def want(self, name: str, uid: int, touches: frozenset[tuple[str, Touch]]) -> None:
         """Replace what a vassal wants; nothing, when its file is gone."""
-        self._wanted.pop(name, None)
+        before = self._wanted.pop(name, None)
+        for path in before.paths if before is not None else ():
+            del self._wanting[path][name]
+            if not self._wanting[path]:
+                del self._wanting[path]
         if touches:
-            self._wanted[name] = _Wanted(uid, touches)
+            paths = tuple(sorted({path for path, _ in touches}))
+            self._wanted[name] = _Wanted(uid, touches, paths)
+            for path in paths:
+                self._wanting.setdefault(path, {})[name] = None
 
     def near(self) -> set[str]:
         """Return the paths that can be looked at, and watched, without waiting for anybody."""
-        found = {path for wanted in self._wanted.values() for path, _ in wanted.touches}
+        found = set(self._wanting)
         if self._patience.is_needed:
             found = {path for path in found if not self._patience.is_foreign(path)}
         self._stamps = {path: at for path, at in self._stamps.items() if path in found}
@@ -51,22 +60,21 @@ class TouchFiles:
         found, self._unwatched = self._unwatched, set()
         return found
 
-    def stamps(self, far: Mapping[str, Stamp]) -> Iterator[tuple[str, str, Stamp]]:
-        """Yield vassal, path and stamp of what the next brain is to be told of."""
-        for name, wanted in self._wanted.items():
-            for path in sorted({path for path, _ in wanted.touches})[:REMEMBERED_MAX]:
+    def stamps(self, far: Mapping[str, Stamp]) -> Iterator[tuple[str, Stamp]]:
+        """Yield path and stamp of what the next brain is to be told of."""
+        for wanted in self._wanted.values():
+            for path in wanted.paths[:REMEMBERED_MAX]:
                 found = self._stamps.get(path) or far.get(path)
                 if found is not None:
-                    yield name, path, found
+                    yield path, found
 
     def far(self) -> dict[str, int]:
         """Return the other paths, each with a user in whose name it can be looked at."""
         if not self._patience.is_needed:
             return {}
         return {
-            path: wanted.uid
-            for wanted in self._wanted.values()
-            for path, _ in wanted.touches
+            path: self._wanted[next(reversed(names))].uid
+            for path, names in self._wanting.items()
             if self._patience.is_foreign(path)
         }
 
@@ -85,7 +93,12 @@ class TouchFiles:
         """Return who wants what of a file that was touched."""
         return [
             (name, touch)
-            for name, wanted in self._wanted.items()
+            for name in self._wanting.get(path, ())
             for touch in Touch
-            if (path, touch) in wanted.touches
+            if self.wants(name, path, touch)
         ]
+
+    def wants(self, name: str, path: str, touch: Touch) -> bool:
+        """Return whether a vassal wants this of a file."""
+        wanted = self._wanted.get(name)
+        return wanted is not None and (path, touch) in wanted.touches

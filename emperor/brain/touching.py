@@ -4,7 +4,11 @@ Before a touch reloads a vassal, its own file is read. A vassal file behind a li
 inotify is blind is noticed in the same way, to be read again.
 """
 
+import asyncio
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import msgspec
 
@@ -14,7 +18,19 @@ from emperor.brain.patience import Patience
 from emperor.brain.roll import Publish
 from emperor.brain.touch_files import TouchFiles
 from emperor.brain.touch_memory import TouchMemory
+from emperor.core.reconcile import is_begun
 from emperor.touches import Stamp, Touch
+
+TURN_S = 0.01
+"""So long what was touched is acted on in a row: thousands of vassals may name one file."""
+
+
+class _Due(NamedTuple):
+    """What a vassal wants of a file that was touched."""
+
+    path: str
+    name: str
+    touch: Touch
 
 
 class Touching:
@@ -42,10 +58,15 @@ class Touching:
         self._far_links: set[str] = set()
         self._has_seen_all = False
         self._own: dict[str, Stamp] = {}  # by path, of files whose touch reloads their vassal
+        self._due: deque[_Due] = deque()
+        self._turn: asyncio.Handle | None = None
         self._to_reload: set[str] = set()  # as soon as their files were read
+        self._open: dict[str, set[str]] = {}  # by vassal: what was touched, and led to nothing yet
 
     def close(self) -> None:
-        """Look at no file any more."""
+        """Look at no file any more. What is to be done yet is the next brain's."""
+        if self._turn is not None:
+            self._turn.cancel()
         self._far_files.close()
         self._memory.close()
 
@@ -55,14 +76,21 @@ class Touching:
         self._note()
 
     def own_before(self, path: str) -> int:
-        """Return when a vassal file was touched last that a brain before had read, in nanoseconds
-        since 1970; 0 = nobody knows."""
-        before = self._memory.recall(path)
-        return before[0] if before is not None else 0
+        """Return when a vassal file that is to be touched itself was touched last when it was
+        read, by this brain or one before, in nanoseconds since 1970; 0 = nobody knows."""
+        # It stays known until the file is read: what it says may be refused first.
+        before = self._own.get(path) or self._memory.recall(_own(path))
+        if before is None:
+            return 0
+        self._own[path] = before
+        return before[0]
 
-    def read_own(self, path: str, mtime_ns: int) -> None:
-        """A vassal file was read that is to be touched itself, and what that asks for is done."""
+    def read_own(self, name: str, path: str, mtime_ns: int, touched: bool) -> None:
+        """A vassal file was read that is to be touched itself: do what that asks for."""
         self._own[path] = (mtime_ns, 0)
+        if touched:
+            self._open.setdefault(name, set()).add(_own(path))
+            self._reload(name)
         self._note()
 
     def note_link(self, path: str) -> None:
@@ -88,7 +116,9 @@ class Touching:
     def on_watched(self) -> None:
         """The files to watch are watched: look at those that were not before, or not by this
         brain."""
-        self._has_seen_all = True
+        is_first, self._has_seen_all = not self._has_seen_all, True
+        if is_first or self._open:
+            self._note()
         for path in self._files.take_unwatched():
             self.on_touched(path)
 
@@ -103,10 +133,10 @@ class Touching:
         if name in self._to_reload:
             self._to_reload.discard(name)
             if name in self._fleet.wishes:
-                self.reload(name)
+                self._reload(name)
             self._note()
 
-    def reload(self, name: str) -> None:
+    def _reload(self, name: str) -> None:
         """Let what is wanted of a vassal be built anew."""
         wish = self._fleet.wishes[name]
         serial = wish.reload_serial + 1
@@ -120,22 +150,64 @@ class Touching:
         if path in self._far_links:
             self._changed(path)
 
+    # ── what the next brain is told ──────────────────────────────────────────────────
+
     def _note(self) -> None:
         if self._has_seen_all:  # else the next brain would forget what this one has not seen yet
             self._memory.note(self._known)
 
     def _known(self) -> Iterator[tuple[str, Stamp | None]]:
-        yield from self._own.items()
-        for name, path, stamp in self._files.stamps(self._far_files.stamps):
-            yield path, None if name in self._to_reload else stamp
+        self._open = {name: paths for name, paths in self._open.items() if self._is_open(name)}
+        # One vassal that is to be reloaded yet is enough: the others are reloaded twice, if this
+        # brain dies now.
+        waited_for = {due.path for due in self._due}.union(*self._open.values())
+        own = ((_own(path), stamp) for path, stamp in self._own.items())
+        for known in (own, self._files.stamps(self._far_files.stamps)):
+            for path, stamp in known:
+                yield path, None if path in waited_for else stamp
+
+    def _is_open(self, name: str) -> bool:
+        """Return whether a vassal is to be reloaded yet: its file is to be read first, or few may
+        be built at a time."""
+        wish = self._fleet.wishes.get(name)
+        wanted = wish.desired() if wish is not None else None
+        return name in self._to_reload or not is_begun(wanted, self._fleet.vassals.get(name))
+
+    # ── what is done ─────────────────────────────────────────────────────────────────
 
     def _do(self, path: str, wanted: Iterable[tuple[str, Touch]]) -> None:
-        for name, touch in wanted:
-            if name not in self._fleet.wishes:
-                continue
-            self._publish("info", "touched", name, {"path": path, "for": touch.value})
-            if touch is Touch.RELOAD:
-                self._to_reload.add(name)
-                self._read_anew(name)
-            else:
-                self._fleet.renew_log(name, rotate=touch is Touch.ROTATE)
+        """Act on a touch soon."""
+        self._due += [_Due(path, name, touch) for name, touch in wanted]
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._due and self._turn is None:
+            self._turn = asyncio.get_running_loop().call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._turn = None
+        until = time.monotonic() + TURN_S
+        try:
+            while self._due and time.monotonic() < until:
+                self._act(self._due.popleft())
+        finally:
+            self._go_on()
+            self._note()
+
+    def _act(self, due: _Due) -> None:
+        path, name, touch = due
+        if name not in self._fleet.wishes or not self._files.wants(name, path, touch):
+            return
+        self._publish("info", "touched", name, {"path": path, "for": touch.value})
+        if touch is Touch.RELOAD:
+            self._open.setdefault(name, set()).add(path)
+            self._to_reload.add(name)
+            self._read_anew(name)
+        else:
+            self._fleet.renew_log(name, rotate=touch is Touch.ROTATE)
+
+
+def _own(path: str) -> str:
+    """Return under what a vassal's own file is remembered: another vassal may name it, and tells it
+    from another one at its path."""
+    return f"own:{path}"

@@ -163,6 +163,13 @@ def stays(wanted: Desired, vassal: Vassal) -> bool:
     return vassal.state is S.READY and wanted.run and wanted.fingerprint == vassal.attempted
 
 
+def is_begun(wanted: Desired | None, vassal: Vassal | None) -> bool:
+    """Return whether what is wanted was tried, or is not to be."""
+    if wanted is None or not wanted.run or wanted.fingerprint is None:
+        return True
+    return vassal is not None and wanted.fingerprint in (vassal.attempted, vassal.serving)
+
+
 def is_behind(wanted: Desired | None, vassal: Vassal) -> bool:
     """Return whether what is wanted was tried and failed, and what served before serves on."""
     if wanted is None or vassal.successor is not None or vassal.birth is None:

@@ -18,6 +18,7 @@ from emperor.core.reconcile import (
     StopVassal,
     SucceedVassal,
     decide,
+    is_begun,
     is_behind,
     next_look,
     reconcile,
@@ -166,6 +167,17 @@ def test_reload_that_failed_is_not_tried_again_without_a_change() -> None:
 
 def test_going_back_to_what_serves_after_a_failed_reload_needs_nothing() -> None:
     assert decide(WANTED, with_(READY, attempted="v2"), 0.0) is None
+
+
+def test_reload_has_begun_when_it_was_tried_or_is_not_to_be() -> None:
+    again = Desired(fingerprint="v2")
+    assert not is_begun(again, READY)
+    assert not is_begun(again, None)
+    assert is_begun(again, with_(READY, state=S.RELOADING, attempted="v2"))
+    assert is_begun(again, with_(READY, serving="v2"))
+    assert is_begun(Desired(fingerprint="v2", run=False), READY)
+    assert is_begun(Desired(fingerprint=None), READY)
+    assert is_begun(None, READY)
 
 
 def test_later_reload_supersedes_one_under_way() -> None:
