@@ -1,6 +1,7 @@
 """What the next brain is told of files that are touched."""
 
 import asyncio
+import contextlib
 import itertools
 import os
 from collections.abc import Callable
@@ -90,6 +91,35 @@ def test_what_has_not_changed_is_not_kept_again(later: Later) -> None:
     memory.note(lambda: [("/a", (1, 1))])
     later.run()
     assert len(kept) == 1
+
+
+def test_what_could_not_be_kept_is_kept_the_next_time(later: Later) -> None:
+    kept: list[KeptStamps] = []
+
+    def keep(stamps: KeptStamps) -> None:
+        if not failures:
+            kept.append(stamps)
+        else:
+            raise failures.pop()
+
+    failures = [OSError("no descriptor is left")]
+    memory = TouchMemory({}, keep)
+    for _ in range(2):
+        memory.note(lambda: [("/a", (1, 1))])
+        with contextlib.suppress(OSError):
+            later.run()
+    assert len(kept) == 1
+
+
+def test_who_leaves_on_purpose_keeps_at_once_what_was_noted(later: Later) -> None:
+    kept: list[KeptStamps] = []
+    memory = TouchMemory({}, kept.append)
+    memory.close()
+    assert not kept
+    memory.note(lambda: [("/a", (1, 1))])
+    memory.close()
+    assert not later.calls
+    assert TouchMemory(kept[-1], print).recall("/a") == (1, 1)
 
 
 class Scene:
