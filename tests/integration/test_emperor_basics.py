@@ -203,6 +203,9 @@ def test_app_that_exits_while_it_is_loaded_is_tried_again_later(emperor: Emperor
     emperor.drop("blog", app="broken:application")
     emperor.start()
     status = emperor.wait_state("blog", "backoff")
+    assert emperor.ask("GET", "/v1/vassals/blog/explain")[1]["next_action"].startswith(
+        "StartVassal"
+    )
     assert status["last_failure"]["exit_status"] == 7
     emperor.app("broken", HELLO)
     emperor.wait_state("blog", "ready")
