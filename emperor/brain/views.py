@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from emperor.brain.wishes import Wish
 from emperor.config.vassal_file import written
-from emperor.core.reconcile import decide, is_behind, why_not_yet
+from emperor.core.reconcile import Desired, decide, is_behind, next_look, why_not_yet
 from emperor.core.registry import Vassal, born_as, latest
 from emperor.status import (
     AppliedLimit,
@@ -123,7 +123,6 @@ def explanation(
 ) -> Explanation:
     """Return what is wanted of a vassal, what is, what comes next and why."""
     desired = wish.desired() if wish is not None else None
-    action = decide(desired, vassal, now)
     spec = wish.spec if wish is not None else None
     if wish is None:
         wanted = "gone: there is no file"
@@ -138,7 +137,7 @@ def explanation(
         name=vassal.name,
         desired=wanted,
         actual=actual,
-        next_action=type(action).__name__ if action is not None else "none",
+        next_action=_next_action(desired, vassal, now),
         why=why_not_yet(desired, vassal, now),
         settings=written(spec.settings) if spec is not None else {},
         limits=limits,
@@ -147,6 +146,18 @@ def explanation(
         scaling=scaling,
         last_failure=vassal.last_failure,
     )
+
+
+def _next_action(desired: Desired | None, vassal: Vassal, now: float) -> str:
+    """Return what comes next, and of what waits for its time only, when."""
+    action = decide(desired, vassal, now)
+    if action is not None:
+        return type(action).__name__
+    at = next_look(vassal, now)
+    if vassal.state is not VassalState.BACKOFF or at is None:
+        return "none"
+    later = decide(desired, vassal, at)
+    return f"{type(later).__name__} in {at - now:.1f} s" if later is not None else "none"
 
 
 def _worker_status(

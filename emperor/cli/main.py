@@ -8,6 +8,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from emperor.cli.errors import DONE, FAILED, NO_EMPEROR, USAGE, UsageError
 from emperor.cli.runtime_dir import VARIABLE, named_runtime_dir
@@ -85,8 +86,14 @@ def _refuse_more(arguments: argparse.Namespace) -> None:
         from emperor.cli.serve_options import not_understood
 
         told = not_understood(arguments.more)
-    words = " ".join(arguments.more)
-    raise UsageError(told or f"{words}: is too much; see: emperor {arguments.command} --help")
+    raise UsageError(told or "\n".join(map(partial(_too_much, arguments.command), arguments.more)))
+
+
+def _too_much(command: str, word: str) -> str:
+    what = "is too much"
+    if word.startswith("-"):
+        what = "is no option here (options stand behind the command)"
+    return f"{word}: {what}; see: emperor {command} --help"
 
 
 def _forget_output() -> None:

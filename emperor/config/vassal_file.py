@@ -193,7 +193,7 @@ def _missing(key: str, document: Document) -> tuple[str, str]:
             _, line = document.located((table, key))
             return (
                 f"is missing: in line {line} it is part of [{table}]",
-                f"write it above [{table}]",
+                f"write it above [{table}], if it is the one that is meant",
             )
     return "is missing", _EXAMPLES[key]
 

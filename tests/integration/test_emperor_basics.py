@@ -203,6 +203,11 @@ def test_app_that_exits_while_it_is_loaded_is_tried_again_later(emperor: Emperor
     emperor.drop("blog", app="broken:application")
     emperor.start()
     status = emperor.wait_state("blog", "backoff")
+    explain = "/v1/vassals/blog/explain"
+    wait_until(
+        lambda: emperor.ask("GET", explain)[1]["next_action"].startswith("StartVassal in"),
+        what="it is told when it is tried again",
+    )
     assert status["last_failure"]["exit_status"] == 7
     emperor.app("broken", HELLO)
     emperor.wait_state("blog", "ready")

@@ -115,10 +115,12 @@ def test_who_comes_from_gunicorn_is_told_what_to_write(capsys):
 
 
 def test_words_that_are_too_much_are_told_with_their_command(capsys):
-    assert main(["status", "blog", "shop"]) == 2
-    assert capsys.readouterr().err == (
-        "emperor status: shop: is too much; see: emperor status --help\n"
-    )
+    assert main(["status", "blog", "shop", "--jsn"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "emperor status: shop: is too much; see: emperor status --help",
+        "emperor status: --jsn: is no option here (options stand behind the command); "
+        "see: emperor status --help",
+    ]
 
 
 def test_serve_takes_a_log_of_requests_and_looks_for_changed_files():

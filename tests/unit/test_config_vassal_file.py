@@ -186,7 +186,8 @@ limit_nofil = 3
 
 def test_key_that_stands_below_a_table_is_said_to_be_there():
     assert problems('app = "blog:app"\n[env]\nA = "1"\nlisten = "http://:8000"\n') == [
-        "blog.toml:1: listen: is missing: in line 4 it is part of [env]; write it above [env]"
+        "blog.toml:1: listen: is missing: in line 4 it is part of [env]; "
+        "write it above [env], if it is the one that is meant"
     ]
 
 

@@ -17,6 +17,7 @@ from vassal.master.crew import (
     death,
     free_seat,
     is_hopeless,
+    is_on_trial,
     next_look,
     next_orders,
     reason_of_kill,
@@ -256,17 +257,20 @@ def test_generation_settles_when_its_time_is_over() -> None:
     assert verbs(settling, worker(1), worker(2), now=101.0) == [Verb.SETTLE]
 
 
-def test_worker_that_asked_for_a_successor_may_go_before_it_comes() -> None:
-    assert was_to_end(worker(1, W.RETIRING), False, 0)
-    assert was_to_end(worker(1), True, 0)  # its words and its exit came at one moment
-    assert not was_to_end(worker(1), False, 0)
-    assert not was_to_end(worker(1, W.STARTING), True, 0)
-
-
-def test_worker_that_asked_for_a_successor_and_crashes_has_crashed() -> None:
-    assert not was_to_end(worker(1, W.RETIRING), False, 1)
-    assert not was_to_end(worker(1, W.RETIRING), True, None)
+def test_worker_that_says_that_it_leaves_has_not_crashed() -> None:
+    assert was_to_end(worker(1, W.RETIRING), True, 0)
     assert was_to_end(worker(1, W.STOPPING), False, None)
+    assert not was_to_end(worker(1, W.RETIRING), False, 0)
+    assert not was_to_end(worker(1, W.RETIRING), True, 1)
+    assert not was_to_end(worker(1, W.RETIRING), True, None)
+
+
+def test_worker_that_leaves_counts_against_a_generation_that_has_not_settled() -> None:
+    on_trial = crew(role=Role.SERVING, settled_at=5.0)
+    assert is_on_trial(on_trial, worker(1, W.RETIRING))
+    assert is_on_trial(crew(role=Role.BUILDING), worker(1, W.RETIRING))
+    assert not is_on_trial(crew(role=Role.SERVING, settled_at=None), worker(1, W.RETIRING))
+    assert not is_on_trial(on_trial, worker(1, W.STOPPING))
 
 
 def test_generation_of_which_nobody_serves_again_and_again_is_hopeless() -> None:

@@ -10,11 +10,10 @@ import pytest
 from vassal.runtime import scoreboard
 from vassal.runtime.held_memory import HeldMemory
 from vassal.runtime.recycling import (
+    ASK,
     GROWN_BYTES,
+    LEAVE,
     LOOK_S,
-    MARK_HIGHEST,
-    MARK_LAST,
-    MARK_LOWEST,
     NEAR,
     MemoryWatch,
 )
@@ -60,9 +59,9 @@ def own(tmp_path: Path) -> Iterator[Own]:
 
 
 def test_worker_that_has_grown_goes_near_the_limit(own: Own) -> None:
-    own.say(LIMIT * MARK_LOWEST - 1)
+    own.say(LIMIT * ASK[0] - 1)
     assert not own.watch.is_time(0.0)
-    own.say(LIMIT * MARK_LOWEST)
+    own.say(LIMIT * ASK[0])
     assert own.watch.is_time(LOOK_S)
 
 
@@ -79,11 +78,15 @@ def test_it_looks_only_now_and_then(own: Own) -> None:
     assert own.watch.is_time(LOOK_S)
 
 
-def test_near_the_limit_it_looks_each_time(own: Own) -> None:
+def test_near_the_limit_it_looks_whenever_more_is_in_use(own: Own) -> None:
     own.say(LIMIT * NEAR)
     assert not own.watch.is_time(0.0)
+    own.say(LIMIT * (NEAR + 0.01))
+    own.grow(0)
+    assert not own.watch.is_time(0.001)
     own.say(LIMIT)
-    assert own.watch.is_time(0.001)
+    own.grow(GROWN_BYTES + 1)
+    assert own.watch.is_time(0.002)
 
 
 def test_pages_of_files_do_not_count_and_are_not_looked_at_each_time(own: Own) -> None:
@@ -95,12 +98,12 @@ def test_pages_of_files_do_not_count_and_are_not_looked_at_each_time(own: Own) -
 
 
 def test_who_has_asked_for_a_successor_waits_for_the_last_mark(own: Own) -> None:
-    own.say(LIMIT * (MARK_LAST - 0.01))
+    own.say(LIMIT * (LEAVE[0] - 0.01))
     assert own.watch.is_time(0.0)
     own.watch.wait_for_last_mark()
-    assert not own.watch.is_time(0.001)
-    own.say(LIMIT * MARK_LAST)
-    assert own.watch.is_time(0.002)
+    assert not own.watch.is_time(LOOK_S)
+    own.say(LIMIT * LEAVE[0])
+    assert own.watch.is_time(LOOK_S * 2)
 
 
 def test_limit_that_was_changed_or_taken_away_counts_at_once(own: Own) -> None:
@@ -115,8 +118,8 @@ def test_limit_that_was_changed_or_taken_away_counts_at_once(own: Own) -> None:
 
 def test_workers_have_marks_of_their_own(tmp_path: Path) -> None:
     late = Own(tmp_path, 0.999)
-    late.say(LIMIT * (MARK_HIGHEST - 0.01))
+    late.say(LIMIT * (ASK[1] - 0.01))
     assert not late.watch.is_time(0.0)
-    late.say(LIMIT * MARK_HIGHEST)
+    late.say(LIMIT * ASK[1])
     assert late.watch.is_time(1.0)
     late.close()

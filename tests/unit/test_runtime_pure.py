@@ -352,7 +352,7 @@ def test_application_is_found_by_its_name(module, tmp_path):
     ("attribute", "says"),
     [
         ("nothing", "callables in it: application, factory, Holder"),
-        ("number", "is a int"),
+        ("number", "is of type int"),
         ("factory(", "must be literals"),
         ("factory(number)", "must be literals"),
         ("factory(1)(2)", "must be literals"),

@@ -273,6 +273,25 @@ def test_worker_that_outgrows_its_successor_stops_before_memory_max(machine: Mac
     assert (vassal["totals"]["worker_deaths"], vassal["last_failure"]) == (0, None)
 
 
+def test_new_generation_that_outgrows_memory_max_gives_its_place_back(machine: Machine) -> None:
+    keys: dict[str, Any] = {
+        "workers": 2,
+        "lazy_apps": True,
+        "health": {"settle": 120},
+        "limits": {"memory_max": "160M"},
+    }
+    drop(machine, env={"IMPORT_S": "0"}, **keys)
+    machine.drop("blog", app="tenant:application", env={"IMPORT_S": "3"}, **keys)
+    wait_until(lambda: (machine.vassal("blog") or {}).get("generation") == 2, what="it serves")
+
+    def failure() -> str:
+        assert get("blog.example", "/eat/2").status == 200
+        return str((machine.vassal("blog") or {}).get("last_failure") or "")
+
+    assert "memory_max is near" in wait_until(failure, what="it is given up", every=0.0)
+    assert (machine.vassal("blog") or {})["generation"] == 1
+
+
 def eat_in_small_bites(machine: Machine) -> None:
     """Have the workers grow by more than memory_max, a little with each request."""
     answers = [get("blog.example", "/eat/2") for _ in range(100)]

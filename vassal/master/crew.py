@@ -230,14 +230,18 @@ def death(crew: Crew, worker: Worker, now: float, planned: bool) -> Crew:
     )
 
 
-def was_to_end(worker: Worker, retired: bool, exit_status: int | None) -> bool:
-    """Return whether an end without a kill is no failure: it was told to stop, or, having asked
-    for a successor (`retired`: in its last words), did not wait for it."""
+def was_to_end(worker: Worker, left: bool, exit_status: int | None) -> bool:
+    """Return whether an end without a kill holds nothing back: it was told to stop, or `left`
+    before its successor came, and said so."""
+    return worker.state is WorkerState.STOPPING or (left and exit_status == 0)
+
+
+def is_on_trial(crew: Crew, worker: Worker) -> bool:
+    """Return whether a worker that left without having been told to counts as a crash of its
+    generation: while that has not settled, what was there before is still to be had."""
     if worker.state is WorkerState.STOPPING:
-        return True
-    asked = worker.state is WorkerState.RETIRING
-    asked = asked or (retired and worker.state is WorkerState.READY)
-    return asked and exit_status == 0
+        return False
+    return crew.role is Role.BUILDING or (crew.role is Role.SERVING and crew.settled_at is not None)
 
 
 def stopped(worker: Worker, is_stopped: bool, is_busy: bool, now: float) -> Worker:

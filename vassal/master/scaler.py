@@ -80,15 +80,15 @@ class Scaler:
             busy=busy,
             threads=generation.threads,
             waiting=self._workforce.waiting() if busy else 0,
-            memory_bytes=self._memory(),
+            memory_bytes=self._memory(generation.memory_max_bytes),
             memory_max_bytes=generation.memory_max_bytes,
         )
 
-    def _memory(self) -> int:
-        if self._cgroup is None:
+    def _memory(self, max_bytes: int) -> int:
+        if self._cgroup is None or not max_bytes:
             return 0
         try:
-            return self._cgroup.held()
+            return self._cgroup.held(at_least=max_bytes // 2)
         except (OSError, ValueError):
             return 0  # the cgroup is gone: so are we, soon
 

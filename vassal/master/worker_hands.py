@@ -54,6 +54,7 @@ class WorkerHands:
         self._loaded = loaded
         self._oom = oom
         self._last_words: dict[tuple[int, int], Failure] = {}
+        self._left_for: dict[tuple[int, int], str] = {}  # why one stops that was not told to
         self.reload_wish = ReloadWish()
         self._refusals = Refusals()
 
@@ -146,6 +147,8 @@ class WorkerHands:
             line = self._refusals.line(process.number, fields, time.monotonic())
             if line is not None:
                 self._output.emit(line)
+        elif verb == frames.LEAVING:
+            self._left_for[key] = fields.get("reason", "")[:80]
         elif verb == frames.RETIRING and self._ledger.workers[key].state is WorkerState.READY:
             reason = fields.get("reason", "")[:40]
             self._output.emit(f"event=worker_retiring slot={process.number} reason={reason!r}")
@@ -259,8 +262,9 @@ class WorkerHands:
         self, number: int, process: WorkerProcess, exit_status: int | None, signum: int | None
     ) -> None:
         key = (number, process.number)
-        retired = self._hear_out(number, process)
+        self._hear_out(number, process)
         last_words = self._last_words.pop(key, None)
+        left_for = self._left_for.pop(key, "")
         worker = self._ledger.workers.pop(key)
         crew = self._ledger.crews[number]
         reason = self._ledger.killed_for.pop(key, "")
@@ -269,13 +273,19 @@ class WorkerHands:
         self._ledger.close_account(number, process.number)
         probed = process.probe
         self._release(number, process)
-        planned = bool(reason) or crews.was_to_end(worker, retired, exit_status)
+        planned = bool(reason) or crews.was_to_end(worker, bool(left_for), exit_status)
         self._ledger.crews[number] = crews.death(crew, worker, time.monotonic(), planned)
-        if planned and worker.state is not WorkerState.STARTING:
+        if left_for:
+            self._output.emit(f"event=worker_left slot={process.number} reason={left_for!r}")
+        left_early = planned and bool(left_for) and not reason and crews.is_on_trial(crew, worker)
+        if planned and not left_early and worker.state is not WorkerState.STARTING:
             return
         self._output.drain()
         failure = self._death(number, process, reason, exit_status, signum, request)
-        if last_words is not None and not reason:
+        if left_early:
+            message = escaped(f"worker {process.number} left: {left_for}{request}")
+            failure = Failure(kind="crash", message=message)
+        elif last_words is not None and not reason:
             failure = last_words
         elif probed is not None and worker.state is WorkerState.STARTING:
             failure = unanswered(probed.health, reason, failure)
@@ -302,22 +312,21 @@ class WorkerHands:
     def _is_lazy(self, number: int) -> bool:
         return self._ledger.forces[number].generation.lazy_apps
 
-    def _hear_out(self, number: int, process: WorkerProcess) -> bool:
+    def _hear_out(self, number: int, process: WorkerProcess) -> None:
         """Read its last words, as its exit may be known before them: why it could not load the
-        application, and whether it asks for a successor, which is returned."""
-        retired = False
+        application, or why it leaves."""
         for _ in range(LAST_FRAMES_MAX):
             try:
                 packet = packets.receive(process.channel)
                 packets.close_all(packet.fds)
                 verb, fields = frames.decode(packet.data)
             except (packets.PeerGone, OSError, frames.FrameError):
-                return retired
+                return
             if verb == frames.LOAD_FAILED:
                 generation = self._ledger.forces[number].generation
                 self._last_words[number, process.number] = not_loaded(generation, fields)
-            retired = retired or verb == frames.RETIRING
-        return retired
+            if verb == frames.LEAVING:
+                self._left_for[number, process.number] = fields.get("reason", "")[:80]
 
     def _count_crash(self, number: int, failure: Failure) -> None:
         """A worker of a generation that has not settled died: at last the one before returns."""

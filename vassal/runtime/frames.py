@@ -33,6 +33,7 @@ DEADLINE = "deadline"  # a deadline shorter than the limit was set: look again
 RELOAD = "reload"  # the application wants new code for all workers
 REFUSED = "refused"  # fields: protocol, status, reason, count; clients broke the protocol
 RETIRING = "retiring"  # fields: reason; wants to be replaced and serves on until STOP
+LEAVING = "leaving"  # fields: reason; stops by itself, as it cannot wait for a successor
 
 # master -> worker
 SERVE = "serve"  # after READY of a worker that was probed: accept from now on

@@ -23,11 +23,12 @@ class HeldMemory:
         """Return the bytes in use, the pages of files that were read among them. Cheap."""
         return int(os.pread(self._current_fd, _BYTES, 0))
 
-    def held(self) -> int:
+    def held(self, at_least: int = 0) -> int:
         """Return the bytes in use without the pages of files: those give way to whoever needs
-        memory, before anybody is killed. Dear: the kernel adds up its counters."""
+        memory, before anybody is killed. Dear, as the kernel adds up its counters: where less
+        than `at_least` is in use at all, that is returned."""
         used = self.used()
-        if self._stat_fd < 0:
+        if self._stat_fd < 0 or used < at_least:
             return used
         for line in os.pread(self._stat_fd, _STAT_BYTES, 0).split(b"\n"):
             if line.startswith(_FILE_PAGES):

@@ -19,11 +19,13 @@ ANSWER_S = 30.0
 LIFETIME_JITTER = 0.1  # so that workers born together do not go together
 
 
-NEAR, MARK_LOWEST, MARK_HIGHEST, MARK_LAST = 0.70, 0.80, 0.90, 0.95
-"""Parts of memory_max. From NEAR on each request is followed by a look; between the lowest and the
-highest mark a worker that has grown asks to be replaced; at the last one it waits for nobody."""
+NEAR, ASK, LEAVE = 0.70, (0.80, 0.90), (0.93, 0.97)
+"""Parts of memory_max. From NEAR on growth is followed by a look. Who has grown asks to be replaced
+at a mark of its own from the range ASK, and at one from LEAVE waits for that no more."""
 
 LOOK_S = 0.02
+LOOKS_FROM_NEAR = 64
+"""One each time that this part of memory_max was taken."""
 GROWN_BYTES = 4 * 1024 * 1024
 
 
@@ -37,20 +39,28 @@ def random_fraction() -> float:
     return int.from_bytes(os.urandom(6), "big") / (1 << 48)
 
 
+def mark(between: tuple[float, float], fraction: float) -> float:
+    """Return a worker's own mark; `fraction` is from [0, 1)."""
+    lowest, highest = between
+    return lowest + (highest - lowest) * fraction
+
+
 class MemoryWatch:
     """Tells when a worker that has grown should go, before the cgroup's limit is reached.
 
     Without it the kernel kills one of the workers in the middle of a request. Each worker
-    has a mark of its own, so that they do not all go at the same moment; one that has not
+    has marks of its own, so that they do not all go at the same moment; one that has not
     grown stays, because another in its place would be as large. Borrows the descriptors of
-    `cgroup`.
+    `cgroup`; `fraction` is from [0, 1).
     """
 
     def __init__(self, cgroup: HeldMemory, memory: Memory, fraction: float):
         self._cgroup = cgroup
         self._memory = memory
-        self._mark = MARK_LOWEST + (MARK_HIGHEST - MARK_LOWEST) * fraction
+        self._fraction = fraction
+        self._mark = mark(ASK, fraction)
         self._again_at = 0.0
+        self._again_from: float | None = None  # bytes in use; None = time alone counts
         self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
         self._page_bytes = os.sysconf("SC_PAGESIZE")
         self._own_at_start = self._own_bytes()
@@ -61,24 +71,30 @@ class MemoryWatch:
         return (int(resident) - int(shared)) * self._page_bytes
 
     def is_time(self, now: float) -> bool:
-        """Return whether the worker should go now. Looks every LOOK_S, and always near the
-        limit: a few requests may be all that is left to it."""
-        if now < self._again_at:
+        """Return whether the worker should go now. Looks every LOOK_S, and near the limit, where
+        a few requests may be all that is left, whenever more is in use."""
+        if now < self._again_at and not self._is_more_in_use():
             return False
-        self._again_at = now + LOOK_S
+        self._again_at, self._again_from = now + LOOK_S, None
         limit = memory_max(self._memory)
-        if not limit or self._cgroup.used() < limit * NEAR:
+        if not limit:
+            return False
+        used = self._cgroup.used()
+        if used < limit * NEAR:
             return False
         if self._own_bytes() <= self._own_at_start + max(GROWN_BYTES, limit // 32):
             return False
         held = self._cgroup.held()
         if held >= limit * NEAR:
-            self._again_at = now
+            self._again_from = used + limit / LOOKS_FROM_NEAR
         return held >= limit * self._mark
+
+    def _is_more_in_use(self) -> bool:
+        return self._again_from is not None and self._cgroup.used() >= self._again_from
 
     def wait_for_last_mark(self) -> None:
         """From now on it is time only when there is no room to wait for a successor."""
-        self._mark = MARK_LAST
+        self._mark = mark(LEAVE, self._fraction)
         self._again_at = 0.0
 
     def close(self) -> None:

@@ -48,7 +48,8 @@ ACCEPT_PAUSE_S = 0.1
 """After accept() failed for want of descriptors or memory. Waiting for a connection to end
 would not do: they may all be other processes'."""
 
-OUT_OF_MEMORY = b"emperord: memory_max is near: the worker stops before its successor has come\n"
+SERVING, RETIRING, STOPPING = range(3)
+"""What a worker is about. When it retires, or stops, HTTP clients are told to go elsewhere."""
 
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 _DONTWAIT = _socket.MSG_DONTWAIT
@@ -99,8 +100,7 @@ class Worker:
         self._probed = False  # and not yet told to serve
         self._accepting = False
         self._accept_again_at: float | None = None
-        self._stopping = False
-        self._leaving = False  # retiring or stopping: HTTP clients are told to go elsewhere
+        self._state = SERVING
         self._term = False
         self._recycling = Recycling(settings, time.monotonic(), random_fraction(), memory)
         self._sources = self._source_watch()
@@ -174,7 +174,7 @@ class Worker:
         self._accept_on()
         if self._control is not None:
             self._control.send(frames.READY)
-        while not (self._stopping and self._is_finished()):
+        while not (self._state == STOPPING and self._is_finished()):
             for fd, _ in epoll.poll(self._timeout(), _EVENTS_MAX):
                 connection = connections.get(fd)
                 if connection is not None:
@@ -189,7 +189,7 @@ class Worker:
                 self._serve_pipelined()
             if self._pool is not None:
                 self._take_back(self._pool)
-            if self._term and not self._stopping:
+            if self._term and self._state != STOPPING:
                 self._stop()
             self._tick()
 
@@ -233,18 +233,23 @@ class Worker:
         if self._recycling.retire_at is not None and now >= self._recycling.retire_at:
             self._retire("lifetime")
         if self._stop_at is not None and now >= self._stop_at:
-            self._stop()
+            self._leave("nobody came in its place")
 
     def _look_for_changes(self, sources: SourceWatch) -> None:
         changed = sources.changed()
-        if changed and self._control is not None and not self._leaving:
-            os.write(2, b"emperord: %s has changed\n" % os.fsencode(changed))
+        if changed and self._control is not None and self._state == SERVING:
+            try:
+                os.write(2, b"emperord: %s has changed\n" % os.fsencode(changed))
+            except OSError:
+                pass  # it is the application's, which may have closed it
             self._control.send(frames.RELOAD)
 
     # ── accepting ────────────────────────────────────────────────────────────────────
 
     def _accept_on(self) -> None:
-        if self._accepting or self._stopping or self._probed or self._accept_again_at is not None:
+        if self._accepting or self._probed or self._accept_again_at is not None:
+            return
+        if self._state == STOPPING:
             return
         self._accepting = True
         for fd in self._listeners:
@@ -263,7 +268,7 @@ class Worker:
         for taken in range(ACCEPTS_MAX):
             # Every thread is busy, or this worker stops. Even then one is taken for an event
             # from before the stop: it woke this worker alone, and no other would come.
-            if not self._accepting and (taken or not self._stopping):
+            if not self._accepting and (taken or self._state != STOPPING):
                 return
             try:
                 fd, address = listener.accept()
@@ -342,9 +347,9 @@ class Worker:
         if listener.is_http:
             environ = found.environ
             environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = remote_address(connection.address)
-            if self._leaving:
+            if self._state != SERVING:
                 found.keep_alive = False
-        elif self._stopping:
+        elif self._state == STOPPING:
             found.keep_alive = False
         if connection.registered:
             self._room.take(connection)
@@ -392,36 +397,39 @@ class Worker:
     def _count(self) -> None:
         self._requests += 1
         reason = self._recycling.reason(self._requests)
-        if reason is not None:
+        if reason is None:
+            return
+        if self._state == SERVING:
             self._retire(reason)
+        else:
+            self._leave("%s is near, and its successor has not come" % reason)
 
     # ── going ────────────────────────────────────────────────────────────────────────
 
     def _retire(self, reason: str) -> None:
-        """Ask once to be replaced, and serve on until the master says STOP.
-
-        Asked again: memory runs out before the successor has come, so the rest is its.
-        """
+        """Ask once to be replaced, and serve on until the master says STOP."""
         if self._control is None:
             self._recycling.forget()  # nobody could start a successor
             return
-        if self._leaving:
-            os.write(2, OUT_OF_MEMORY)
-            self._stop()
-            return
         self._recycling.await_successor()
-        self._leaving = True
+        self._state = RETIRING
         self._control.send(frames.RETIRING, {"reason": reason})
         self._stop_at = time.monotonic() + ANSWER_S
+
+    def _leave(self, reason: str) -> None:
+        """Stop without having been told to; connections wait for the successor."""
+        if self._control is not None:
+            self._control.send(frames.LEAVING, {"reason": reason})
+        self._stop()
 
     def _stop(self) -> None:
         """Accept no more; what has begun is served, what idles is closed in a moment.
 
         Not at once: the next request may be under way, and its client would see it lost.
         """
-        if self._stopping:
+        if self._state == STOPPING:
             return
-        self._stopping = self._leaving = True
+        self._state = STOPPING
         self._stop_at = None
         self._accept_again_at = None
         self._recycling.forget()
