@@ -273,8 +273,10 @@ class Steering(Protocol):
         """Start a stopped, parked or waiting vassal now."""
 
     async def passed_on(self, name: str) -> None:
-        """Wait until what was begun for a vassal outlives this emperor: those who carry it out
-        have it, or it is kept for the next one. Raise NotPossible if that takes too long."""
+        """Wait until what was ordered for a vassal outlives this emperor: those who carry it out
+        have it, or it is kept for the next one. Raise NotPossible if that takes too long. A reload
+        that has to wait (for room, or for a master that has not answered) is not ordered yet, and
+        is not kept."""
 
     async def explain(self, name: str) -> Explanation: ...
 

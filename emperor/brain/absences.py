@@ -12,7 +12,7 @@ from functools import partial
 
 from emperor.brain.entries import Entries, Entry
 from emperor.brain.fleet import Fleet
-from emperor.brain.heirs import Heirs
+from emperor.brain.heirs import Heirs, file_of
 from emperor.brain.homes import Home, Homes
 from emperor.brain.memo import path_in_memo
 from emperor.brain.newcomers import Newcomers
@@ -108,21 +108,37 @@ class Absences:
                 return
             if await self._is_replaced(name, path):
                 return
-            await self._make_room(name, entry.owner_uid)
+            await self._make_room(name, entry, gone_at)
+            back = await self._other_file(name)
             if self._entries.has_another(name, path):
                 return
-            heir = self._heirs.of_gone(name, entry, gone_at)
-            if heir is not None and name in self._entries:  # it may be read twice at a time
+            if name not in self._entries:  # it may be read twice at a time
+                self._drop(name, path)
+            elif back is not None and self._versions.take_place(name, of=name):
+                self._reads.begin((directory, file_name))
+                return
+            elif heir := self._heir_with_place(name, entry, gone_at):
                 await self._hand_over(name, heir, path)
             else:
                 self._drop(name, path)
+            if back is not None:
+                self._reads.begin(back)
 
-    async def _make_room(self, name: str, owner_uid: int) -> None:
-        """The file is gone: who comes in its place, perhaps under its new name, is not one too
-        many."""
+    async def _make_room(self, name: str, entry: Entry, gone_at: float) -> None:
+        """The file is gone: its place is that of its new name, if there is one; else who comes is
+        not one too many."""
+        renamed = self.newcomers.name_of(entry.owner_uid, file_of(entry))
+        renamed = renamed or self._heirs.of_gone(name, entry, gone_at)
         self._versions.make_room(name)
-        if self.newcomers.read_again(owner_uid):
+        if renamed is not None:
+            self._versions.take_place(renamed, of=name)
+        if self.newcomers.read_again(entry.owner_uid):
             await self._reads.let_others(RENAME_PATIENCE_S)
+
+    def _heir_with_place(self, name: str, entry: Entry, gone_at: float) -> str | None:
+        """Return who goes on for the vassal: not beside somebody who has come in its place."""
+        heir = self._heirs.of_gone(name, entry, gone_at)
+        return heir if heir is not None and self._versions.take_place(heir, of=name) else None
 
     async def _on_lost(self, name: str, directory: str, path: str, home: Home) -> None:
         """A vassal's file was in another directory than is there now: it runs on."""
@@ -137,6 +153,8 @@ class Absences:
         if name in self._entries:
             self._forget(name, path)
             self._versions.drop(name)
+        else:
+            self._versions.forget_unproven(name)  # it may have been given a place
 
     # ── another file of the same vassal ──────────────────────────────────────────────
 

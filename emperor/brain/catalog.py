@@ -16,7 +16,7 @@ import msgspec
 from emperor.brain.absences import Absences
 from emperor.brain.entries import Entries, Entry
 from emperor.brain.fleet import Fleet
-from emperor.brain.heirs import Heirs
+from emperor.brain.heirs import Heirs, file_of
 from emperor.brain.history import History, Version
 from emperor.brain.homes import Home, Homes
 from emperor.brain.later import Later
@@ -362,9 +362,12 @@ class Catalog:
         )
         spec = await self._versions.interpret(name, path, effective)
         if isinstance(spec, Refusal):
-            is_new = known is None and spec.may_pass and not spec.is_silence
-            if is_new and self.absences.newcomers.put_off(found.owner_uid, (directory, file_name)):
-                return
+            # Who has got the place of one that is gone already is refused for another reason.
+            is_new = known is None and not self._versions.has_place(name)
+            if is_new and spec.may_pass and not spec.is_silence:
+                key = (directory, file_name)
+                if self.absences.newcomers.put_off(found.owner_uid, key, file_of(entry)):
+                    return
             if spec.is_silence:
                 self._unanswered.add((directory, file_name))
             if spec.may_pass:

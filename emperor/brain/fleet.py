@@ -259,6 +259,10 @@ class Fleet:
             self._awaiting.append(done)
             await done
 
+    def waits_for_room(self, name: str) -> bool:
+        """Return whether a master of the vassal is to be built when another one has been."""
+        return self._agenda.waits(name)
+
     async def until_told(self, name: str) -> None:
         """Wait until the masters of a vassal have all that they were told by now."""
         await self._masters.until_sent(tokens_of(self._roll.get(name)))

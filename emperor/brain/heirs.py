@@ -34,7 +34,7 @@ class Heirs:
         listeners = self._fleet.listeners
         gone = Gone(
             entry.owner_uid,
-            _file(entry),
+            file_of(entry),
             listeners.uids_of(name),
             listeners.keys_of(name),
         )
@@ -51,7 +51,7 @@ class Heirs:
             return None
         held_keys = keys.get(held.vassal, frozenset())
         last = versions[0]
-        gone = Gone(last.owner_uid, _file(last), {uid_in_memo(held.memo)}, held_keys)
+        gone = Gone(last.owner_uid, file_of(last), {uid_in_memo(held.memo)}, held_keys)
         comers = self._comers(gone.owner_uid, 0.0)
         return heir_of(gone, (one for one in comers if one.name not in taken))
 
@@ -69,11 +69,12 @@ class Heirs:
             yield Comer(
                 name=name,
                 owner_uid=owner_uid,
-                file=_file(entry),
+                file=file_of(entry),
                 uid=spec.identity.uid if spec is not None else None,
                 keys={address.key for address in addresses},
             )
 
 
-def _file(one: Entry | Version) -> str:
+def file_of(one: Entry | Version) -> str:
+    """Return what tells a file from others, whatever its name; "" = it is not known."""
     return f"{one.ino}:{one.digest}" if one.ino and one.digest else ""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from emperor.brain.reads import Key
+from emperor.config.file_names import vassal_name
 
 
 class Newcomers:
@@ -17,7 +18,7 @@ class Newcomers:
     def __init__(self, read: Callable[[Key], None]) -> None:
         self._read = read
         self._undecided: Counter[int] = Counter()
-        self._put_off: dict[int, set[Key]] = {}
+        self._put_off: dict[int, dict[Key, str]] = {}
 
     @contextmanager
     def undecided(self, owner_uid: int) -> Iterator[None]:
@@ -29,17 +30,22 @@ class Newcomers:
             self._undecided[owner_uid] -= 1
             self.read_again(owner_uid)
 
-    def put_off(self, owner_uid: int, key: Key) -> bool:
+    def put_off(self, owner_uid: int, key: Key, file: str) -> bool:
         """Return whether the file of a newcomer that was refused will be read again, as another
-        one of its owner's may be gone."""
+        one of its owner's may be gone. `file` tells it from others, whatever its name."""
         if not self._undecided[owner_uid]:
             return False
-        self._put_off.setdefault(owner_uid, set()).add(key)
+        self._put_off.setdefault(owner_uid, {})[key] = file
         return True
+
+    def name_of(self, owner_uid: int, file: str) -> str | None:
+        """Return the vassal of this very file, if that was put off."""
+        put_off = self._put_off.get(owner_uid, {})
+        return next((vassal_name(key[1]) for key in put_off if put_off[key] == file != ""), None)
 
     def read_again(self, owner_uid: int) -> bool:
         """Begin to read what was put off; return whether there is any."""
-        keys = self._put_off.pop(owner_uid, set())
-        for key in sorted(keys):
+        keys = sorted(self._put_off.pop(owner_uid, {}))
+        for key in keys:
             self._read(key)
         return bool(keys)

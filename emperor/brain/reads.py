@@ -21,9 +21,12 @@ class Reads:
         self._again: set[Key] = set()
         self._giving_way: set[asyncio.Task[None]] = set()
         self._begun = asyncio.Event()
+        self._is_closed = False
 
     def begin(self, key: Key) -> None:
         """There is a reason to read: at once, or once more behind what is being read."""
+        if self._is_closed:  # who is cancelled may want something read still
+            return
         if key in self._tasks:
             self._again.add(key)
         else:
@@ -32,6 +35,7 @@ class Reads:
 
     def close(self) -> None:
         """Read no more."""
+        self._is_closed = True
         for task in self._tasks.values():
             task.cancel()
 

@@ -148,6 +148,7 @@ class Roll:
     def rename(self, old: str, record: Vassal, tokens: Iterable[str]) -> None:
         """`old`, with these masters, is what `record` says from now on; of its file, which is
         gone, nothing is wanted."""
+        terms = self._terms.get(old)
         self.wish(old, None)
         moved = self.unsupported.get(old), self.limit_changes.get(old)
         self.drop(old)
@@ -158,6 +159,8 @@ class Roll:
             self.unsupported[record.name] = moved[0]
         if moved[1] is not None:
             self.limit_changes[record.name] = moved[1]
+        if terms is not None:
+            self._terms.setdefault(record.name, terms)
 
     def knows(self, token: str) -> bool:
         """Return whether `token` is a master of anybody's."""

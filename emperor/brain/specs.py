@@ -70,7 +70,7 @@ class SpecMaker:
         self._machine = os.uname().machine
         self._filters: dict[bytes, bytes | None] = {}
         self._missing: dict[bytes, tuple[Unsupported, ...]] = {}
-        self._neighbours = Neighbours()
+        self.neighbours = Neighbours()
         self._lately = Lately()
         self._emperors_own = emperors_own(settings, patience.without_links)
         # What this brain was started with: it changes when another is.
@@ -109,7 +109,7 @@ class SpecMaker:
         late = self._policy_problems(asked) if self._patience.is_needed else ()
         if late:  # while that took its time others have come
             raise ConfigError(late)
-        self._neighbours.enter(_holder(settings, identity), owner_uid)
+        self.neighbours.enter(_holder(settings, identity), owner_uid)
         return spec
 
     def _found(self, decided: RunAs) -> tuple[Identity, RunAs, tuple[Remark, ...]]:
@@ -198,7 +198,7 @@ class SpecMaker:
 
     def forget(self, name: str) -> None:
         """The vassal's file is gone: it stands in nobody's way any more."""
-        self._neighbours.leave(name)
+        self.neighbours.leave(name)
 
     def _filter(self, sandbox: Sandbox) -> bytes | None:
         """Return the compiled filter; most vassals share one, so each is compiled once."""
@@ -238,12 +238,12 @@ class SpecMaker:
         owner = owner_of(owner_uid)
         faults = {}
         if owner.tenant:
-            count = self._neighbours.count_of(owner_uid, settings.name)
+            count = self.neighbours.count_of(owner_uid, settings.name)
             policy = choose(settings.plan, None, self._settings, owner).policy
             faults["file"] = too_many(owner.name, count, policy)
         if os.geteuid() == 0:  # else there is one uid for all, whoever the customers are
             new = _holder(settings, identity)
-            faults["user"] = shared_uid(new, self._neighbours.rivals(new))
+            faults["user"] = shared_uid(new, self.neighbours.rivals(new))
         faults[CUSTOMER] = no_such_customer(settings, self._settings)
         return [
             Problem(file=path, line=1, key=key, problem=fault.problem, remedy=fault.remedy)

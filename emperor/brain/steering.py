@@ -20,7 +20,13 @@ from emperor.brain.limits_view import applied, missing, usage_of
 from emperor.brain.limits_view import steps as steps_of
 from emperor.brain.patience import Patience
 from emperor.brain.routing import Routing
-from emperor.brain.views import Confined, HostProcess, explanation, vassal_status
+from emperor.brain.views import (
+    Confined,
+    HostProcess,
+    explanation,
+    reload_waits_for,
+    vassal_status,
+)
 from emperor.brain.wishes import Wish
 from emperor.core.registry import RUNNING, Vassal
 from emperor.status import (
@@ -177,7 +183,10 @@ class BrainSteering:
                 f"{name} is {vassal.state}, not running", f"Run: emperor start {name}"
             )
         self._fleet.wish(name, msgspec.structs.replace(wish, reload_serial=wish.reload_serial + 1))
-        return f"{name}: building generation {vassal.generation + 1}"
+        await self.passed_on(name)
+        now = self._fleet.vassals.get(name, vassal)
+        waits = reload_waits_for(now, self._fleet.waits_for_room(name))
+        return f"{name}: {waits or f'building generation {vassal.generation + 1}'}"
 
     async def rollback(self, name: str) -> str:
         """Go back to the last other version of the file that served."""
@@ -263,8 +272,11 @@ class BrainSteering:
         return f"{name}: starting"
 
     async def passed_on(self, name: str) -> None:
-        """Wait until what was begun for a vassal outlives this brain; raise NotPossible if that
-        takes too long."""
+        """Wait until who carries it out has what was ordered for a vassal, or it is kept for the
+        next brain; raise NotPossible if that takes too long.
+
+        What is to wait (`reload_waits_for`) is ordered later, and dies with this brain.
+        """
         try:
             await asyncio.wait_for(self._passed_on(name), PASSED_ON_S)
         except TimeoutError:

@@ -6,6 +6,7 @@ from emperor.brain import interpreter
 from emperor.brain.birth import Spec
 from emperor.brain.faults import REMEDY, fault_fields
 from emperor.brain.history import Version
+from emperor.brain.neighbours import Neighbours
 from emperor.brain.patience import Patience, Silence
 from emperor.brain.patient_host import PatientHost
 from emperor.brain.roll import Publish
@@ -42,6 +43,11 @@ class VersionReader:
         self._publish = publish
         self._parser = ParserProcess(settings)
         self._faults: dict[str, str] = {}  # by vassal, the last one that was told of
+
+    @property
+    def neighbours(self) -> Neighbours:
+        """Who counts as one of the vassals, by what was read."""
+        return self._specs.neighbours
 
     async def close(self) -> None:
         """End the process that parses tenants' files."""

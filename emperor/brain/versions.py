@@ -92,7 +92,16 @@ class Versions:
 
     def make_room(self, name: str) -> None:
         """The file is gone: whoever comes is not one too many beside it."""
-        self._reader.forget(name)
+        self._reader.neighbours.make_room(name)
+
+    def has_place(self, name: str) -> bool:
+        """Return whether the vassal counts as one of its owner's, whatever its file says."""
+        return self._reader.neighbours.has(name)
+
+    def take_place(self, name: str, of: str) -> bool:
+        """Let the vassal count as one of its owner's instead of `of`, which has made room; return
+        False if somebody has come into that."""
+        return self._reader.neighbours.take(name, of)
 
     def forget_unproven(self, name: str) -> None:
         """The file is gone: what was wanted last comes to nothing."""

@@ -101,6 +101,17 @@ def _generation(vassal: Vassal) -> int:
     return 0 if failed else vassal.generation
 
 
+def reload_waits_for(vassal: Vassal, waits_for_room: bool) -> str:
+    """Return what a reload that was looked at waits for, for people; "" = it has begun."""
+    if waits_for_room:
+        return "waiting for room to build a new master (spawn_concurrency)"
+    if vassal.birth is None and vassal.token is not None:
+        return "waiting for its master to say what it runs"
+    if vassal.replace_at is not None and vassal.successor is None:
+        return "its master gives no sign of life: waiting to build another one"
+    return ""
+
+
 def explanation(
     vassal: Vassal,
     wish: Wish | None,

@@ -44,6 +44,10 @@ class Agenda:
         """How many more masters may be begun now."""
         return max(0, self._concurrency - len(self._building))
 
+    def waits(self, name: str) -> bool:
+        """Return whether a vassal waits for room."""
+        return name in self._waiting
+
     def take(self, now: float, actual: Mapping[str, Vassal]) -> list[str]:
         """Return whom to look at now, in order; `actual` are the records of all."""
         names, self._heard_of = self._heard_of, set()

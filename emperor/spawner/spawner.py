@@ -229,6 +229,8 @@ class Spawner:
         signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
         try:
             self._loop.turn(0)
+            # Who has asked for it meanwhile gets this try, and not another one when it fails.
+            self._renewal.decided()
             # To try new code, and then to load it, takes seconds each on a busy host: systemd
             # must not take that for silence.
             alive = partial(self._notifier.send, WATCHDOG)

@@ -100,6 +100,22 @@ def test_new_name_of_the_only_vassal_that_its_owner_may_have(emperor: Emperor) -
     assert "event=vassal_stopping" not in emperor.log()
 
 
+def test_newcomer_does_not_get_the_place_of_one_that_is_renamed_meanwhile(emperor: Emperor) -> None:
+    drop_as(emperor, "games", "blog")
+    pid = emperor.wait_state("blog", "ready")["pid"]
+    drop_as(emperor, "games", "another")
+    wait_until(lambda: refused(emperor, "another", "may have 1"), 10.0, "it is one too many")
+    (emperor.vassals / "another.toml").rename(emperor.base / "between")
+    wait_until(lambda: not emperor.vassal("another"), 10.0, "it is gone")
+    (emperor.vassals / "blog.toml").rename(emperor.vassals / "shop.toml")
+    (emperor.base / "between").rename(emperor.vassals / "another.toml")  # read before shop
+    wait_until(lambda: emperor.vassal("shop").get("pid") == pid, 10.0, "it is the same vassal")
+    wait_until(lambda: refused(emperor, "another", "may have 1"), 10.0, "it is one too many")
+    emperor.wait_state("shop", "ready")
+    wait_until(lambda: len(children(emperor.pid)) == 2, 20.0, "the brain and one master")
+    assert not emperor.vassal("another")["pid"]
+
+
 def test_second_customer_of_a_uid_is_refused(emperor: Emperor) -> None:
     drop_as(emperor, "games", "blog")
     emperor.wait_state("blog", "ready")

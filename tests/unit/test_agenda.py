@@ -36,6 +36,7 @@ def test_whoever_waits_for_room_comes_when_there_is_some_and_the_longest_first()
     for name in ("c", "b"):
         agenda.looked_at(name, Vassal(name=name), 0.0, waits=True)
     assert agenda.take(1.0, {"blog": STARTING}) == []
+    assert [agenda.waits(name) for name in ("blog", "b", "c")] == [False, True, True]
     agenda.note("blog")
     ready = Vassal(name="blog", state=S.READY, token="t")
     assert agenda.take(2.0, {"blog": ready}) == ["blog", "c"]

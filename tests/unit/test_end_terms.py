@@ -60,6 +60,18 @@ def test_master_of_an_earlier_brain_tells_what_its_file_said_unless_that_is_ther
     assert patience_s(one) == 1.0 + STOP_GRACE_S
 
 
+def test_new_name_of_a_file_that_cannot_be_used_changes_nothing_about_the_end() -> None:
+    one = roll()
+    one.wish("shop", Wish(spec=spec(120.0)))
+    one.set(Vassal(name="shop"))
+    one.wish("blog", Wish())  # the same file, with problems
+    one.rename("shop", Vassal(name="blog"), ())
+    assert one.stop_timeout_s("blog") == 120.0
+    one.wish("forum", Wish(spec=spec(7.0)))
+    one.rename("blog", Vassal(name="forum"), ())
+    assert one.stop_timeout_s("forum") == 7.0  # what its own file says
+
+
 def test_memo_says_what_the_file_says() -> None:
     desired = Desired(fingerprint="a:0")
     assert terms_in_memo(memo_of(desired, spec(7.5), "")) == EndTerms(7.5, 0.0)
