@@ -80,6 +80,46 @@ def test_touches_that_no_brain_has_seen_are_acted_on_once(emperor: Emperor) -> N
         reloaded(emperor, name, 1)
 
 
+def test_touch_of_a_file_that_cannot_be_used_at_first_is_not_forgotten(emperor: Emperor) -> None:
+    emperor.app("hello")
+    ini = emperor.vassals / "ini.ini"
+    ini.write_text(
+        f"[uwsgi]\nhttp-socket = 127.0.0.1:{free_port()}\nchdir = {emperor.apps}\n"
+        "module = hello:application\n"
+    )
+    emperor.start()
+    emperor.wait_state("ini", "ready")
+    wait_until(lambda: len(kept(emperor)) == 1, what="what is known is kept")
+    with without_a_brain(emperor):
+        os.utime(ini, (1, 1))
+        emperor.apps.rename(emperor.base / "away")
+    wait_until(lambda: "event=file_refused" in emperor.log(), what="the folder is missed")
+    (emperor.base / "away").rename(emperor.apps)
+    reloaded(emperor, "ini", 1)
+
+
+def test_touch_that_was_acted_on_before_the_brain_made_way_is_not_acted_on_again(
+    emperor: Emperor,
+) -> None:
+    emperor.app("hello")
+    first, second = (emperor.base / name for name in ("first", "second"))
+    for path in (first, second):
+        path.touch()
+        emperor.drop(path.name, touch_reload=[str(path)])
+    emperor.start()
+    for name in ("first", "second"):
+        emperor.wait_state(name, "ready")
+    wait_until(lambda: len(kept(emperor)) == 2, what="what is known is kept")
+    old = emperor.brain_pid
+    os.utime(first, (1, 1))
+    reloaded(emperor, "first", 1)
+    os.kill(emperor.pid, signal.SIGHUP)
+    emperor.wait_new_brain(old)
+    os.utime(second, (1, 1))  # what was to be done before has been done when this is
+    reloaded(emperor, "second", 1)
+    assert emperor.vassal("first")["generation"] == 2
+
+
 def test_file_that_lies_far_away_is_compared_when_it_is_seen(
     emperor: Emperor, remote: FallingSilent
 ) -> None:
