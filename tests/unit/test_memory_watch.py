@@ -81,7 +81,7 @@ def test_it_looks_only_now_and_then(own: Own) -> None:
 def test_near_the_limit_it_looks_whenever_more_is_in_use(own: Own) -> None:
     own.say(LIMIT * NEAR)
     assert not own.watch.is_time(0.0)
-    own.say(LIMIT * (NEAR + 0.01))
+    own.say(LIMIT * (NEAR + 0.001))
     own.grow(0)
     assert not own.watch.is_time(0.001)
     own.say(LIMIT)

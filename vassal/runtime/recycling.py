@@ -19,12 +19,12 @@ ANSWER_S = 30.0
 LIFETIME_JITTER = 0.1  # so that workers born together do not go together
 
 
-NEAR, ASK, LEAVE = 0.70, (0.80, 0.90), (0.93, 0.97)
+NEAR, ASK, LEAVE = 0.70, (0.78, 0.85), (0.88, 0.93)
 """Parts of memory_max. From NEAR on growth is followed by a look. Who has grown asks to be replaced
 at a mark of its own from the range ASK, and at one from LEAVE waits for that no more."""
 
 LOOK_S = 0.02
-LOOKS_FROM_NEAR = 64
+LOOKS_FROM_NEAR = 512
 """One each time that this part of memory_max was taken."""
 GROWN_BYTES = 4 * 1024 * 1024
 
