@@ -258,7 +258,7 @@ class _Reading:
                 file,
                 line,
                 key,
-                f"{printable(path)} does not exist, or the owner of this file cannot read it",
+                f"{printable(path)} cannot be read by the owner of this file, or does not exist",
                 "correct the path, or its permissions",
             )
             raise _StopError

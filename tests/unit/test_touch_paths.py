@@ -38,5 +38,5 @@ def test_next_brain_is_told_of_so_many_files_of_a_vassal_only(tmp_path: Path) ->
     paths = [str(tmp_path / str(number)) for number in range(2 * REMEMBERED_MAX)]
     files.want("blog", 0, frozenset((path, Touch.RELOAD) for path in paths))
     files.near()
-    told = [path for _, path, _ in files.stamps({})]
+    told = [path for path, _ in files.stamps({})]
     assert told == sorted(paths)[:REMEMBERED_MAX]
