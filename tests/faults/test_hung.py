@@ -27,10 +27,8 @@ STOPPED_S = float(os.environ.get("EMPEROR_TEST_STOPPED_S", "6"))
 def test_master_that_is_stopped_is_replaced_and_its_workers_requests_finish(
     emperor: Emperor,
 ) -> None:
-    emperor.app("hello")
-    port = emperor.drop("blog", workers=2)
-    emperor.start()
-    old = emperor.wait_state("blog", "ready")["pid"]
+    port = emperor.serve(workers=2)
+    old = emperor.vassal("blog")["pid"]
     answers: list[int] = []
     client = threading.Thread(target=lambda: answers.append(get(port, "/sleep/14", 30)[0]))
     client.start()
@@ -50,10 +48,8 @@ def test_master_that_is_stopped_is_replaced_and_its_workers_requests_finish(
 
 def test_new_brain_does_not_kill_a_master_for_the_silence_of_another(emperor: Emperor) -> None:
     """What serves has answered it; the one that stands by is stopped, and cannot."""
-    emperor.app("hello")
-    port = emperor.drop("blog", text="health.settle = 3600\n")
-    emperor.start()
-    old = emperor.wait_state("blog", "ready")["pid"]
+    port = emperor.serve(text="health.settle = 3600\n")
+    old = emperor.vassal("blog")["pid"]
     text = f"health.settle = 3600\n{UNCONFINED}"
     emperor.drop("blog", port=port, text=text)
     wait_until(lambda: emperor.vassal("blog")["pid"] != old, 20, "another master serves")
@@ -69,10 +65,8 @@ def test_new_brain_does_not_kill_a_master_for_the_silence_of_another(emperor: Em
 
 
 def test_new_brain_stops_no_master_that_has_not_answered_yet(emperor: Emperor) -> None:
-    emperor.app("hello")
-    port = emperor.drop("blog")
-    emperor.start()
-    old = emperor.wait_state("blog", "ready")["pid"]
+    port = emperor.serve()
+    old = emperor.vassal("blog")["pid"]
     brain = emperor.kill_brain()
     os.kill(old, signal.SIGSTOP)
     emperor.drop("blog", port=port, text=UNCONFINED)  # this needs a new master
@@ -93,10 +87,8 @@ def test_master_that_is_stopped_ends_soon_when_its_file_is_gone(
     emperor: Emperor, who_removes: str
 ) -> None:
     """As soon as its stop_timeout has passed: that of the file, which is not there any more."""
-    emperor.app("hello")
-    port = emperor.drop("blog", stop_timeout=8)
-    emperor.start()
-    master = emperor.wait_state("blog", "ready")["pid"]
+    port = emperor.serve(stop_timeout=8)
+    master = emperor.vassal("blog")["pid"]
     answers: list[int] = []
     client = threading.Thread(target=lambda: answers.append(get(port, "/sleep/7", 30)[0]))
     client.start()
@@ -138,10 +130,8 @@ def test_workers_of_a_master_that_hangs_accept_no_more_when_the_vassal_is_stoppe
 
 
 def test_master_that_was_stopped_for_a_moment_stays(emperor: Emperor) -> None:
-    emperor.app("hello")
-    port = emperor.drop("blog")
-    emperor.start()
-    pid = emperor.wait_state("blog", "ready")["pid"]
+    port = emperor.serve()
+    pid = emperor.vassal("blog")["pid"]
     os.kill(pid, signal.SIGSTOP)
     time.sleep(6)  # one silence
     os.kill(pid, signal.SIGCONT)
@@ -170,10 +160,8 @@ def test_master_whose_relief_fails_keeps_its_place_and_says_why(emperor: Emperor
 @pytest.mark.timeout(2 * EVERY_S + 180)
 def test_master_that_hangs_by_a_bug_is_replaced_and_its_workers_serve_on(emperor: Emperor) -> None:
     need_root()  # others may not trace a master
-    emperor.app("hello")
-    port = emperor.drop("blog", workers=2)
-    emperor.start()
-    old = emperor.wait_state("blog", "ready")["pid"]
+    port = emperor.serve(workers=2)
+    old = emperor.vassal("blog")["pid"]
     # In the first round nobody is asked who was not there before.
     give_up_at = time.monotonic() + 2 * EVERY_S + TIMES * ANSWER_S + 60
     with hanging(old):

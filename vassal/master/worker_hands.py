@@ -139,16 +139,14 @@ class WorkerHands:
             # One that was not adopted could not be killed later: it ends at its deadline.
             if process.pid:
                 self._on_ready(key, process)
-        elif verb == frames.LOAD_FAILED:
-            self._last_words[key] = not_loaded(self._ledger.forces[number].generation, fields)
+        elif verb in (frames.LOAD_FAILED, frames.LEAVING):
+            self._note_last_words(key, verb, fields)
         elif verb == frames.RELOAD:
             self.reload_wish.note()
         elif verb == frames.REFUSED:
             line = self._refusals.line(process.number, fields, time.monotonic())
             if line is not None:
                 self._output.emit(line)
-        elif verb == frames.LEAVING:
-            self._left_for[key] = fields.get("reason", "")[:80]
         elif verb == frames.RETIRING and self._ledger.workers[key].state is WorkerState.READY:
             reason = fields.get("reason", "")[:40]
             self._output.emit(f"event=worker_retiring slot={process.number} reason={reason!r}")
@@ -322,11 +320,14 @@ class WorkerHands:
                 verb, fields = frames.decode(packet.data)
             except (packets.PeerGone, OSError, frames.FrameError):
                 return
-            if verb == frames.LOAD_FAILED:
-                generation = self._ledger.forces[number].generation
-                self._last_words[number, process.number] = not_loaded(generation, fields)
-            if verb == frames.LEAVING:
-                self._left_for[number, process.number] = fields.get("reason", "")[:80]
+            self._note_last_words((number, process.number), verb, fields)
+
+    def _note_last_words(self, key: tuple[int, int], verb: str, fields: dict[str, str]) -> None:
+        """Remember why a worker could not load the application, or leaves; ignore all else."""
+        if verb == frames.LOAD_FAILED:
+            self._last_words[key] = not_loaded(self._ledger.forces[key[0]].generation, fields)
+        elif verb == frames.LEAVING:
+            self._left_for[key] = fields.get("reason", "")[:80]
 
     def _count_crash(self, number: int, failure: Failure) -> None:
         """A worker of a generation that has not settled died: at last the one before returns."""

@@ -24,8 +24,8 @@ def load(
     `name` may be "" where there are `mounts`. `pythonpath` and then `directory` go to the
     front of sys.path. Whatever the application's own code raises passes through.
     """
-    sys.path[:0] = [*pythonpath, directory]
     folders = [*pythonpath, directory]
+    sys.path[:0] = folders
     rest = find(name, folders) if name else nobody
     if not mounts:
         return rest
